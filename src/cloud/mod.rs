@@ -1,0 +1,94 @@
+//! The port to a cloud: what the machine may ask of it, as data.
+//!
+//! Promises: a look is read afresh and to the last page; a change is reversible and, repeated under its token,
+//! changes nothing more; a fleet goes only against a [`Retirement`]. Must not decide anything: that is `rollout`'s.
+
+mod fault;
+
+use std::collections::BTreeSet;
+use std::future::Future;
+
+use serde::{Deserialize, Serialize};
+
+use crate::coverage::Retirement;
+use crate::model::{Fleet, FleetId, GroupId, Inventory, ServiceName, Share, Span, Token};
+
+pub use fault::{Fault, FaultKind};
+
+/// One cloud, or one host.
+pub trait Backend: Send + Sync {
+    /// Reads every fleet, group, route and target in scope: afresh, and to the last page.
+    fn look(&self, scope: &Scope) -> impl Future<Output = Result<Inventory, Fault>> + Send;
+    /// Makes one reversible change. Repeated under the same token it changes nothing more.
+    fn change(&self, change: &Change, token: &Token) -> impl Future<Output = Result<(), Fault>> + Send;
+    /// Takes a fleet away for good: the one call without a way back, so it asks for proof.
+    fn retire(&self, proof: Retirement, token: &Token) -> impl Future<Output = Result<(), Fault>> + Send;
+    /// What this cloud can do; the planner refuses a plan that asks for more.
+    fn capability(&self) -> Capability;
+}
+
+/// What a look has to cover: at least this, and every other group in which one of the fleets stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scope {
+    /// The service whose fleets are looked for.
+    pub service: ServiceName,
+    /// Groups that must appear in the answer, or be missing in the cloud.
+    pub groups: BTreeSet<GroupId>,
+    /// Fleets that must appear in the answer, or be missing in the cloud.
+    pub fleets: BTreeSet<FleetId>,
+}
+
+/// One reversible change.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// A fleet of this name, revision and size exists.
+    Provision {
+        /// The fleet as planned.
+        fleet: Fleet,
+    },
+    /// The fleet's instances, present and future, stand in the groups; in a paired group at share 0.
+    Register {
+        /// Which fleet.
+        fleet: FleetId,
+        /// In which groups.
+        groups: BTreeSet<GroupId>,
+    },
+    /// The group's route sends `share` to `to` and the rest to `from`.
+    Shift {
+        /// Which group.
+        group: GroupId,
+        /// The fleet that gets `share`.
+        to: FleetId,
+        /// The fleet that gets the rest; none where there is no other fleet.
+        from: Option<FleetId>,
+        /// Percent of the group's traffic for `to`.
+        share: Share,
+    },
+    /// The fleet's instances leave the groups; open connections have the group's deregistration delay to finish.
+    Deregister {
+        /// Which fleet.
+        fleet: FleetId,
+        /// From which groups.
+        groups: BTreeSet<GroupId>,
+    },
+    /// The cloud does not change the fleet's size by itself.
+    Freeze {
+        /// Which fleet.
+        fleet: FleetId,
+    },
+    /// The cloud may change the fleet's size again, as it did before [`Change::Freeze`].
+    Thaw {
+        /// Which fleet.
+        fleet: FleetId,
+    },
+}
+
+/// What a backend can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capability {
+    /// Whether fleets scale by themselves here and can be held still.
+    pub freeze: bool,
+    /// The shortest useful time between two looks while something is expected.
+    pub pace: Span,
+}
