@@ -194,6 +194,10 @@ impl Rollout {
         self.not_before = self.at;
         self.progress_at = self.at;
         self.retry_at = self.at;
+        if let (Phase::Ended(Verdict::Failed { cause, .. }), true) = (&self.phase, self.resumable()) {
+            let cause = cause.clone();
+            self.enter(Phase::Restore { cause });
+        }
         if self.calls.take().is_some() {
             self.answered = false;
         }
@@ -384,6 +388,12 @@ impl Rollout {
         self.epoch
     }
 
+    /// Whether calls were announced and not settled: some may yet take effect.
+    #[must_use]
+    pub fn in_flight(&self) -> bool {
+        self.calls.is_some()
+    }
+
     /// Who drives it, or drove it last.
     #[must_use]
     pub fn driver(&self) -> &Actor {
@@ -446,6 +456,16 @@ impl Rollout {
             | Phase::Retire
             | Phase::Restore { .. }
             | Phase::Withdraw { .. } => None,
+        }
+    }
+
+    /// Whether a driver can take it up: it is open, or its way back failed and can be tried again.
+    #[must_use]
+    pub fn resumable(&self) -> bool {
+        match self.verdict() {
+            None => true,
+            Some(Verdict::Failed { .. }) => self.plan.blue.is_some(),
+            Some(Verdict::Completed | Verdict::RolledBack { .. }) => false,
         }
     }
 
