@@ -44,7 +44,7 @@ impl Backend for LocalBackend {
         Err(unsupported("Retire"))
     }
     fn capability(&self) -> Capability {
-        Capability { freeze: false, pace: Span::secs(1) }
+        Capability { freeze: false, pace: Span::secs(1), lands: Span::ZERO }
     }
 }
 
