@@ -13,6 +13,8 @@ pub const FAULTS_MAX: usize = 100;
 const LINE_SHOWN_MAX: usize = 400;
 /// How much of a text from the file an error repeats.
 const SHOWN_MAX: usize = 60;
+/// A path is shown in full, within reason.
+const PATH_SHOWN_MAX: usize = 1_000;
 
 /// One fault of a deployment file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -46,9 +48,10 @@ impl std::error::Error for Faults {}
 
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let file = escaped(&self.file, PATH_SHOWN_MAX);
         let mut between = "";
         for fault in &self.faults {
-            write!(f, "{between}{}:{}:{}: {}", self.file, fault.line, fault.column, fault.message)?;
+            write!(f, "{between}{file}:{}:{}: {}", fault.line, fault.column, fault.message)?;
             between = "\n";
         }
         if self.more > 0 { write!(f, "\nand {} more faults", self.more) } else { Ok(()) }
@@ -60,7 +63,7 @@ impl Faults {
     #[must_use]
     pub fn render(&self, colour: bool) -> String {
         let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
-        let file = shown(&self.file);
+        let file = escaped(&self.file, PATH_SHOWN_MAX);
         let mut pages: Vec<_> =
             self.faults.iter().map(|fault| renderer.render(&[self.page(fault, &file)])).collect();
         if self.more > 0 {
@@ -143,9 +146,13 @@ fn line_end(text: &str, byte: usize) -> usize {
 
 /// A text from outside as an error may repeat it: short, and without signs that move a cursor.
 pub(super) fn shown(text: &str) -> String {
+    escaped(text, SHOWN_MAX)
+}
+
+fn escaped(text: &str, signs_max: usize) -> String {
     let mut shown = String::new();
     for (count, sign) in text.chars().enumerate() {
-        if count == SHOWN_MAX {
+        if count == signs_max {
             shown.push('…');
             break;
         }

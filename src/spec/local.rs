@@ -10,7 +10,7 @@ use super::reader::Fields;
 use super::settled::{LocalGroup, LocalSpec};
 use super::table::{FILE, Place, Shape};
 use super::variable::{Text, Variables};
-use crate::model::{GroupId, Revision, Span};
+use crate::model::{GroupId, Span};
 
 /// A local provider whose variables are not filled in yet.
 pub(super) struct Local {
@@ -38,7 +38,7 @@ impl Local {
             // A flag that could not be read is reported by itself, not once more for each group.
             fields.value("allow_remote").is_some()
         });
-        let (bootstrap, command) = (fields.text("bootstrap"), fields.words("command"));
+        let (bootstrap, command) = (fields.revision("bootstrap"), fields.words("command"));
         let (env, groups) = (fields.env("env"), groups(fields, remote));
         Some(Self {
             bootstrap,
@@ -62,7 +62,7 @@ impl Local {
         if let (Some(text), Some("")) = (self.command.first(), command.first().map(String::as_str)) {
             wrong.push(Wrong::new(text.at.clone(), "the program has no name"));
         }
-        let bootstrap = self.bootstrap.as_ref().map(|text| revision(text, variables));
+        let bootstrap = self.bootstrap.as_ref().map(|text| text.revision(variables));
         let bootstrap = bootstrap.transpose().map_err(|found| wrong.push(found)).unwrap_or_default();
         for (group, at) in self.groups.values() {
             if group.deregistration_delay >= drain {
@@ -89,19 +89,6 @@ impl Local {
             groups: self.groups.iter().map(|(id, (group, _))| (id.clone(), group.clone())).collect(),
         })
     }
-}
-
-/// A revision with its variables filled in. What came from outside is not repeated.
-pub(super) fn revision(text: &Text, variables: &Variables<'_>) -> Result<Revision, Wrong> {
-    let filled = text.fill(variables)?;
-    Revision::new(filled.as_str()).map_err(|bad| {
-        let message = if text.has_variables() {
-            format!("with its variables filled in, this cannot be {}", bad.what())
-        } else {
-            format!("`{}` cannot be {}", shown(&filled), bad.what())
-        };
-        Wrong::new(text.at.clone(), message).hint(bad.rule())
-    })
 }
 
 fn groups(fields: &Fields<'_>, remote: bool) -> Option<BTreeMap<GroupId, (LocalGroup, Range<usize>)>> {
