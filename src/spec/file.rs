@@ -232,9 +232,5 @@ impl File {
 fn environment(fields: &Fields<'_>) -> Environment {
     let provider = fields.place("provider");
     let local = provider.and_then(|provider| provider.place("local"));
-    Environment {
-        layer: Layer::read(fields),
-        local: local.as_ref().and_then(Local::read),
-        at: fields.at.clone(),
-    }
+    Environment { layer: Layer::read(fields), local: local.as_ref().map(Local::read), at: fields.at.clone() }
 }
