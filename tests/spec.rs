@@ -213,6 +213,18 @@ fn many_faults_are_counted_and_not_all_listed() {
 }
 
 #[test]
+fn no_sign_of_the_file_reaches_the_terminal_as_a_command() {
+    for sign in
+        ['\u{7f}', '\u{80}', '\u{85}', '\u{9b}', '\u{200b}', '\u{202e}', '\u{2066}', '\u{feff}', '\u{e0041}']
+    {
+        let text = format!("service: x{sign}[2Jx{sign}\nsettle{sign}: 1\n");
+        let faults = check(&format!("a{sign}b.yaml"), &text).unwrap_err();
+        let said = faults.render(false) + &faults.to_string();
+        assert!(!said.contains(sign), "{said:?}");
+    }
+}
+
+#[test]
 fn a_fault_has_one_place_in_every_form() {
     let text = "service: api\nrevision: 1\n生产: 1\nenvironments: { local: { \u{e9}: 1 } }\n";
     let faults = check("place.yaml", text).unwrap_err();

@@ -79,7 +79,7 @@ impl Faults {
         if end - begin > LINE_SHOWN_MAX {
             page = page.element(Origin::path(file).line(fault.line).char_column(fault.column));
         } else {
-            let line = &self.text[begin..end];
+            let line = harmless(&self.text[begin..end]);
             let at = fault.span.start - begin..fault.span.end - begin;
             let snippet = Snippet::source(line).line_start(fault.line).path(file);
             page = page.element(snippet.annotation(AnnotationKind::Primary.span(at)));
@@ -147,6 +147,23 @@ fn line_end(text: &str, byte: usize) -> usize {
 /// A text from outside as an error may repeat it: short, and without signs that move a cursor.
 pub(super) fn shown(text: &str) -> String {
     escaped(text, SHOWN_MAX)
+}
+
+/// A line of the file with every sign replaced that could move a cursor or turn the text around. The replacements
+/// take as many bytes, so that places stay true. (`annotate-snippets` 0.12.17 lets U+0080 to U+009F through, among
+/// which U+009B begins a command to a terminal; seen 2026-11-22 by the fuzz test.)
+fn harmless(line: &str) -> String {
+    let sign = |sign: char| {
+        let plain = matches!(sign, '\t' | '"' | '\'' | '\\') || sign.is_alphanumeric();
+        match sign.len_utf8() {
+            _ if plain || sign.escape_debug().count() == 1 => sign,
+            1 => '?',
+            2 => '·',
+            3 => '\u{fffd}',
+            _ => '\u{1fbc4}',
+        }
+    };
+    line.chars().map(sign).collect()
 }
 
 fn escaped(text: &str, signs_max: usize) -> String {
