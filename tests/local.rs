@@ -4,6 +4,8 @@
 
 #[path = "local/rig.rs"]
 mod rig;
+#[path = "local/traffic.rs"]
+mod traffic;
 
 use std::collections::BTreeSet;
 
@@ -308,7 +310,7 @@ fn a_command_that_does_not_exist_is_said_and_not_hammered() {
 }
 
 #[test]
-fn headers_tell_the_target_who_asked_and_bodies_pass_both_ways() {
+fn bodies_pass_both_ways() {
     run(
         &["public"],
         |_| {},
