@@ -30,6 +30,9 @@ pub struct Rig {
     tokens: AtomicU64,
 }
 
+/// The deployment file as it is.
+pub fn plain(_: &mut LocalSpec) {}
+
 /// Runs a test against a state directory of its own, and stops everything whatever happened.
 pub fn run(groups: &[&str], edit: impl FnOnce(&mut LocalSpec), test: impl AsyncFnOnce(Rig)) {
     let dir = tempfile::tempdir().unwrap();

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
 
 use deployer::model::{Health, Span};
 use deployer::spec::LocalSpec;
@@ -11,7 +10,7 @@ use hyper::Request;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::rig::{self, Client, Rig, fleet, get, group, run, token, until};
+use crate::rig::{self, Client, Rig, fleet, get, group, plain, run, token, until};
 
 /// Clients that ask without a pause until they are told to stop.
 struct Load {
@@ -70,66 +69,50 @@ impl Load {
 
 #[test]
 fn no_request_fails_while_traffic_is_shifted_there_and_back_and_blue_is_drained_and_retired() {
-    run(
-        &["public"],
-        |_| {},
-        async |rig: Rig| {
-            rig.up("api-v1", "1.0.0", 2, &["public"]).await;
-            rig.shift("public", "api-v1", None, 100).await;
-            let load = Load::start(&rig, 9);
+    run(&["public"], plain, async |rig: Rig| {
+        rig.up("api-v1", "1.0.0", 2, &["public"]).await;
+        rig.shift("public", "api-v1", None, 100).await;
+        let load = Load::start(&rig, 9);
+        load.some_more().await;
+        rig.up("api-v2", "2.0.0", 2, &["public"]).await;
+        for percent in [0, 10, 50, 100, 50, 0, 100] {
+            rig.shift("public", "api-v2", Some("api-v1"), percent).await;
             load.some_more().await;
-            rig.up("api-v2", "2.0.0", 2, &["public"]).await;
-            for percent in [0, 10, 50, 100, 50, 0, 100] {
-                rig.shift("public", "api-v2", Some("api-v1"), percent).await;
-                load.some_more().await;
-            }
-            rig.deregister("api-v1", &["public"]).await;
-            load.some_more().await;
-            until("blue is out", async || {
-                !rig.look().await.group(&group("public")).unwrap().sides.contains_key(&fleet("api-v1"))
-            })
-            .await;
-            let proof = rig.proof("api-v1").await;
-            rig.retire(proof).await;
-            load.some_more().await;
-            load.end().await;
-            assert_eq!(get(rig.address("public"), "/").await.header("x-revision"), "2.0.0");
-        },
-    );
+        }
+        rig.deregister("api-v1", &["public"]).await;
+        load.some_more().await;
+        until("blue is out", async || {
+            !rig.look().await.group(&group("public")).unwrap().sides.contains_key(&fleet("api-v1"))
+        })
+        .await;
+        let proof = rig.proof("api-v1").await;
+        rig.retire(proof).await;
+        load.some_more().await;
+        load.end().await;
+        assert_eq!(get(rig.address("public"), "/").await.header("x-revision"), "2.0.0");
+    });
 }
 
 #[test]
 fn a_fleet_that_is_registered_again_while_it_drains_takes_traffic_again() {
-    run(
-        &["public"],
-        |_| {},
-        async |rig: Rig| {
-            rig.up("api-v1", "1.0.0", 1, &["public"]).await;
-            rig.shift("public", "api-v1", None, 100).await;
-            let mut slow = Client::connect(rig.address("public")).await;
-            let in_flight = tokio::spawn(async move { slow.get("/slow?ms=1500").await.status });
-            until("a request in flight keeps the drain open", async || {
-                rig.deregister("api-v1", &["public"]).await;
-                let seen = rig.look().await;
-                let draining = seen.group(&group("public")).unwrap().sides.get(&fleet("api-v1"));
-                let draining = draining.is_some_and(|side| side.count(Health::Draining) == 1);
-                if !draining {
-                    rig.register("api-v1", &["public"]).await;
-                    rig.shift("public", "api-v1", None, 100).await;
-                }
-                draining
-            })
-            .await;
-            assert_eq!(get(rig.address("public"), "/").await.status, 503);
-            rig.register("api-v1", &["public"]).await;
-            rig.until_health("api-v1", "public", Health::Healthy, 1).await;
-            rig.shift("public", "api-v1", None, 100).await;
-            assert_eq!(get(rig.address("public"), "/").await.status, 200);
-            assert!([200, 503].contains(&in_flight.await.unwrap()));
-            assert_eq!(get(rig.address("public"), "/").await.status, 200);
-            rig.until_health("api-v1", "public", Health::Healthy, 1).await;
-        },
-    );
+    run(&["public"], plain, async |rig: Rig| {
+        rig.up("api-v1", "1.0.0", 1, &["public"]).await;
+        rig.shift("public", "api-v1", None, 100).await;
+        let mut client = Client::connect(rig.address("public")).await;
+        let mut stream = client.send("GET", "/stream?n=100000&ms=20", "").await.unwrap().into_body();
+        assert!(stream.frame().await.unwrap().is_ok());
+        rig.deregister("api-v1", &["public"]).await;
+        rig.until_health("api-v1", "public", Health::Draining, 1).await;
+        assert_eq!(get(rig.address("public"), "/").await.status, 503);
+        rig.register("api-v1", &["public"]).await;
+        rig.until_health("api-v1", "public", Health::Healthy, 1).await;
+        rig.shift("public", "api-v1", None, 100).await;
+        assert_eq!(get(rig.address("public"), "/").await.status, 200);
+        assert!(stream.frame().await.unwrap().is_ok(), "what was in flight goes on");
+        drop(stream);
+        assert_eq!(get(rig.address("public"), "/").await.status, 200);
+        rig.until_health("api-v1", "public", Health::Healthy, 1).await;
+    });
 }
 
 fn short_delay(spec: &mut LocalSpec) {
@@ -190,68 +173,59 @@ async fn echo(tunnel: &mut Tunnel, words: &[u8]) {
 
 #[test]
 fn an_upgraded_connection_is_copied_both_ways_and_outlives_a_shift() {
-    run(
-        &["public"],
-        |_| {},
-        async |rig: Rig| {
-            rig.up("api-v1", "1.0.0", 1, &["public"]).await;
-            rig.up("api-v2", "2.0.0", 1, &["public"]).await;
-            rig.shift("public", "api-v1", Some("api-v2"), 100).await;
-            let mut tunnel = upgrade(&rig).await;
-            echo(&mut tunnel, b"hello").await;
-            rig.shift("public", "api-v2", Some("api-v1"), 100).await;
-            rig.deregister("api-v1", &["public"]).await;
-            for _ in 0..10 {
-                echo(&mut tunnel, &[7; 3_000]).await;
-            }
-            let side = rig.look().await.group(&group("public")).unwrap().sides[&fleet("api-v1")].clone();
-            assert_eq!(side.count(Health::Draining), 1, "the tunnel holds the drain open");
-            drop(tunnel);
-            until("the drain ends early", async || {
-                !rig.look().await.group(&group("public")).unwrap().sides.contains_key(&fleet("api-v1"))
-            })
-            .await;
-        },
-    );
+    run(&["public"], plain, async |rig: Rig| {
+        rig.up("api-v1", "1.0.0", 1, &["public"]).await;
+        rig.up("api-v2", "2.0.0", 1, &["public"]).await;
+        rig.shift("public", "api-v1", Some("api-v2"), 100).await;
+        let mut tunnel = upgrade(&rig).await;
+        echo(&mut tunnel, b"hello").await;
+        rig.shift("public", "api-v2", Some("api-v1"), 100).await;
+        rig.deregister("api-v1", &["public"]).await;
+        for _ in 0..10 {
+            echo(&mut tunnel, &[7; 3_000]).await;
+        }
+        let side = rig.look().await.group(&group("public")).unwrap().sides[&fleet("api-v1")].clone();
+        assert_eq!(side.count(Health::Draining), 1, "the tunnel holds the drain open");
+        drop(tunnel);
+        until("the drain ends early", async || {
+            !rig.look().await.group(&group("public")).unwrap().sides.contains_key(&fleet("api-v1"))
+        })
+        .await;
+    });
 }
 
 #[test]
 fn a_request_that_meets_a_dead_instance_is_answered_by_another() {
-    run(
-        &["public"],
-        |_| {},
-        async |rig: Rig| {
-            rig.up("api-v1", "1.0.0", 2, &["public"]).await;
-            rig.shift("public", "api-v1", None, 100).await;
-            let mut client = Client::connect(rig.address("public")).await;
-            let pids = rig.pids("api-v1").await;
-            for _ in 0..10 {
-                assert_eq!(client.get("/").await.status, 200);
-            }
-            rig::kill(pids["api-v1-1"]);
-            for _ in 0..200 {
-                let answer = client.get("/").await;
-                assert_eq!(answer.status, 200, "{}", answer.text());
-            }
-        },
-    );
+    run(&["public"], plain, async |rig: Rig| {
+        rig.up("api-v1", "1.0.0", 2, &["public"]).await;
+        rig.shift("public", "api-v1", None, 100).await;
+        let mut client = Client::connect(rig.address("public")).await;
+        let pids = rig.pids("api-v1").await;
+        for _ in 0..10 {
+            assert_eq!(client.get("/").await.status, 200);
+        }
+        rig::kill(pids["api-v1-1"]);
+        for _ in 0..200 {
+            let answer = client.get("/").await;
+            assert_eq!(answer.status, 200, "{}", answer.text());
+        }
+    });
 }
 
 #[test]
 fn a_request_in_flight_is_finished_before_its_fleet_is_gone() {
-    run(
-        &["public"],
-        |_| {},
-        async |rig: Rig| {
-            rig.up("api-v1", "1.0.0", 1, &["public"]).await;
-            rig.shift("public", "api-v1", None, 100).await;
-            let mut client = Client::connect(rig.address("public")).await;
-            let in_flight = tokio::spawn(async move { client.get("/slow?ms=700").await.status });
-            tokio::time::sleep(Duration::from_millis(200)).await;
-            deployer::cloud::local::stop(rig.dir()).await.unwrap();
-            assert_eq!(in_flight.await.unwrap(), 200);
-        },
-    );
+    run(&["public"], plain, async |rig: Rig| {
+        rig.up("api-v1", "1.0.0", 1, &["public"]).await;
+        rig.shift("public", "api-v1", None, 100).await;
+        let mut client = Client::connect(rig.address("public")).await;
+        let mut stream = client.send("GET", "/stream?n=20&ms=40", "").await.unwrap().into_body();
+        assert!(stream.frame().await.unwrap().is_ok());
+        let rest = tokio::spawn(stream.collect());
+        deployer::cloud::local::stop(rig.dir()).await.unwrap();
+        let rest = rest.await.unwrap().unwrap().to_bytes();
+        assert!(rest.starts_with(b"2 ") && rest.ends_with(b"\n"), "{rest:?}");
+        assert_eq!(String::from_utf8_lossy(&rest).lines().count(), 19);
+    });
 }
 
 #[test]
@@ -310,52 +284,38 @@ fn an_instance_gets_its_own_environment_and_not_ours() {
 
 #[test]
 fn a_long_state_path_works_all_the_same() {
-    run(
-        &["public"],
-        |_| {},
-        async |mut rig: Rig| {
-            rig.deepen(&"d".repeat(120));
-            rig.up("api-v1", "1.0.0", 1, &["public"]).await;
-            assert!(!rig.dir().join("control.sock").exists());
-            deployer::cloud::local::stop(rig.dir()).await.unwrap();
-            assert!(!rig.dir().join("state.json").exists());
-        },
-    );
+    run(&["public"], plain, async |mut rig: Rig| {
+        rig.deepen(&"d".repeat(120));
+        rig.up("api-v1", "1.0.0", 1, &["public"]).await;
+        assert!(!rig.dir().join("control.sock").exists());
+        deployer::cloud::local::stop(rig.dir()).await.unwrap();
+        assert!(!rig.dir().join("state.json").exists());
+    });
 }
 
 #[test]
 fn files_are_for_this_user_alone() {
     use std::os::unix::fs::PermissionsExt;
-    run(
-        &["public"],
-        |_| {},
-        async |rig: Rig| {
-            rig.up("api-v1", "1.0.0", 1, &["public"]).await;
-            let mode = |path: &str| rig.dir().join(path).metadata().unwrap().permissions().mode() & 0o777;
-            for file in
-                ["state.json", "control.sock", "supervisor.log", "supervisor.lock", "logs/api-v1-1.log"]
-            {
-                assert_eq!(mode(file), 0o600, "{file}");
-            }
-            assert_eq!((mode(""), mode("logs")), (0o700, 0o700));
-        },
-    );
+    run(&["public"], plain, async |rig: Rig| {
+        rig.up("api-v1", "1.0.0", 1, &["public"]).await;
+        let mode = |path: &str| rig.dir().join(path).metadata().unwrap().permissions().mode() & 0o777;
+        for file in ["state.json", "control.sock", "supervisor.log", "supervisor.lock", "logs/api-v1-1.log"] {
+            assert_eq!(mode(file), 0o600, "{file}");
+        }
+        assert_eq!((mode(""), mode("logs")), (0o700, 0o700));
+    });
 }
 
 #[test]
 fn a_fleet_grows_and_shrinks_when_it_is_provisioned_again() {
-    run(
-        &["public"],
-        |_| {},
-        async |rig: Rig| {
-            rig.up("api-v1", "1.0.0", 2, &["public"]).await;
-            let before = rig.pids("api-v1").await;
-            rig.provision("api-v1", "1.0.0", 3).await;
-            rig.until_health("api-v1", "public", Health::Healthy, 3).await;
-            rig.provision("api-v1", "1.0.0", 1).await;
-            rig.until_health("api-v1", "public", Health::Healthy, 1).await;
-            until("one is left", async || rig.pids("api-v1").await.len() == 1).await;
-            assert_eq!(rig.pids("api-v1").await["api-v1-1"], before["api-v1-1"]);
-        },
-    );
+    run(&["public"], plain, async |rig: Rig| {
+        rig.up("api-v1", "1.0.0", 2, &["public"]).await;
+        let before = rig.pids("api-v1").await;
+        rig.provision("api-v1", "1.0.0", 3).await;
+        rig.until_health("api-v1", "public", Health::Healthy, 3).await;
+        rig.provision("api-v1", "1.0.0", 1).await;
+        rig.until_health("api-v1", "public", Health::Healthy, 1).await;
+        until("one is left", async || rig.pids("api-v1").await.len() == 1).await;
+        assert_eq!(rig.pids("api-v1").await["api-v1-1"], before["api-v1-1"]);
+    });
 }
