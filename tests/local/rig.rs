@@ -21,7 +21,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 /// How long a condition may take to come true, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 const PACE: Duration = Duration::from_millis(20);
 
 pub struct Rig {
@@ -29,6 +29,9 @@ pub struct Rig {
     spec: LocalSpec,
     tokens: AtomicU64,
 }
+
+/// The deployment file as it is.
+pub fn plain(_: &mut LocalSpec) {}
 
 /// Runs a test against a state directory of its own, and stops everything whatever happened.
 pub fn run(groups: &[&str], edit: impl FnOnce(&mut LocalSpec), test: impl AsyncFnOnce(Rig)) {
@@ -156,6 +159,16 @@ impl Rig {
         }
     }
 
+    pub async fn retire(&self, proof: Retirement) {
+        let n = self.tokens.fetch_add(1, Ordering::Relaxed);
+        self.backend().retire(proof, &token(&format!("token-{n}"))).await.unwrap();
+    }
+
+    /// Moves the state directory further down.
+    pub fn deepen(&mut self, name: &str) {
+        self.dir.push(name);
+    }
+
     pub async fn until_health(&self, id: &str, in_group: &str, health: Health, count: u32) {
         until(&format!("{count} {health:?} of {id} in {in_group}"), async || {
             let look = self.look().await;
@@ -257,6 +270,11 @@ impl Client {
         let (sender, connection) = handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection.with_upgrades());
         Self { sender, address }
+    }
+
+    pub async fn raw(&mut self, request: hyper::http::request::Builder) -> Response<Incoming> {
+        self.sender.ready().await.unwrap();
+        self.sender.send_request(request.body(Full::default()).unwrap()).await.unwrap()
     }
 
     pub async fn send(
