@@ -21,8 +21,16 @@ const FLOORS: [(&str, u32); 12] = [
 
 /// Rooms that take time, chance and the world as arguments.
 const PURE: [&str; 7] = ["model", "coverage", "spec", "plan", "rollout", "cloud/mod.rs", "cloud/fault.rs"];
-const IMPURE_WORDS: [&str; 8] =
-    ["tokio", "std::fs", "std::net::Tcp", "std::net::Udp", "SystemTime", "Instant::now", "fastrand", "async "];
+const IMPURE_WORDS: [&str; 8] = [
+    "tokio",
+    "std::fs",
+    "std::net::Tcp",
+    "std::net::Udp",
+    "SystemTime",
+    "Instant::now",
+    "fastrand",
+    "async ",
+];
 
 /// Only these may name one cloud; `spec` describes it, as data.
 const CLOUD_NAMERS: [&str; 4] = ["cloud", "cli", "drill", "spec"];
