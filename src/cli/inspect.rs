@@ -1,6 +1,6 @@
 //! `status`, `why`, `history` and `show`: looking without touching.
 
-use super::args::{History, Show, Status};
+use super::args::{History, Show, Status, Which};
 use super::context::Context;
 use super::error::CliError;
 use super::orders::follow_on;
@@ -67,16 +67,16 @@ pub async fn history(context: &Context, args: History) -> Result<u8, CliError> {
 
 /// `show`: one rollout, event by event.
 pub async fn show(context: &Context, args: Show) -> Result<u8, CliError> {
-    let found = match args.number {
-        None => context.latest_facts(&args.service).await?,
-        Some(number) => {
-            let environment = context.environment(&args.service)?;
-            let id = RolloutId { service: args.service.clone(), environment, number };
+    let (id, facts) = match args.which {
+        Which::Last(service) => match context.latest_facts(&service).await? {
+            Some(found) => found,
+            None => return Err(Context::none_yet(&service)),
+        },
+        Which::One(id) => {
             let facts = context.facts(&id).await?;
-            Some((id, facts))
+            (id, facts)
         }
     };
-    let Some((id, facts)) = found else { return Err(Context::none_yet(&args.service)) };
     show::show(context, &id, &facts, driven(context, &id))?;
     Ok(exit::DONE)
 }
