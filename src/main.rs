@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-#[cfg(unix)]
 #[tokio::main]
 async fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -21,6 +20,3 @@ async fn main() -> ExitCode {
         }
     }
 }
-
-#[cfg(not(unix))]
-fn main() {}

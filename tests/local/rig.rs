@@ -93,6 +93,10 @@ impl Rig {
         self.spec.groups[&group(id)].listen
     }
 
+    pub fn edit(&mut self, id: &str, edit: impl FnOnce(&mut LocalGroup)) {
+        edit(self.spec.groups.get_mut(&group(id)).unwrap());
+    }
+
     pub fn forget(&mut self, id: &str) {
         self.spec.groups.remove(&group(id)).unwrap();
     }

@@ -16,6 +16,7 @@ mod client;
 mod clock;
 #[cfg(not(unix))]
 mod elsewhere;
+#[cfg(unix)]
 mod fault;
 #[cfg(unix)]
 mod group;
@@ -35,6 +36,7 @@ mod look;
 mod paths;
 #[cfg(unix)]
 mod process;
+#[cfg(unix)]
 mod protocol;
 #[cfg(unix)]
 mod proxy;
@@ -42,6 +44,7 @@ mod proxy;
 mod sample;
 #[cfg(unix)]
 mod state;
+mod status;
 #[cfg(unix)]
 mod supervisor;
 #[cfg(unix)]
@@ -55,7 +58,7 @@ mod world;
 pub use client::LocalBackend;
 #[cfg(not(unix))]
 pub use elsewhere::{LocalBackend, logs, sample, status, stop, supervise};
-pub use protocol::{FleetStatus, GroupStatus, InstanceStatus, LocalStatus};
+pub use status::{FleetStatus, GroupStatus, InstanceStatus, LocalStatus};
 #[cfg(unix)]
 pub use {
     host::{logs, status, stop},
