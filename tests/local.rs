@@ -354,3 +354,16 @@ fn a_request_that_cannot_be_understood_is_refused_and_hurts_nobody() {
         assert_eq!(rig.pids("api-v1").await.len(), 1);
     });
 }
+
+#[test]
+fn a_supervisor_whose_state_directory_was_removed_leaves_no_process_behind() {
+    run(&["public"], plain, async |rig: Rig| {
+        rig.up("api-v1", "1.0.0", 2, &["public"]).await;
+        let (pids, supervisor) = (rig.pids("api-v1").await, rig.supervisor().await);
+        std::fs::remove_dir_all(rig.dir()).unwrap();
+        until("everything has ended", async || {
+            !rig::lives(supervisor) && !pids.values().any(|pid| rig::lives(*pid))
+        })
+        .await;
+    });
+}
