@@ -10,7 +10,7 @@ mod traffic;
 use std::collections::BTreeSet;
 
 use deployer::cloud::{Backend, Change, FaultKind};
-use deployer::model::{Health, InstanceState, Share};
+use deployer::model::{Health, InstanceState, Seen, Share};
 use rig::{Client, Rig, fleet, get, group, plain, request, run, share, token, until};
 
 #[test]
@@ -273,5 +273,97 @@ fn bodies_pass_both_ways() {
         assert_eq!(answer.status, 200);
         assert!(answer.text() == body, "{} bytes came back", answer.text().len());
         assert_eq!(get(rig.address("public"), "/nowhere").await.status, 404);
+    });
+}
+
+#[test]
+fn a_group_whose_address_was_taken_meanwhile_is_unknown_until_it_is_free() {
+    run(&["public"], plain, async |rig: Rig| {
+        rig.up("api-v1", "1.0.0", 1, &["public"]).await;
+        rig::kill(rig.supervisor().await);
+        let mut taken = None;
+        until("the address is free", async || {
+            taken = std::net::TcpListener::bind(rig.address("public")).ok();
+            taken.is_some()
+        })
+        .await;
+        until("a look by the next supervisor", async || rig.try_look().await.is_ok()).await;
+        let look = rig.look().await;
+        let Seen::Unknown(why) = &look.groups[&group("public")] else { panic!("{look:?}") };
+        assert!(why.contains("something else listens there"), "{why}");
+        drop(taken);
+        rig.until_health("api-v1", "public", Health::Healthy, 1).await;
+    });
+}
+
+#[test]
+fn a_group_in_use_is_not_moved_to_another_address() {
+    run(&["public"], plain, async |mut rig: Rig| {
+        rig.up("api-v1", "1.0.0", 1, &["public"]).await;
+        let (before, free) = (rig.address("public"), std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+        rig.edit("public", |group| group.listen = free.local_addr().unwrap());
+        drop(free);
+        let fault = rig.try_provision("api-v2", "2.0.0", 1).await.unwrap_err();
+        assert_eq!(fault.kind, FaultKind::Invalid);
+        assert!(fault.message.contains(&before.to_string()), "{fault}");
+        assert!(rig.look().await.fleet(&fleet("api-v2")).is_none());
+        assert_eq!(get(before, "/").await.status, 503, "still served, at share 0");
+    });
+}
+
+#[test]
+fn what_is_missing_is_said_to_be_missing() {
+    run(&["public"], plain, async |rig: Rig| {
+        rig.up("api-v1", "1.0.0", 1, &["public"]).await;
+        let groups = |id: &str| BTreeSet::from([group(id)]);
+        let shift = |id: &str, to: &str| Change::Shift {
+            group: group(id),
+            to: fleet(to),
+            from: None,
+            share: Share::ALL,
+        };
+        let missing = [
+            Change::Register { fleet: fleet("api-v1"), groups: groups("nowhere") },
+            Change::Register { fleet: fleet("nobody"), groups: groups("public") },
+            shift("nowhere", "api-v1"),
+            shift("public", "nobody"),
+        ];
+        for change in missing {
+            let fault = rig.change(&change).await.unwrap_err();
+            assert_eq!((fault.kind, fault.ambiguous), (FaultKind::Missing, false), "{fault}");
+        }
+        // What is gone has left: no error.
+        rig.change(&Change::Deregister { fleet: fleet("nobody"), groups: groups("public") }).await.unwrap();
+        rig.change(&Change::Deregister { fleet: fleet("api-v1"), groups: groups("nowhere") }).await.unwrap();
+    });
+}
+
+#[test]
+fn a_request_that_cannot_be_understood_is_refused_and_hurts_nobody() {
+    use std::io::{Read, Write};
+    run(&["public"], plain, async |rig: Rig| {
+        rig.up("api-v1", "1.0.0", 1, &["public"]).await;
+        for words in ["{\"v\":9,\"said\":\"status\"}\n", "{\"v\":1,\"said\":\"dance\"}\n", "GET / HTTP/1.1\n"]
+        {
+            let mut stream = std::os::unix::net::UnixStream::connect(rig.dir().join("control.sock")).unwrap();
+            stream.write_all(words.as_bytes()).unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            assert!(answer.contains("\"fault\"") && answer.contains("invalid"), "{answer}");
+        }
+        assert_eq!(rig.pids("api-v1").await.len(), 1);
+    });
+}
+
+#[test]
+fn a_supervisor_whose_state_directory_was_removed_leaves_no_process_behind() {
+    run(&["public"], plain, async |rig: Rig| {
+        rig.up("api-v1", "1.0.0", 2, &["public"]).await;
+        let (pids, supervisor) = (rig.pids("api-v1").await, rig.supervisor().await);
+        std::fs::remove_dir_all(rig.dir()).unwrap();
+        until("everything has ended", async || {
+            !rig::lives(supervisor) && !pids.values().any(|pid| rig::lives(*pid))
+        })
+        .await;
     });
 }

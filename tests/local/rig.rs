@@ -40,10 +40,12 @@ pub fn run(groups: &[&str], edit: impl FnOnce(&mut LocalSpec), test: impl AsyncF
     edit(&mut spec);
     let rig = Rig { dir: dir.path().to_owned(), spec, tokens: AtomicU64::new(0) };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let (backend, scope) = (rig.backend(), rig.scope());
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.block_on(test(rig))));
     let log = std::fs::read_to_string(dir.path().join("supervisor.log")).unwrap_or_default();
     let status = runtime.block_on(deployer::cloud::local::status(dir.path()));
-    // The test binary is not the product: a stop that had to start a supervisor first could not.
+    // The test binary is not the product: a stop that had to start a supervisor first could not, and a look can.
+    let _ = runtime.block_on(backend.look(&scope));
     let stopped = runtime.block_on(deployer::cloud::local::stop(dir.path()));
     if let Err(panic) = outcome {
         eprintln!("--- supervisor.log\n{log}\n--- {status:#?}");
@@ -93,14 +95,21 @@ impl Rig {
         self.spec.groups[&group(id)].listen
     }
 
+    pub fn edit(&mut self, id: &str, edit: impl FnOnce(&mut LocalGroup)) {
+        edit(self.spec.groups.get_mut(&group(id)).unwrap());
+    }
+
     pub fn forget(&mut self, id: &str) {
         self.spec.groups.remove(&group(id)).unwrap();
     }
 
-    pub async fn try_look(&self) -> Result<Inventory, Fault> {
+    fn scope(&self) -> Scope {
         let service = ServiceName::new("api").unwrap();
-        let scope = Scope { service, groups: self.declared(), fleets: BTreeSet::new() };
-        self.backend().look(&scope).await
+        Scope { service, groups: self.declared(), fleets: BTreeSet::new() }
+    }
+
+    pub async fn try_look(&self) -> Result<Inventory, Fault> {
+        self.backend().look(&self.scope()).await
     }
 
     pub async fn look(&self) -> Inventory {
