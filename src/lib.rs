@@ -6,4 +6,6 @@ pub mod model; // 0: the nouns: ids, fleets, target groups, shares, time, `Plan`
 pub mod coverage; // 1: the gate: the proof that no target group goes dark when a fleet leaves
 pub mod spec; // 1: a deployment file, read and checked; errors that point at the line
 pub mod cloud; // 2: the port to a cloud, and the clouds behind it
+pub mod plan; // 3: `Spec` and `Inventory` in, a `Plan` with no choices left out
 pub mod rollout; // 3: the state machine: a pure fold of facts, and a decision from the state alone
+pub mod journal; // 4: the append-only log: one object per event, created only if absent; every bit checked

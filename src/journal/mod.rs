@@ -1,0 +1,31 @@
+//! The append-only log of a rollout: intent, orders and time, one object per event.
+//!
+//! Promises: an entry that was appended is durable and never changes; each number has one winner, and the loser
+//! reads what overtook it; a lost reply is settled by reading back; whatever is read was checked to the last bit
+//! (every entry carries its own digest and the digest of the one before), and what fails the check is named and
+//! refused, never guessed. Must not decide who drives: a `Resumed` in the log does, and the fold that reads it.
+//!
+//! `<service>/<environment>/<rollout, 8 digits>/<entry, 8 digits>.json` holds one JSON document on one line:
+//! `{"v":1,"seq":2,"rollout":{…},"writer":"…","prev":"…","at":…,"event":{…},"sum":"…"}`. `prev` is the SHA-256 of
+//! the previous object's exact bytes (zeros in the first), `sum` that of this object's own bytes before `,"sum"`.
+
+mod entry;
+mod fault;
+mod file;
+mod key;
+mod log;
+mod memory;
+mod read;
+mod store;
+mod temp;
+mod verify;
+
+pub use entry::{EVENTS_MAX, Entry, Fact, JOURNAL_FORMAT, UnknownEvent};
+pub use fault::{Damage, Flaw, JournalFault};
+pub use file::FileStore;
+pub use key::{BadKey, Key};
+pub use log::{Appended, Log};
+pub use memory::{Call, MemoryStore, Mishap};
+pub use read::{Head, History, Journal};
+pub use store::{OBJECT_MAX, Put, Store, StoreAction, StoreFault, StoreFaultKind};
+pub use verify::{Report, Verdict};

@@ -1,0 +1,256 @@
+//! The journal as a whole: which rollouts there are, and what happened in one.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::entry::{NO_DIGEST, decode, digest};
+use super::{
+    Damage, EVENTS_MAX, Entry, Flaw, JournalFault, Key, Log, Store, StoreAction, StoreFault, StoreFaultKind,
+};
+use crate::model::{EnvironmentName, RolloutId, ServiceName};
+use crate::rollout::Recorded;
+
+/// The highest number that 8 digits can hold.
+const ROLLOUT_MAX: u64 = 99_999_999;
+
+/// All rollouts of all services in one store.
+#[derive(Debug)]
+pub struct Journal<S> {
+    store: Arc<S>,
+    writer: String,
+    logs: AtomicU64,
+}
+
+/// One rollout's log, read from the first entry to the last and checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct History {
+    /// Which rollout.
+    pub rollout: RolloutId,
+    /// Every entry, in order.
+    pub entries: Vec<Entry>,
+    /// The last entry.
+    pub head: Head,
+}
+
+/// The last entry of a log that was read or written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// Its number; 0 of an empty log.
+    pub seq: u64,
+    /// The SHA-256 of its bytes.
+    pub digest: String,
+}
+
+impl Head {
+    /// The head of an empty log.
+    pub(super) fn none() -> Self {
+        Self { seq: 0, digest: NO_DIGEST.to_owned() }
+    }
+}
+
+impl History {
+    /// Every fact, for the fold.
+    ///
+    /// # Errors
+    /// [`JournalFault::UnknownEvent`] where another version wrote what this one does not know.
+    pub fn into_recorded(self) -> Result<Vec<Recorded>, JournalFault> {
+        self.entries.into_iter().map(|entry| entry.into_recorded(&self.rollout)).collect()
+    }
+}
+
+impl<S: Store> Journal<S> {
+    /// The journal in a store. `writer` names this process and no other: `Actor::nonce`.
+    pub fn new(store: S, writer: impl Into<String>) -> Self {
+        Self { store: Arc::new(store), writer: writer.into(), logs: AtomicU64::new(0) }
+    }
+
+    /// Every service that was ever rolled out.
+    ///
+    /// # Errors
+    /// [`JournalFault::Store`].
+    pub async fn services(&self) -> Result<Vec<ServiceName>, JournalFault> {
+        let folders = self.store.children(&Key::root()).await?;
+        Ok(folders.iter().filter_map(|folder| folder.name().parse().ok()).collect())
+    }
+
+    /// Every environment of a service.
+    ///
+    /// # Errors
+    /// [`JournalFault::Store`].
+    pub async fn environments(&self, service: &ServiceName) -> Result<Vec<EnvironmentName>, JournalFault> {
+        let folders = self.store.children(&folder(&[service.as_str()])).await?;
+        Ok(folders.iter().filter_map(|folder| folder.name().parse().ok()).collect())
+    }
+
+    /// Every rollout of a service in an environment, oldest first.
+    ///
+    /// # Errors
+    /// [`JournalFault::Store`].
+    pub async fn rollouts(
+        &self,
+        service: &ServiceName,
+        environment: &EnvironmentName,
+    ) -> Result<Vec<RolloutId>, JournalFault> {
+        let folders = self.store.children(&folder(&[service.as_str(), environment.as_str()])).await?;
+        let numbers = folders.iter().filter_map(|folder| number(folder.name()));
+        let id = |number| RolloutId { service: service.clone(), environment: environment.clone(), number };
+        Ok(numbers.map(id).collect())
+    }
+
+    /// The latest rollout of a service in an environment.
+    ///
+    /// # Errors
+    /// [`JournalFault::Store`].
+    pub async fn latest(
+        &self,
+        service: &ServiceName,
+        environment: &EnvironmentName,
+    ) -> Result<Option<RolloutId>, JournalFault> {
+        Ok(self.rollouts(service, environment).await?.pop())
+    }
+
+    /// Begins a rollout with its first fact.
+    ///
+    /// # Errors
+    /// [`JournalFault::Taken`] where somebody else began one of this number.
+    pub async fn open(&self, rollout: &RolloutId, first: &Recorded) -> Result<Log<S>, JournalFault> {
+        let mut log = self.log_at(Track::new(rollout)?, Head::none());
+        if log.create(first).await? { Ok(log) } else { Err(JournalFault::Taken { rollout: rollout.clone() }) }
+    }
+
+    /// Reads a rollout from the first entry to the last, and checks every bit of it.
+    ///
+    /// # Errors
+    /// [`JournalFault::Missing`], or [`JournalFault::Damaged`] with the place and what is wrong there.
+    pub async fn read(&self, rollout: &RolloutId) -> Result<History, JournalFault> {
+        let track = Track::new(rollout)?;
+        // Only the highest number is taken from the list: while others append, a list may lack one in the middle.
+        let last = self.store.list(&track.folder).await?.iter().filter_map(seq_of).max();
+        let mut head = Head::none();
+        let entries = track.read_on(&*self.store, &mut head).await?;
+        match last {
+            None => Err(JournalFault::Missing { rollout: rollout.clone() }),
+            Some(last) if last > EVENTS_MAX => {
+                Err(JournalFault::TooMany { rollout: rollout.clone(), max: EVENTS_MAX })
+            }
+            Some(last) if head.seq < last => Err(track.damage(&*self.store, head.seq + 1, Flaw::Hole).into()),
+            Some(_) => Ok(History { rollout: rollout.clone(), entries, head }),
+        }
+    }
+
+    /// The log behind a history, to append to.
+    ///
+    /// # Errors
+    /// [`JournalFault::UnknownEvent`]: who does not know what happened must not add to it.
+    pub fn log(&self, history: &History) -> Result<Log<S>, JournalFault> {
+        let unknown = history.entries.iter().find(|entry| matches!(entry.fact, super::Fact::Unknown(_)));
+        if let Some(entry) = unknown {
+            entry.clone().into_recorded(&history.rollout)?;
+        }
+        Ok(self.log_at(Track::new(&history.rollout)?, history.head.clone()))
+    }
+
+    /// Each log writes under a name of its own: were two of one process to write the same words at the same time,
+    /// each would take the other's entry for its own.
+    fn log_at(&self, track: Track, head: Head) -> Log<S> {
+        let writer = format!("{}-{}", self.writer, self.logs.fetch_add(1, Ordering::Relaxed));
+        Log::new(Arc::clone(&self.store), track, writer, head)
+    }
+}
+
+/// The place of one rollout's entries.
+#[derive(Debug, Clone)]
+pub(super) struct Track {
+    pub rollout: RolloutId,
+    folder: Key,
+}
+
+impl Track {
+    fn new(rollout: &RolloutId) -> Result<Self, JournalFault> {
+        if rollout.number == 0 || rollout.number > ROLLOUT_MAX {
+            return Err(JournalFault::Number { rollout: rollout.clone() });
+        }
+        let number = format!("{:08}", rollout.number);
+        let folder = folder(&[rollout.service.as_str(), rollout.environment.as_str(), &number]);
+        Ok(Self { rollout: rollout.clone(), folder })
+    }
+
+    pub fn key(&self, seq: u64) -> Key {
+        self.folder.join(&format!("{seq:08}.json")).expect("digits make a good key")
+    }
+
+    pub fn damage<S: Store>(&self, store: &S, seq: u64, flaw: Flaw) -> Damage {
+        let key = self.key(seq);
+        Damage { place: store.place(&key), key, flaw }
+    }
+
+    /// The bytes of an entry; what cannot be one is damage and not a fault of the store.
+    pub async fn get<S: Store>(&self, store: &S, seq: u64) -> Result<Option<Vec<u8>>, JournalFault> {
+        let damage = |flaw| JournalFault::from(self.damage(store, seq, flaw));
+        store.get(&self.key(seq)).await.map_err(|fault| match (fault.action, fault.kind) {
+            (StoreAction::Read, StoreFaultKind::NotAFile) => damage(Flaw::NotAFile { what: fault.message }),
+            (StoreAction::Read, StoreFaultKind::TooLarge) => damage(Flaw::TooLarge { what: fault.message }),
+            _ => JournalFault::from(fault),
+        })
+    }
+
+    /// Every entry behind `head`, which moves along.
+    pub async fn read_on<S: Store>(&self, store: &S, head: &mut Head) -> Result<Vec<Entry>, JournalFault> {
+        let mut entries = Vec::new();
+        while head.seq < EVENTS_MAX {
+            let Some(bytes) = self.get(store, head.seq + 1).await? else { break };
+            entries.push(self.accept(store, head, &bytes)?);
+        }
+        Ok(entries)
+    }
+
+    /// The entry right behind `head`, once everything about it has been checked; `head` moves to it.
+    fn accept<S: Store>(&self, store: &S, head: &mut Head, bytes: &[u8]) -> Result<Entry, Damage> {
+        let seq = head.seq + 1;
+        let decoded = decode(bytes).map_err(|flaw| self.damage(store, seq, flaw))?;
+        if decoded.rollout != self.rollout || decoded.entry.seq != seq {
+            let flaw = Flaw::Foreign { rollout: decoded.rollout, seq: decoded.entry.seq };
+            return Err(self.damage(store, seq, flaw));
+        }
+        if decoded.prev != head.digest {
+            return Err(self.broken_chain(store, seq));
+        }
+        *head = Head { seq, digest: digest(bytes) };
+        Ok(decoded.entry)
+    }
+
+    /// Nothing stands before the first entry, so there the entry itself is at fault.
+    fn broken_chain<S: Store>(&self, store: &S, seq: u64) -> Damage {
+        match seq {
+            1 => {
+                let reason = "it is the first, and names one before it".to_owned();
+                self.damage(store, seq, Flaw::Malformed { reason })
+            }
+            _ => self.damage(store, seq - 1, Flaw::Replaced { witness: self.key(seq) }),
+        }
+    }
+
+    /// The store said that an entry exists, and then did not have it.
+    pub fn vanished<S: Store>(&self, store: &S, seq: u64) -> JournalFault {
+        let place = store.place(&self.key(seq));
+        let message = "the store says that it exists and has nothing to show";
+        StoreFault::new(StoreFaultKind::Unreachable, StoreAction::Read, place, message).ambiguous().into()
+    }
+}
+
+/// A folder out of parts that are slugs or digits.
+fn folder(parts: &[&str]) -> Key {
+    let join = |folder: Key, part: &&str| folder.join(part);
+    parts.iter().try_fold(Key::root(), join).expect("a slug makes a good key")
+}
+
+/// The number of an entry; none of what is not named like one.
+fn seq_of(key: &Key) -> Option<u64> {
+    number(key.name().strip_suffix(".json")?)
+}
+
+/// Eight digits as a number from 1.
+fn number(text: &str) -> Option<u64> {
+    let digits = text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_digit());
+    if digits { text.parse().ok().filter(|number| *number > 0) } else { None }
+}

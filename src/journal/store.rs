@@ -1,0 +1,163 @@
+//! The port to where objects are kept: as little as a folder and a bucket have in common.
+
+use std::fmt;
+use std::future::Future;
+
+use super::Key;
+
+/// The largest object that is written or read.
+pub const OBJECT_MAX: usize = 8 << 20;
+
+/// Keeps objects that never change.
+pub trait Store: Send + Sync + 'static {
+    /// Creates an object whole, or not at all. `Created` and `Exists` are both durable when this returns.
+    fn put_new(&self, key: &Key, bytes: &[u8]) -> impl Future<Output = Result<Put, StoreFault>> + Send;
+    /// Reads an object of up to [`OBJECT_MAX`] bytes, as it is now.
+    fn get(&self, key: &Key) -> impl Future<Output = Result<Option<Vec<u8>>, StoreFault>> + Send;
+    /// The objects right in a folder, sorted, to the last page; none where there is no such folder.
+    fn list(&self, folder: &Key) -> impl Future<Output = Result<Vec<Key>, StoreFault>> + Send;
+    /// The folders right in a folder that hold an object at any depth, sorted, to the last page.
+    fn children(&self, folder: &Key) -> impl Future<Output = Result<Vec<Key>, StoreFault>> + Send;
+    /// Where an object is, for people: a path or an address.
+    fn place(&self, key: &Key) -> String;
+}
+
+/// What became of a creation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Put {
+    /// The object is new and holds these bytes.
+    Created,
+    /// There was one before; it is as it was. It may be our own, of a call whose reply was lost.
+    Exists,
+}
+
+/// A call to a store that failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct StoreFault {
+    /// What to do about it.
+    pub kind: StoreFaultKind,
+    /// Whether the object may have been written all the same: read back before anything else.
+    pub ambiguous: bool,
+    /// What was tried.
+    pub action: StoreAction,
+    /// Where, for people.
+    pub place: String,
+    /// The system's words.
+    pub message: String,
+}
+
+/// What was asked of a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StoreAction {
+    /// [`Store::put_new`].
+    Write,
+    /// [`Store::get`].
+    Read,
+    /// [`Store::list`] or [`Store::children`].
+    List,
+}
+
+/// The kinds of fault that a caller treats differently.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StoreFaultKind {
+    /// No room.
+    Full,
+    /// Nothing can be written there.
+    ReadOnly,
+    /// Permissions or credentials.
+    Denied,
+    /// Too many calls.
+    Throttled,
+    /// No answer, or the store is unwell.
+    Unreachable,
+    /// Something else stands at an object's or a folder's place: a link, a folder, another user's file.
+    NotAFile,
+    /// Larger than [`OBJECT_MAX`], or more than can be listed.
+    TooLarge,
+    /// Anything else.
+    Unexpected,
+}
+
+impl StoreFaultKind {
+    /// Whether the same call may succeed later without anybody's help.
+    #[must_use]
+    pub fn retryable(self) -> bool {
+        match self {
+            Self::Throttled | Self::Unreachable => true,
+            Self::Full
+            | Self::ReadOnly
+            | Self::Denied
+            | Self::NotAFile
+            | Self::TooLarge
+            | Self::Unexpected => false,
+        }
+    }
+
+    /// What an operator can do about it.
+    #[must_use]
+    pub fn hint(self) -> &'static str {
+        match self {
+            Self::Full => "free some space (or raise the quota), then resume the rollout",
+            Self::ReadOnly => "keep the journal on a file system that can be written",
+            Self::Denied => "run as the user that owns the journal, or give this one access",
+            Self::Throttled | Self::Unreachable => "try again in a while",
+            Self::NotAFile => {
+                "find out who put it there; the journal follows no link and trusts no other user"
+            }
+            Self::TooLarge => "nothing that was written by this program is that large: move it away",
+            Self::Unexpected => "see the message of the system",
+        }
+    }
+}
+
+impl StoreFault {
+    /// A fault of a call that certainly wrote nothing.
+    #[must_use]
+    pub fn new(
+        kind: StoreFaultKind,
+        action: StoreAction,
+        place: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self { kind, ambiguous: false, action, place: place.into(), message: message.into() }
+    }
+
+    /// The same fault of a call that may have written.
+    #[must_use]
+    pub fn ambiguous(mut self) -> Self {
+        self.ambiguous = true;
+        self
+    }
+}
+
+impl fmt::Display for StoreFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} `{}`: {}: {}", self.action, self.place, self.kind, self.message)?;
+        f.write_str(if self.ambiguous { " (it may have been written)" } else { "" })
+    }
+}
+
+impl fmt::Display for StoreAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Write => "write",
+            Self::Read => "read",
+            Self::List => "list",
+        })
+    }
+}
+
+impl fmt::Display for StoreFaultKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Full => "no room is left on the disk, in the quota or under the file size limit",
+            Self::ReadOnly => "the file system is read-only",
+            Self::Denied => "access is denied",
+            Self::Throttled => "too many calls",
+            Self::Unreachable => "no answer",
+            Self::NotAFile => "something else stands in its place",
+            Self::TooLarge => "it is too large",
+            Self::Unexpected => "unexpected",
+        })
+    }
+}

@@ -1,0 +1,46 @@
+//! Checks a rollout's log and says what was found, for people.
+
+use super::{Damage, Fact, Head, Journal, JournalFault, Store};
+use crate::model::RolloutId;
+
+/// What a check of one rollout found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Which rollout.
+    pub rollout: RolloutId,
+    /// What was found.
+    pub verdict: Verdict,
+}
+
+/// What a check found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Every entry is as it was written.
+    Sound {
+        /// The last entry: how many there are, and the digest that stands for all of them.
+        head: Head,
+        /// Numbers and names of the events that this version does not know, and so would not resume.
+        unknown: Vec<(u64, String)>,
+    },
+    /// One is not.
+    Damaged(Damage),
+}
+
+impl<S: Store> Journal<S> {
+    /// Checks every bit of one rollout's log.
+    ///
+    /// # Errors
+    /// Only where nothing could be found out: [`JournalFault::Store`] or [`JournalFault::Missing`]. Damage is a finding.
+    pub async fn verify(&self, rollout: &RolloutId) -> Result<Report, JournalFault> {
+        let verdict = match self.read(rollout).await {
+            Ok(history) => {
+                let strange = history.entries.iter().filter(|entry| matches!(entry.fact, Fact::Unknown(_)));
+                let unknown = strange.map(|entry| (entry.seq, entry.kind().to_owned())).collect();
+                Verdict::Sound { head: history.head, unknown }
+            }
+            Err(JournalFault::Damaged(damage)) => Verdict::Damaged(damage),
+            Err(fault) => return Err(fault),
+        };
+        Ok(Report { rollout: rollout.clone(), verdict })
+    }
+}

@@ -1,0 +1,426 @@
+//! The planner.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::world;
+use crate::cloud::Capability;
+use crate::model::{
+    Because, Fleet, FleetId, FleetSeen, GroupId, GroupPlan, GroupSeen, InstanceState, Inventory, PLAN_FORMAT,
+    Pace, Plan, Purpose, Revision, RolloutId, Seen, Share, Sharing, Side, Span, Steps, StrategyName, Time,
+    Waiver,
+};
+use crate::spec::Spec;
+
+/// What is asked for beyond the file.
+#[derive(Debug, Clone)]
+pub struct Ask<'a> {
+    /// The rollout that the plan is for.
+    pub rollout: RolloutId,
+    /// Why.
+    pub purpose: Purpose,
+    /// Instead of the file's revision.
+    pub revision: Option<Revision>,
+    /// Instead of the file's default strategy.
+    pub strategy: Option<StrategyName>,
+    /// Groups that the last completed rollout covered.
+    pub last: &'a BTreeSet<GroupId>,
+    /// Groups to expect although the file does not declare them.
+    pub amended: BTreeSet<GroupId>,
+    /// Groups that may go dark.
+    pub waivers: Vec<Waiver>,
+    /// The time now.
+    pub now: Time,
+    /// What the backend can do.
+    pub capability: Capability,
+}
+
+/// A plan, and what an operator should know before agreeing to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Draft {
+    /// The plan.
+    pub plan: Plan,
+    /// Remarks, none of which refuses it.
+    pub notes: Vec<Note>,
+}
+
+/// A remark on a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Note {
+    /// Nothing serves yet: there is no way back in this rollout.
+    FirstDeployment,
+    /// Blue runs this revision already; a fresh fleet replaces it.
+    SameRevision,
+    /// Green will be smaller than blue.
+    Smaller {
+        /// Blue's size.
+        blue: u32,
+        /// Green's size.
+        green: u32,
+    },
+    /// Blue is not healthy here, so the way back is not safe.
+    BlueUnwell {
+        /// The group.
+        group: GroupId,
+        /// Healthy targets of blue there.
+        healthy: u32,
+    },
+    /// A fleet that carries nothing stands about.
+    Idle {
+        /// The fleet.
+        fleet: FleetId,
+    },
+    /// The group's route cannot take a part of the traffic: it is switched whole at the last step.
+    AllAtOnce {
+        /// The group.
+        group: GroupId,
+    },
+    /// Registering green in this group is already a share of its traffic.
+    SharedAtOnce {
+        /// The group.
+        group: GroupId,
+        /// About how much.
+        share: Share,
+    },
+    /// The group may go dark by a recorded exception.
+    Waived {
+        /// The group.
+        group: GroupId,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Why there is no plan: every reason at once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+#[error("the plan is refused for {} reason(s)", .reasons.len())]
+pub struct Refusal {
+    /// Never empty.
+    pub reasons: Vec<Refused>,
+    /// How many groups were looked at.
+    pub groups: usize,
+}
+
+/// One reason.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Refused {
+    /// Blue stands in a group that the file does not declare: it would go dark.
+    Undeclared {
+        /// The group.
+        group: GroupId,
+        /// Healthy targets of blue there.
+        blue_healthy: u32,
+        /// How it is reached.
+        routes: BTreeSet<String>,
+    },
+    /// The last completed rollout covered a group that the file no longer declares.
+    Dropped {
+        /// The group.
+        group: GroupId,
+    },
+    /// A declared group does not exist.
+    Unseen {
+        /// The group.
+        group: GroupId,
+    },
+    /// A group or fleet could not be read.
+    Unknown {
+        /// Which.
+        what: String,
+        /// Why.
+        reason: String,
+    },
+    /// Something could not be searched, so a group may be missing.
+    Unread {
+        /// What and why.
+        what: String,
+    },
+    /// More than one fleet carries traffic: which one is blue cannot be told.
+    TwoBlues {
+        /// All of them.
+        fleets: BTreeSet<FleetId>,
+    },
+    /// The strategy is not defined.
+    NoStrategy {
+        /// What was asked for.
+        asked: StrategyName,
+        /// What there is.
+        known: BTreeSet<StrategyName>,
+    },
+    /// A group to amend or waive is not in the world.
+    NoSuchGroup {
+        /// The group.
+        group: GroupId,
+    },
+    /// The name that green would get cannot be made.
+    NoName {
+        /// Why.
+        why: String,
+    },
+}
+
+/// Plans a rollout.
+///
+/// # Errors
+/// [`Refusal`] with every reason at once.
+pub fn draft(spec: &Spec, look: &Inventory, ask: &Ask<'_>) -> Result<Draft, Refusal> {
+    let mut reasons = unknowns(look);
+    let blue = blue(look).unwrap_or_else(|fleets| {
+        reasons.push(Refused::TwoBlues { fleets });
+        None
+    });
+    let groups = expected(spec, look, ask, blue, &mut reasons);
+    let strategy = ask.strategy.clone().unwrap_or_else(|| spec.strategy.clone());
+    let steps = spec.strategies.get(&strategy).map(|strategy| strategy.steps.clone());
+    let green = green(spec, look, ask, blue.map(|(_, seen)| seen));
+    let (steps, green) = match (steps, green) {
+        (Some(steps), Ok(green)) if reasons.is_empty() => (steps, green),
+        (steps, green) => {
+            if steps.is_none() {
+                reasons.push(Refused::NoStrategy {
+                    asked: strategy,
+                    known: spec.strategies.keys().cloned().collect(),
+                });
+            }
+            reasons.extend(green.err());
+            reasons.sort();
+            return Err(Refusal { reasons, groups: groups.len() });
+        }
+    };
+    let blue =
+        blue.map(|(id, seen)| Fleet { id: id.clone(), revision: seen.revision.clone(), size: size(seen) });
+    let pace = ask.capability.pace;
+    let plan = Plan {
+        format: PLAN_FORMAT,
+        rollout: ask.rollout.clone(),
+        purpose: ask.purpose.clone(),
+        strategy,
+        blue,
+        green,
+        groups,
+        steps,
+        settle: spec.settle,
+        bake: spec.bake,
+        quiet: spec.quiet,
+        min_healthy: spec.min_healthy,
+        freeze: spec.freeze && ask.capability.freeze,
+        deadlines: spec.deadlines,
+        pace: Pace { soon: pace, watch: Span(pace.0 * 2), fresh: FRESH.max(Span(pace.0 * 10)) },
+        waivers: ask.waivers.clone(),
+        world: world::digest(look),
+    };
+    let notes = notes(&plan, look);
+    Ok(Draft { plan, notes })
+}
+
+/// The oldest look that a change may rest on; long enough for a look over many pages.
+const FRESH: Span = Span::secs(30);
+
+fn unknowns(look: &Inventory) -> Vec<Refused> {
+    let unread = look.unread.iter().map(|what| Refused::Unread { what: what.clone() });
+    let unknown = |kind: &'static str, id: String, reason: Option<&String>| {
+        reason.map(|reason| Refused::Unknown { what: format!("{kind} `{id}`"), reason: reason.clone() })
+    };
+    let fleets = look.fleets.iter().filter_map(|(id, seen)| unknown("fleet", id.to_string(), reason(seen)));
+    let groups =
+        look.groups.iter().filter_map(|(id, seen)| unknown("target group", id.to_string(), reason(seen)));
+    unread.chain(fleets).chain(groups).collect()
+}
+
+fn reason<T>(seen: &Seen<T>) -> Option<&String> {
+    match seen {
+        Seen::Known(_) => None,
+        Seen::Unknown(reason) => Some(reason),
+    }
+}
+
+type Blue<'a> = (&'a FleetId, &'a FleetSeen);
+
+/// The fleet that carries traffic. Two are an error: guessing would make the wrong one go.
+fn blue(look: &Inventory) -> Result<Option<Blue<'_>>, BTreeSet<FleetId>> {
+    let carries = |id: &FleetId| {
+        let side = |group: &GroupSeen| group.sides.get(id).is_some_and(|side| side.share > Share::NONE);
+        look.groups.values().filter_map(Seen::known).any(side)
+    };
+    let known = look.fleets.iter().filter_map(|(id, seen)| seen.known().map(|seen| (id, seen)));
+    let mut serving: Vec<_> = known.filter(|(id, _)| carries(id)).collect();
+    match serving.len() {
+        0 | 1 => Ok(serving.pop()),
+        _ => Err(serving.into_iter().map(|(id, _)| id.clone()).collect()),
+    }
+}
+
+/// Every group that must be lit at the end. What is in the world or in the history and not in the file is a reason
+/// to refuse, never a group to take up or to leave out in silence.
+fn expected(
+    spec: &Spec,
+    look: &Inventory,
+    ask: &Ask<'_>,
+    blue: Option<Blue<'_>>,
+    reasons: &mut Vec<Refused>,
+) -> BTreeMap<GroupId, GroupPlan> {
+    let declared: BTreeSet<_> = spec.groups().into_iter().collect();
+    let stands = blue.map(|(id, _)| look.groups_of(id)).unwrap_or_default();
+    let waived =
+        |id: &GroupId| ask.waivers.iter().any(|waiver| waiver.group == *id && waiver.until > ask.now);
+    for id in ask.amended.iter().chain(ask.waivers.iter().map(|waiver| &waiver.group)) {
+        let known = look.groups.contains_key(id) || ask.last.contains(id);
+        if !known {
+            reasons.push(Refused::NoSuchGroup { group: id.clone() });
+        }
+    }
+    let mut groups = BTreeMap::new();
+    for id in declared.iter().chain(&stands).chain(ask.last).chain(&ask.amended).collect::<BTreeSet<_>>() {
+        let asked = declared.contains(id) || ask.amended.contains(id);
+        match (asked, look.groups.get(id)) {
+            (true, Some(Seen::Known(seen))) => {
+                let facts = [
+                    (declared.contains(id), Because::Declared),
+                    (stands.contains(id), Because::BlueStands),
+                    (ask.last.contains(id), Because::LastRollout),
+                    (ask.amended.contains(id), Because::Amended),
+                ];
+                let because =
+                    facts.into_iter().filter(|(holds, _)| *holds).map(|(_, because)| because).collect();
+                groups.insert(id.clone(), GroupPlan { because, sharing: seen.sharing, steps: seen.steps });
+            }
+            (true, Some(Seen::Unknown(_))) => {} // Refused as unknown already.
+            (true, None) => reasons.push(Refused::Unseen { group: id.clone() }),
+            (false, _) if waived(id) => {}
+            (false, seen) if stands.contains(id) => {
+                let seen = seen.and_then(Seen::known);
+                let side = |seen: &GroupSeen| blue.and_then(|(id, _)| seen.sides.get(id).map(Side::healthy));
+                reasons.push(Refused::Undeclared {
+                    group: id.clone(),
+                    blue_healthy: seen.and_then(side).unwrap_or(0),
+                    routes: seen.map(|seen| seen.routes.clone()).unwrap_or_default(),
+                });
+            }
+            (false, _) => reasons.push(Refused::Dropped { group: id.clone() }),
+        }
+    }
+    groups
+}
+
+fn size(seen: &FleetSeen) -> u32 {
+    let up = seen.instances.values().filter(|state| **state != InstanceState::Leaving).count();
+    seen.desired.max(u32::try_from(up).unwrap_or(u32::MAX))
+}
+
+/// Green is named after its rollout, and past every name that is taken: a cloud may still be deleting the last one.
+fn green(spec: &Spec, look: &Inventory, ask: &Ask<'_>, blue: Option<&FleetSeen>) -> Result<Fleet, Refused> {
+    let prefix = format!("{}-v", spec.service);
+    let taken =
+        look.fleets.keys().filter_map(|id| id.as_str().strip_prefix(&prefix)?.parse::<u64>().ok()).max();
+    let number = taken.map_or(0, |taken| taken.saturating_add(1)).max(ask.rollout.number);
+    let id =
+        FleetId::new(format!("{prefix}{number}")).map_err(|bad| Refused::NoName { why: bad.to_string() })?;
+    let revision = ask.revision.clone().unwrap_or_else(|| spec.revision.clone());
+    let size = spec.instances.or(blue.map(size)).unwrap_or(1).max(1);
+    Ok(Fleet { id, revision, size })
+}
+
+fn notes(plan: &Plan, look: &Inventory) -> Vec<Note> {
+    let mut notes = Vec::new();
+    match &plan.blue {
+        None => notes.push(Note::FirstDeployment),
+        Some(blue) => {
+            if blue.revision == plan.green.revision {
+                notes.push(Note::SameRevision);
+            }
+            if plan.green.size < blue.size {
+                notes.push(Note::Smaller { blue: blue.size, green: plan.green.size });
+            }
+            let sides = plan.groups.keys().filter_map(|id| Some((id, look.group(id)?.sides.get(&blue.id)?)));
+            let unwell = sides.filter(|(_, side)| side.healthy() < plan.min_healthy.of(blue.size).max(1));
+            notes.extend(
+                unwell.map(|(id, side)| Note::BlueUnwell { group: id.clone(), healthy: side.healthy() }),
+            );
+        }
+    }
+    let idle = look.fleets.keys().filter(|id| plan.blue.as_ref().is_none_or(|blue| blue.id != **id));
+    notes.extend(idle.map(|fleet| Note::Idle { fleet: fleet.clone() }));
+    for (id, group) in &plan.groups {
+        let partial = plan.steps.iter().any(|step| step.share < Share::ALL);
+        if group.steps == Steps::AllOrNothing && partial {
+            notes.push(Note::AllAtOnce { group: id.clone() });
+        }
+        if group.sharing == Sharing::Shared {
+            let whole = plan.green.size + plan.blue.as_ref().map_or(0, |blue| blue.size);
+            let percent = u64::from(plan.green.size) * 100 / u64::from(whole.max(1));
+            let share = Share::new(percent).unwrap_or(Share::ALL);
+            notes.push(Note::SharedAtOnce { group: id.clone(), share });
+        }
+    }
+    let waived = plan.waivers.iter();
+    notes.extend(
+        waived.map(|waiver| Note::Waived { group: waiver.group.clone(), reason: waiver.reason.clone() }),
+    );
+    notes
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Undeclared { group, blue_healthy, .. } => {
+                write!(
+                    f,
+                    "blue serves `{group}` ({blue_healthy} healthy) and the deployment file does not declare it"
+                )
+            }
+            Self::Dropped { group } => {
+                write!(
+                    f,
+                    "the last completed rollout covered `{group}` and the deployment file no longer declares it"
+                )
+            }
+            Self::Unseen { group } => {
+                write!(f, "the deployment file declares `{group}`, which does not exist")
+            }
+            Self::Unknown { what, reason } => write!(f, "{what} could not be read: {reason}"),
+            Self::Unread { what } => write!(f, "could not be searched: {what}"),
+            Self::TwoBlues { fleets } => {
+                let fleets: Vec<_> = fleets.iter().map(|id| format!("`{id}`")).collect();
+                write!(f, "more than one fleet carries traffic: {}", fleets.join(", "))
+            }
+            Self::NoStrategy { asked, known } => {
+                let known: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
+                write!(f, "strategy `{asked}` is not defined; the file defines {}", known.join(", "))
+            }
+            Self::NoSuchGroup { group } => write!(f, "target group `{group}` does not exist here"),
+            Self::NoName { why } => write!(f, "green cannot be named: {why}"),
+        }
+    }
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::FirstDeployment => {
+                f.write_str("nothing serves yet: this first rollout has no blue to go back to")
+            }
+            Self::SameRevision => f.write_str("blue runs this revision already: a fresh fleet replaces it"),
+            Self::Smaller { blue, green } => {
+                write!(f, "green will be smaller than blue: {green} instead of {blue}")
+            }
+            Self::BlueUnwell { group, healthy } => {
+                write!(f, "blue has only {healthy} healthy in `{group}`: the way back is not safe there")
+            }
+            Self::Idle { fleet } => write!(f, "fleet `{fleet}` carries nothing and is left alone"),
+            Self::AllAtOnce { group } => {
+                write!(f, "`{group}` can only be switched whole: it moves at the last step")
+            }
+            Self::SharedAtOnce { group, share } => {
+                write!(
+                    f,
+                    "both fleets stand in `{group}` itself: joining it gives green about {share} at once"
+                )
+            }
+            Self::Waived { group, reason } => write!(f, "`{group}` may go dark, waived: {reason}"),
+        }
+    }
+}
