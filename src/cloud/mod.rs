@@ -92,4 +92,7 @@ pub struct Capability {
     pub freeze: bool,
     /// The shortest useful time between two looks while something is expected.
     pub pace: Span,
+    /// A call takes effect within this time of being sent, or never. Whoever takes over from a driver that was cut off
+    /// in a call waits it out before changing anything.
+    pub lands: Span,
 }
