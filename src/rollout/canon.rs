@@ -16,7 +16,7 @@ impl Rollout {
         let stale = self.look.as_ref().is_some_and(|look| look.looked_at < self.not_before);
         self.not_before = map(self.not_before);
         self.retry_at = self.at;
-        self.repeats = 0;
+        self.repeats = self.repeats.min(1);
         self.epoch = 1;
         self.fault = None;
         self.tokens = 0;
@@ -55,6 +55,13 @@ impl Rollout {
     #[must_use]
     pub fn last_token(&self) -> Option<Token> {
         Token::new("last").ok()
+    }
+
+    /// Whether the calls announced last were the same as those before.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn repeats(&self) -> bool {
+        self.repeats > 0
     }
 
     /// The token of the calls announced last.

@@ -8,7 +8,7 @@ mod search;
 mod step;
 
 use std::collections::BTreeSet;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{Hash, Hasher};
 
 use deployer::cloud::Change;
 use deployer::cloud::sim::{Oracle, Violation, World};
@@ -125,6 +125,36 @@ impl Setup {
     }
 }
 
+/// A quick hash, wide enough that two of a few million states never share one.
+struct Wide(u64, u64);
+
+impl Hasher for Wide {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.write_u64(u64::from_le_bytes(word));
+        }
+    }
+
+    fn write_u8(&mut self, word: u8) {
+        self.write_u64(u64::from(word));
+    }
+
+    fn write_usize(&mut self, word: usize) {
+        self.write_u64(word as u64);
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95);
+        self.1 = (self.1.rotate_left(23) ^ word).wrapping_mul(0xff51_afd7_ed55_8ccd) ^ (self.1 >> 29);
+    }
+}
+
 impl State {
     /// The groups with a waiver that counts now.
     pub fn excused(&self) -> BTreeSet<GroupId> {
@@ -133,12 +163,9 @@ impl State {
     }
 
     pub fn key(&self) -> u128 {
-        let half = |salt: u8| {
-            let mut hasher = DefaultHasher::new();
-            (salt, self).hash(&mut hasher);
-            u128::from(hasher.finish())
-        };
-        half(0) << 64 | half(1)
+        let mut hasher = Wide(0x9e37_79b9_7f4a_7c15, 0xd1b5_4a32_d192_ed03);
+        self.hash(&mut hasher);
+        u128::from(hasher.0) << 64 | u128::from(hasher.1)
     }
 
     /// The one state that stands for all that differ from it in nothing that matters.
@@ -173,7 +200,8 @@ fn double() -> Span {
 /// Keeps of a time how long ago it was, in classes, seen from one fixed now.
 fn passed(now: Time, time: Time, classes: &[Span]) -> Time {
     if time >= now {
-        return NOW + time.since(now);
+        // Rounded up, so that the moments between two steps do not add up to another state.
+        return NOW + Span(time.since(now).0.div_ceil(HOLD.0) * HOLD.0);
     }
     let ago = now.since(time);
     let class = classes.iter().rev().find(|class| ago >= **class).copied().unwrap_or_default();

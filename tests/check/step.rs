@@ -82,10 +82,16 @@ impl Steps<'_> {
         match next {
             Next::Look => drop(self.look("look")),
             Next::Change(changes, token) => {
+                if self.from.rollout.repeats() {
+                    self.age(DEADLINE);
+                }
                 let event = Event::Changing { changes: changes.clone(), token: token.clone() };
                 self.announce(event, Flight { call: Call::Change(changes), token, disturbed: false });
             }
             Next::Retire(proof, token) => {
+                if self.from.rollout.repeats() {
+                    self.age(DEADLINE);
+                }
                 let fleet = proof.fleet().clone();
                 let covered: std::collections::BTreeMap<_, Evidence> = proof.covered().clone();
                 let event = Event::Retiring { fleet: fleet.clone(), covered, token: token.clone() };
@@ -114,9 +120,6 @@ impl Steps<'_> {
             Call::Retire(fleet) => format!("announce retire {fleet}"),
         };
         let mut next = self.fold(self.from.clone(), event);
-        if self.setup.mutant != Some(Mutant::FenceIgnored) {
-            next.late = None;
-        }
         next.flight = Some(flight);
         self.push(label, next, Vec::new());
     }
@@ -302,7 +305,9 @@ impl Steps<'_> {
         let mut next = self.from.clone();
         let now: Time = next.world.now + span;
         next.world.tick(now);
-        next.late = None;
+        if self.setup.mutant != Some(Mutant::FenceIgnored) {
+            next.late = None;
+        }
         self.push(format!("{span} pass"), next, Vec::new());
     }
 }

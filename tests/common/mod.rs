@@ -12,6 +12,7 @@ use deployer::model::{
 use deployer::rollout::{Actor, Event, Recorded, Rollout};
 
 pub const NOW: Time = Time(1_000_000_000_000);
+pub const LANDS: Span = Span::secs(60);
 pub const DEADLINE: Span = Span::mins(60);
 
 pub fn blue() -> FleetId {
@@ -90,7 +91,7 @@ pub fn plan(world: &World, named: &[&str]) -> Plan {
         min_healthy: Share::ALL,
         freeze: true,
         deadlines: deadlines(),
-        pace: Pace { soon: Span::secs(1), watch: Span::secs(10), fresh: Span::secs(30) },
+        pace: Pace { soon: Span::secs(1), watch: Span::secs(10), fresh: Span::secs(30), lands: LANDS },
         waivers: Vec::new(),
         world: "digest".into(),
     }

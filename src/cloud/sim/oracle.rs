@@ -70,8 +70,16 @@ impl Oracle {
             }
         }
         for (id, group) in &after.groups {
-            if let Some(earlier) = before.groups.get(id) {
-                broken.extend(weights(id, earlier, group, after));
+            let Some(earlier) = before.groups.get(id) else { continue };
+            broken.extend(weights(id, earlier, group, after));
+            // A group that was nobody's before the rollout may be nobody's after it.
+            let ours = self.served.contains(id) || blue_now.contains(id);
+            if ours
+                && group.sharing == Sharing::Paired
+                && group.weights.is_empty()
+                && !earlier.weights.is_empty()
+            {
+                broken.push(violation("I4", format!("every weight of `{id}` is 0")));
             }
         }
         if self
@@ -94,7 +102,11 @@ impl Oracle {
             before.healthy(group, &self.green) > 0 && group.share(&self.green) == Share::ALL
         };
         let gap = |id: &GroupId| violation("I2", format!("blue went while green did not carry `{id}`"));
-        let stood = blue_now.iter().map(|id| violation("I2", format!("blue went while it stood in `{id}`")));
+        let left = |id: &&GroupId| !excused.contains(*id);
+        let stood = blue_now
+            .iter()
+            .filter(left)
+            .map(|id| violation("I2", format!("blue went while it stood in `{id}`")));
         served.filter(|id| !covered(id)).map(gap).chain(stood).collect()
     }
 
@@ -102,8 +114,9 @@ impl Oracle {
     #[must_use]
     pub fn completed(&self, world: &World, excused: &BTreeSet<GroupId>) -> Vec<Violation> {
         let mut broken = Vec::new();
-        for id in self.served.iter().filter(|id| !excused.contains(*id)) {
-            let carried = world.groups.get(id).is_none_or(|group| group.share(&self.green) == Share::ALL);
+        let there = |id: &&GroupId| world.groups.contains_key(*id) && !excused.contains(*id);
+        for id in self.served.iter().filter(there) {
+            let carried = world.groups.get(id).is_some_and(|group| group.share(&self.green) == Share::ALL);
             if !(carried && world.lit(id)) {
                 broken.push(violation("I14", format!("completed while green did not carry `{id}`")));
             }
@@ -141,13 +154,10 @@ impl Oracle {
     }
 }
 
-/// A route must lead somewhere, and a call of ours must not lead more of it to nobody.
+/// A call of ours must not lead more of a route to nobody.
 fn weights(id: &GroupId, before: &SimGroup, after: &SimGroup, world: &World) -> Vec<Violation> {
     let (earlier, later) = (before.shares(), after.shares());
     let mut broken = Vec::new();
-    if after.sharing == Sharing::Paired && !earlier.is_empty() && later.is_empty() {
-        broken.push(violation("I4", format!("every weight of `{id}` is 0")));
-    }
     for (fleet, share) in later {
         let raised = share > earlier.get(&fleet).copied().unwrap_or_default();
         if after.sharing == Sharing::Paired && raised && world.healthy(after, &fleet) == 0 {
