@@ -226,7 +226,7 @@ fn remedies(reason: &Refused, hints: &Hints) -> Vec<Advice> {
         }
         Refused::TwoBlues { .. } => vec![Advice { what: "look", command: hints.command("status", "") }],
         Refused::Unknown { .. } | Refused::Unread { .. } => {
-            vec![Advice { what: "fix", command: hints.command("doctor", "") }]
+            vec![Advice { what: "look again", command: hints.command("plan", "") }]
         }
         Refused::Unseen { .. }
         | Refused::NoStrategy { .. }

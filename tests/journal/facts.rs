@@ -67,7 +67,7 @@ fn plan() -> Value {
         },
         "steps": [{"share": 50, "hold": "promote"}, {"share": 100, "hold": {"for": 0}}],
         "settle": 1000, "bake": {"for": 60_000}, "quiet": 1000, "min_healthy": 100, "freeze": true,
-        "deadlines": deadlines, "pace": {"soon": 100, "watch": 1000, "fresh": 5000},
+        "deadlines": deadlines, "pace": {"lands": 0, "soon": 100, "watch": 1000, "fresh": 5000},
         "waivers": [{"group": "internal", "reason": "why not", "until": 1, "by": "kim"}], "world": "5e"
     })
 }

