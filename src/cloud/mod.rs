@@ -4,6 +4,7 @@
 //! changes nothing more; a fleet goes only against a [`Retirement`]. Must not decide anything: that is `rollout`'s.
 
 mod fault;
+pub mod local;
 pub mod sim;
 
 use std::collections::BTreeSet;

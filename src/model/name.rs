@@ -13,6 +13,20 @@ pub struct BadName {
     rule: &'static str,
 }
 
+impl BadName {
+    /// What the text was meant to be, such as `a service name`.
+    #[must_use]
+    pub fn what(&self) -> &'static str {
+        self.what
+    }
+
+    /// The rule that it breaks.
+    #[must_use]
+    pub fn rule(&self) -> &'static str {
+        self.rule
+    }
+}
+
 const SLUG_MAX: usize = 63;
 const SLUG_RULE: &str = "use 1 to 63 of a-z, 0-9 and -, beginning with a letter or a digit";
 const LABEL_MAX: usize = 512;

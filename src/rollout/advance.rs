@@ -35,7 +35,8 @@ impl Rollout {
     }
 
     /// When the present phase is late; never, where it only lets time pass.
-    pub(super) fn due(&self) -> Time {
+    #[must_use]
+    pub fn due(&self) -> Time {
         let late = self.plan.deadlines;
         let from = |since: Time, span: Span| since.max(self.progress_at) + span;
         if self.paused && self.reversible() {

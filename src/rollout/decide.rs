@@ -135,7 +135,8 @@ impl Rollout {
     }
 
     /// When the hold that the rollout is in ends by itself.
-    pub(super) fn hold_ends(&self) -> Option<Time> {
+    #[must_use]
+    pub fn hold_ends(&self) -> Option<Time> {
         let (since, hold) = match &self.phase {
             Phase::Settle { healthy_since: Some(since) } => (*since, Hold::For(self.plan.settle)),
             Phase::Shift { step, reached: Some(since) } => (*since, self.plan.steps.get(*step)?.hold),

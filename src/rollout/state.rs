@@ -196,6 +196,10 @@ impl Rollout {
         self.driver = by.clone();
         self.epoch += 1;
         self.look = None;
+        if let (Phase::Ended(Verdict::Failed { cause, .. }), true) = (&self.phase, self.resumable()) {
+            let cause = cause.clone();
+            self.enter(Phase::Restore { cause });
+        }
         // What was announced may still be on its way, and a look before it lands shows a world that is about to change.
         self.not_before = self.not_before.max(self.at);
         if self.calls.take().is_some() {
@@ -404,6 +408,12 @@ impl Rollout {
         self.epoch
     }
 
+    /// Whether calls were announced and not settled: some may yet take effect.
+    #[must_use]
+    pub fn in_flight(&self) -> bool {
+        self.calls.is_some()
+    }
+
     /// Who drives it, or drove it last.
     #[must_use]
     pub fn driver(&self) -> &Actor {
@@ -466,6 +476,16 @@ impl Rollout {
             | Phase::Retire
             | Phase::Restore { .. }
             | Phase::Withdraw { .. } => None,
+        }
+    }
+
+    /// Whether a driver can take it up: it is open, or its way back failed and can be tried again.
+    #[must_use]
+    pub fn resumable(&self) -> bool {
+        match self.verdict() {
+            None => true,
+            Some(Verdict::Failed { .. }) => self.plan.blue.is_some(),
+            Some(Verdict::Completed | Verdict::RolledBack { .. }) => false,
         }
     }
 

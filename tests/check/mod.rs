@@ -17,7 +17,7 @@ use deployer::rollout::{Order, Rollout};
 
 use crate::common::{DEADLINE, NOW, blue, green, opened};
 
-pub use search::{Report, search};
+pub use search::search;
 
 /// The length of every hold in a checked plan that has one.
 pub const HOLD: Span = Span::mins(10);

@@ -12,14 +12,18 @@ use crate::facts::{released, rollout, write};
 const WRITERS: usize = 64;
 const FACTS_EACH: usize = 3;
 
+/// Nobody is overtaken more often than others have something to say.
+const TRIES_MAX: usize = WRITERS * FACTS_EACH + 1;
+
 /// Appends until the fact is in; gives back its number.
 async fn insist<S: Store>(log: &mut Log<S>, why: &str) -> u64 {
-    loop {
+    for _ in 0..TRIES_MAX {
         match log.append(&released(why)).await.unwrap() {
             Appended::Created(seq) => return seq,
             Appended::Overtaken(entries) => assert!(!entries.is_empty()),
         }
     }
+    panic!("overtaken by more than there is: {why}");
 }
 
 /// Every writer has its own journal over its own handle, as processes have, and insists on each of its facts.

@@ -1,0 +1,347 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::model::{EnvironmentName, GroupId, Revision, ServiceName, Span, StrategyName};
+
+/// Blue/green rollouts that refuse to finish while any target group is missing.
+#[derive(Debug, Parser)]
+#[command(name = "deployer", version, about, max_term_width = 110, after_help = super::exit_help())]
+pub struct Cli {
+    /// Options of every verb.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// Options of every verb.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// The folder of the deployment files: `SERVICE.yaml` each
+    #[arg(
+        long,
+        short,
+        global = true,
+        value_name = "DIR",
+        default_value = "deployments",
+        env = "DEPLOYER_CONFIG"
+    )]
+    pub config: PathBuf,
+    /// Which environment of the file; its default one otherwise
+    #[arg(long, short, global = true, value_name = "NAME", env = "DEPLOYER_ENVIRONMENT")]
+    pub environment: Option<EnvironmentName>,
+    /// Where the journal is kept: `file:DIR`
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "DEPLOYER_STORE",
+        default_value = "file:.deployer/journal"
+    )]
+    pub store: String,
+    /// Where this host's own state is kept: the local backend, who is driving
+    #[arg(long, global = true, value_name = "DIR", env = "DEPLOYER_STATE", default_value = ".deployer")]
+    pub state: PathBuf,
+    /// How results are printed
+    #[arg(long, short, global = true, value_name = "FORM", default_value = "text", env = "DEPLOYER_OUTPUT")]
+    pub output: Output,
+    /// Print without colour, as `NO_COLOR` does
+    #[arg(long, global = true)]
+    pub no_color: bool,
+    /// What the tool logs about itself, such as `debug` or `deployer=trace`
+    #[arg(long, global = true, value_name = "FILTER", env = "DEPLOYER_LOG", default_value = "off")]
+    pub log: String,
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    Text,
+    /// One document at the end.
+    Json,
+    /// One event a line, as it happens.
+    Ndjson,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Deploy a service beside the running one, prove every target group, and switch
+    Rollout(Rollout),
+    /// Show what a rollout would do, and what it refuses
+    Plan(PlanArgs),
+    /// Show where the rollouts stand
+    Status(Status),
+    /// Say why a rollout does not go on
+    Why(One),
+    /// End the hold that a rollout waits in
+    Promote(Promote),
+    /// Make no further step until `resume`
+    Pause(Ordered),
+    /// Go on: after a pause, an interruption or a crash
+    Resume(Resume),
+    /// Stop a rollout and go back to blue
+    Abort(Ordered),
+    /// Go back: to blue while it stands, else to the last completed revision
+    Rollback(Rollback),
+    /// List the rollouts of a service
+    History(History),
+    /// Show one rollout, event by event
+    Show(Show),
+    /// Check deployment files: every fault, with its line
+    Validate(Validate),
+    /// Print the JSON Schema of a deployment file
+    Schema,
+    /// Rehearse a rollout of your own file on a simulated, faulty cloud
+    Drill(Drill),
+    /// Look after the services that run on this host
+    #[command(subcommand)]
+    Local(Local),
+    /// Look after the journal
+    #[command(subcommand)]
+    Journal(Journal),
+    /// Print a shell's completions
+    #[command(hide = true)]
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages into a folder
+    #[command(hide = true)]
+    Man {
+        /// The folder
+        folder: PathBuf,
+    },
+    /// The sample service
+    #[command(hide = true, disable_help_flag = true)]
+    Sample {
+        /// How it should fail
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+}
+
+/// What a rollout is asked for, beyond the file.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Wish {
+    /// One of the file's strategies; its default one otherwise
+    #[arg(long, value_name = "NAME")]
+    pub strategy: Option<StrategyName>,
+    /// What to deploy; the file's revision otherwise
+    #[arg(long, value_name = "REVISION")]
+    pub revision: Option<Revision>,
+    #[command(flatten)]
+    pub exceptions: Exceptions,
+}
+
+/// Groups that are treated otherwise than the file says.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Exceptions {
+    /// Expect this target group too, though the file does not declare it
+    #[arg(long, value_name = "GROUP")]
+    pub amend: Vec<GroupId>,
+    /// Let this target group go dark; recorded, with the reason
+    #[arg(long, value_name = "GROUP", requires = "reason")]
+    pub waive: Vec<GroupId>,
+    /// Why a group is waived
+    #[arg(long, value_name = "TEXT", requires = "waive", value_parser = reason)]
+    pub reason: Option<String>,
+    /// How long a waiver counts
+    #[arg(long, value_name = "DURATION", default_value = "24h", requires = "waive")]
+    pub until: Span,
+}
+
+/// How long to wait for others.
+#[derive(Debug, Clone, Args)]
+pub struct Patience {
+    /// Stay and watch while paused or waiting for `promote`, for at most this long
+    #[arg(long, value_name = "DURATION", default_value = "0s")]
+    pub wait_promote: Span,
+}
+
+/// `rollout`.
+#[derive(Debug, Args)]
+pub struct Rollout {
+    /// The services, one after the other; the first that does not complete ends the row
+    #[arg(required = true, value_name = "SERVICE")]
+    pub services: Vec<ServiceName>,
+    #[command(flatten)]
+    pub wish: Wish,
+    #[command(flatten)]
+    pub patience: Patience,
+    /// Follow this plan, written by `plan --out`, and refuse if the world has moved
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["strategy", "revision", "amend", "waive"])]
+    pub plan: Option<PathBuf>,
+    /// Wait this long for another rollout of the service to end
+    #[arg(long, value_name = "DURATION", default_value = "0s", num_args = 0..=1, default_missing_value = "15m")]
+    pub wait_lock: Span,
+    /// Do not ask, even if the plan has remarks
+    #[arg(long, short)]
+    pub yes: bool,
+}
+
+/// `plan`.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// The service
+    pub service: ServiceName,
+    #[command(flatten)]
+    pub wish: Wish,
+    /// Write the plan to a file for `rollout --plan`
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Exit with 3 where the plan would change something
+    #[arg(long)]
+    pub detailed_exitcode: bool,
+}
+
+/// `status`.
+#[derive(Debug, Args)]
+pub struct Status {
+    /// The service; all of them otherwise
+    pub service: Option<ServiceName>,
+    /// Follow the rollout until it ends
+    #[arg(long, short, requires = "service")]
+    pub watch: bool,
+}
+
+/// A verb on one service.
+#[derive(Debug, Args)]
+pub struct One {
+    /// The service
+    pub service: ServiceName,
+}
+
+/// A verb that gives an order.
+#[derive(Debug, Args)]
+pub struct Ordered {
+    /// The service
+    pub service: ServiceName,
+    /// Leave the order in the journal and return at once
+    #[arg(long)]
+    pub detach: bool,
+}
+
+/// `promote`.
+#[derive(Debug, Args)]
+pub struct Promote {
+    #[command(flatten)]
+    pub order: Ordered,
+    #[command(flatten)]
+    pub patience: Patience,
+    /// End every later hold too
+    #[arg(long)]
+    pub full: bool,
+}
+
+/// `resume`.
+#[derive(Debug, Args)]
+pub struct Resume {
+    #[command(flatten)]
+    pub order: Ordered,
+    #[command(flatten)]
+    pub patience: Patience,
+    #[command(flatten)]
+    pub exceptions: Exceptions,
+    /// Take over even if the driver of this host seems alive
+    #[arg(long)]
+    pub take_over: bool,
+}
+
+/// `rollback`.
+#[derive(Debug, Args)]
+pub struct Rollback {
+    #[command(flatten)]
+    pub order: Ordered,
+    /// The revision to go back to, where blue is gone already
+    #[arg(long, value_name = "REVISION")]
+    pub to: Option<Revision>,
+    #[command(flatten)]
+    pub exceptions: Exceptions,
+}
+
+/// `history`.
+#[derive(Debug, Args)]
+pub struct History {
+    /// The service
+    pub service: ServiceName,
+    /// How many, the newest first
+    #[arg(long, short = 'n', default_value_t = 20)]
+    pub limit: usize,
+}
+
+/// `show`.
+#[derive(Debug, Args)]
+pub struct Show {
+    /// The service
+    pub service: ServiceName,
+    /// The rollout's number; the last one otherwise
+    pub number: Option<u64>,
+}
+
+/// `validate`.
+#[derive(Debug, Args)]
+pub struct Validate {
+    /// The files; every one of the folder otherwise
+    pub files: Vec<PathBuf>,
+}
+
+/// `drill`.
+#[derive(Debug, Args)]
+pub struct Drill {
+    /// The service
+    pub service: ServiceName,
+    /// How many rehearsals, each with its own faults
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub seeds: u64,
+    /// Rehearse this one seed and print its timeline
+    #[arg(long, conflicts_with = "seeds")]
+    pub seed: Option<u64>,
+    /// Only these faults; all of them otherwise
+    #[arg(long, value_delimiter = ',', value_name = "NAME")]
+    pub faults: Option<Vec<String>>,
+}
+
+/// `local`.
+#[derive(Debug, Subcommand)]
+pub enum Local {
+    /// Show fleets, instances and target groups
+    Status,
+    /// Print an instance's last lines
+    Logs {
+        /// The instance, as `local status` names it
+        instance: String,
+        /// How many lines
+        #[arg(long, short = 'n', default_value_t = 100)]
+        lines: usize,
+    },
+    /// Stop everything that runs here
+    Stop,
+    /// Hold the fleets and serve the groups; started by itself
+    #[command(hide = true)]
+    Supervise,
+}
+
+/// `journal`.
+#[derive(Debug, Subcommand)]
+pub enum Journal {
+    /// Check every entry of every rollout
+    Verify {
+        /// Only this service
+        service: Option<ServiceName>,
+    },
+}
+
+/// A reason is one line that people can read, and one that cannot forge another line.
+fn reason(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    if text.is_empty() || text.len() > 500 || text.chars().any(char::is_control) {
+        return Err("give one line of 1 to 500 characters".into());
+    }
+    Ok(text.to_owned())
+}

@@ -1,0 +1,56 @@
+//! The cloud that a deployment file names.
+
+use std::path::Path;
+
+use crate::cloud::local::LocalBackend;
+use crate::cloud::{Backend, Capability, Change, Fault, Scope};
+use crate::coverage::Retirement;
+use crate::model::{Inventory, Token};
+use crate::spec::{Provider, Spec};
+
+/// Any cloud. The port's calls are not object-safe, so they are handed on by name.
+pub enum AnyBackend {
+    /// Processes on this host.
+    Local(LocalBackend),
+}
+
+impl AnyBackend {
+    /// The backend of a deployment file. Makes no call.
+    ///
+    /// # Errors
+    /// A state folder that cannot be used.
+    pub fn of(spec: &Spec, state: &Path) -> Result<Self, Fault> {
+        match &spec.provider {
+            Provider::Local(local) => {
+                let backend = LocalBackend::new(spec.service.clone(), local.clone(), &state.join("local"))?;
+                Ok(Self::Local(backend))
+            }
+        }
+    }
+}
+
+impl Backend for AnyBackend {
+    async fn look(&self, scope: &Scope) -> Result<Inventory, Fault> {
+        match self {
+            Self::Local(backend) => backend.look(scope).await,
+        }
+    }
+
+    async fn change(&self, change: &Change, token: &Token) -> Result<(), Fault> {
+        match self {
+            Self::Local(backend) => backend.change(change, token).await,
+        }
+    }
+
+    async fn retire(&self, proof: Retirement, token: &Token) -> Result<(), Fault> {
+        match self {
+            Self::Local(backend) => backend.retire(proof, token).await,
+        }
+    }
+
+    fn capability(&self) -> Capability {
+        match self {
+            Self::Local(backend) => backend.capability(),
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! What every verb works with: the file, the journal, the clock, and who we are.
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+
+use tokio::sync::watch;
+
+use super::args::{Global, Output};
+use super::error::CliError;
+use super::exit;
+use crate::drive::{Clock, Stop};
+use crate::journal::{FileStore, Journal};
+use crate::model::{RolloutId, ServiceName, StrategyName};
+use crate::rollout::{Actor, Rollout};
+use crate::spec::{self, Spec};
+
+/// The largest deployment file that is read, so that a wrong path cannot fill the memory.
+const FILE_MAX: u64 = 2 << 20;
+
+/// What every verb works with.
+pub struct Context {
+    pub global: Global,
+    pub clock: Clock,
+    pub me: Actor,
+    pub journal: Journal<FileStore>,
+    pub stop: watch::Receiver<Stop>,
+}
+
+impl Context {
+    /// # Errors
+    /// A store that cannot be used.
+    pub fn new(global: Global, stop: watch::Receiver<Stop>) -> Result<Self, CliError> {
+        let me = actor();
+        let folder =
+            global.store.strip_prefix("file:").filter(|folder| !folder.is_empty()).ok_or_else(|| {
+                CliError::usage(format!("`--store {}` is not known", global.store)).hint("use `file:DIR`")
+            })?;
+        let journal = Journal::new(FileStore::new(PathBuf::from(folder)), me.nonce.clone());
+        Ok(Self { clock: Clock::system(), me, journal, stop, global })
+    }
+
+    /// Where a service's deployment file is.
+    pub fn file(&self, service: &ServiceName) -> PathBuf {
+        self.global.config.join(format!("{service}.yaml"))
+    }
+
+    /// Reads a service's deployment file.
+    ///
+    /// # Errors
+    /// The file's faults, each with its line.
+    pub fn spec(&self, service: &ServiceName, strategy: Option<&StrategyName>) -> Result<Spec, CliError> {
+        let path = self.file(service);
+        let text = read_file(&path).map_err(|error| {
+            error.hint(format!(
+                "deployment files are `{}/SERVICE.yaml`; name another folder with --config",
+                self.global.config.display()
+            ))
+        })?;
+        let name = path.display().to_string();
+        let ask = spec::Ask {
+            environment: self.global.environment.clone(),
+            strategy: strategy.cloned(),
+            revision: None,
+        };
+        let source = spec::Source { name: &name, text: &text };
+        let spec = spec::read(&source, &ask, &|name| std::env::var(name).ok())
+            .map_err(|faults| CliError::usage(faults.render(self.colour_err())))?;
+        if spec.service == *service {
+            Ok(spec)
+        } else {
+            Err(CliError::usage(format!(
+                "`{name}` describes the service `{}`, not `{service}`",
+                spec.service
+            )))
+        }
+    }
+
+    /// The last rollout of a service in the environment that its file or `--environment` names.
+    pub async fn latest(&self, service: &ServiceName) -> Result<Option<(RolloutId, Rollout)>, CliError> {
+        let environment = match &self.global.environment {
+            Some(environment) => environment.clone(),
+            None => self.spec(service, None)?.environment,
+        };
+        let Some(id) = self.journal.latest(service, &environment).await? else { return Ok(None) };
+        let rollout = self.read(&id).await?;
+        Ok(Some((id, rollout)))
+    }
+
+    /// The state of a rollout as its journal tells it.
+    pub async fn read(&self, id: &RolloutId) -> Result<Rollout, CliError> {
+        let facts = self.journal.read(id).await?.into_recorded()?;
+        Rollout::fold(&facts).map_err(|error| crate::drive::OpenError::OutOfOrder(error).into())
+    }
+
+    /// Where living drivers of this host leave their mark.
+    pub fn presence(&self) -> PathBuf {
+        self.global.state.join("run")
+    }
+
+    pub fn colour_err(&self) -> bool {
+        self.coloured() && std::io::stderr().is_terminal()
+    }
+
+    pub fn colour_out(&self) -> bool {
+        self.coloured() && std::io::stdout().is_terminal()
+    }
+
+    fn coloured(&self) -> bool {
+        let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        !self.global.no_color && !refused && !dumb
+    }
+
+    pub fn text(&self) -> bool {
+        self.global.output == Output::Text
+    }
+
+    /// There is no rollout yet, said as an error.
+    pub fn none_yet(service: &ServiceName) -> CliError {
+        CliError::new(format!("`{service}` has no rollout in this environment"))
+            .hint(format!("begin one with `deployer rollout {service}`"))
+            .code(exit::ERROR)
+    }
+}
+
+/// Reads a text file of reasonable size.
+///
+/// # Errors
+/// What the system says, or that it is too large or not text.
+pub fn read_file(path: &std::path::Path) -> Result<String, CliError> {
+    let failed = |why: String| CliError::usage(format!("failed to read `{}`: {why}", path.display()));
+    let meta = std::fs::metadata(path).map_err(|error| failed(error.to_string()))?;
+    if !meta.is_file() {
+        return Err(failed("it is not a file".into()));
+    }
+    if meta.len() > FILE_MAX {
+        return Err(failed(format!(
+            "it has {} bytes, and a deployment file has at most {FILE_MAX}",
+            meta.len()
+        )));
+    }
+    std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))
+}
+
+/// Who we are, as far as the system and the CI tell.
+fn actor() -> Actor {
+    let var = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let clean = |text: String| -> String { text.chars().filter(|c| !c.is_control()).take(100).collect() };
+    let user = var("GITHUB_ACTOR").or_else(|| var("USER")).or_else(|| var("LOGNAME"));
+    let run = || {
+        Some(format!(
+            "{}/{}/actions/runs/{}",
+            var("GITHUB_SERVER_URL")?,
+            var("GITHUB_REPOSITORY")?,
+            var("GITHUB_RUN_ID")?
+        ))
+    };
+    Actor {
+        user: clean(user.unwrap_or_else(|| "unknown".into())),
+        host: clean(host()),
+        pid: std::process::id(),
+        run_url: run().map(clean),
+        nonce: nonce(),
+    }
+}
+
+#[cfg(unix)]
+fn host() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+#[cfg(not(unix))]
+fn host() -> String {
+    std::env::var("COMPUTERNAME").unwrap_or_else(|_| "unknown".into())
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a process's nonce must be like no other's, so no seed is wanted"
+)]
+fn nonce() -> String {
+    format!("{:016x}", fastrand::u64(..))
+}

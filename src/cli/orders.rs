@@ -1,0 +1,285 @@
+//! `promote`, `pause`, `resume`, `abort` and `rollback`: orders to a rollout, whoever drives it.
+
+use super::args::{Ordered, Promote, Resume, Rollback, Wish};
+use super::backend::AnyBackend;
+use super::context::Context;
+use super::error::CliError;
+use super::plan::{next, prepare, waivers};
+use super::rollout::{begin, code, take_over, verdict_code};
+use super::{exit, show};
+use crate::drive::{Outcome, Presence, follow, order};
+use crate::journal::{FileStore, Log};
+use crate::model::{Purpose, Revision, RolloutId, ServiceName, Span};
+use crate::rollout::{Event, Order, Phase, Rollout, Verdict};
+use crate::spec::Spec;
+
+/// How often a rollout that another process drives is looked at.
+const FOLLOW_EVERY: Span = Span(200);
+
+/// `promote`: ends the hold that the rollout waits in.
+pub async fn promote(context: &Context, args: Promote) -> Result<u8, CliError> {
+    let (id, rollout) = open_one(context, &args.order.service).await?;
+    if !args.full && !rollout.awaits_promotion() && rollout.hold_ends().is_none() {
+        let text = format!("rollout {} waits in no hold; it is in `{}`", id.number, rollout.phase().name());
+        return Err(CliError::new(text).hint("`promote --full` ends every later hold"));
+    }
+    give(context, &args.order, &id, Order::Promote { full: args.full }, args.patience.wait_promote).await
+}
+
+/// `pause`: no further step until `resume`.
+pub async fn pause(context: &Context, args: Ordered) -> Result<u8, CliError> {
+    let (id, rollout) = open_one(context, &args.service).await?;
+    if rollout.past_return() || !rollout.phase().forward() {
+        let text = format!("rollout {} cannot be paused in `{}`", id.number, rollout.phase().name());
+        return Err(CliError::new(text).hint("it goes on to a safe end by itself"));
+    }
+    give(context, &args, &id, Order::Pause, Span::ZERO).await
+}
+
+/// `abort`: stops and goes back to blue.
+pub async fn abort(context: &Context, args: Ordered) -> Result<u8, CliError> {
+    let (id, rollout) = open_one(context, &args.service).await?;
+    if rollout.past_return() {
+        let text = format!("rollout {} is past the point of return: blue is being taken away", id.number);
+        return Err(CliError::new(text)
+            .hint(format!("bring the earlier revision back with `deployer rollback {}`", args.service)));
+    }
+    let back = give(context, &args, &id, Order::Abort, Span::ZERO).await;
+    asked_for_that(back)
+}
+
+/// Whoever asked to go back got what they asked for.
+fn asked_for_that(code: Result<u8, CliError>) -> Result<u8, CliError> {
+    match code {
+        Ok(exit::ROLLED_BACK) => Ok(exit::DONE),
+        code => code,
+    }
+}
+
+/// `resume`: goes on after a pause, an interruption or a crash; says which.
+pub async fn resume(context: &Context, args: Resume) -> Result<u8, CliError> {
+    let service = &args.order.service;
+    let (id, rollout) = match context.latest(service).await? {
+        None => return Err(Context::none_yet(service)),
+        Some((id, rollout)) if !rollout.resumable() => {
+            show::ended(context, &id, &rollout)?;
+            return Ok(rollout.verdict().map_or(exit::DONE, verdict_code));
+        }
+        Some(found) => found,
+    };
+    let mut orders: Vec<_> = Vec::new();
+    for group in &args.exceptions.amend {
+        if rollout.look().is_some_and(|look| look.group(group).is_none()) {
+            let text = format!("target group `{group}` was not in the last look");
+            return Err(CliError::usage(text).hint("see the groups there are with `deployer status`"));
+        }
+        orders.push(Order::Amend { group: group.clone() });
+    }
+    for waiver in waivers(context, &args.exceptions) {
+        orders.push(Order::Waive { group: waiver.group, reason: waiver.reason, until: waiver.until });
+    }
+    if rollout.paused() {
+        show::say(context, "lifting the pause");
+        orders.push(Order::Resume);
+    }
+    for one in orders {
+        order(&context.journal, &id, one, &context.me, &context.clock).await?;
+    }
+    if args.order.detach {
+        return Ok(exit::DONE);
+    }
+    if !args.take_over && Presence::seen(&context.presence(), &id) {
+        show::say(context, "another process drives it: following");
+        return watch_or_take_over(context, service, &id, args.patience.wait_promote).await;
+    }
+    let spec = context.spec(service, None)?;
+    let backend = AnyBackend::of(&spec, &context.global.state)?;
+    show::say(context, &format!("taking up rollout {} in `{}`", id.number, rollout.phase().name()));
+    take_over(context, &spec, &backend, &id, args.patience.wait_promote).await
+}
+
+/// `rollback`: to blue while it stands, else to the last completed revision by a new rollout.
+pub async fn rollback(context: &Context, args: Rollback) -> Result<u8, CliError> {
+    let service = &args.order.service;
+    let Some((id, rollout)) = context.latest(service).await? else { return Err(Context::none_yet(service)) };
+    match rollout.phase() {
+        Phase::Ended(Verdict::RolledBack { .. }) if args.to.is_none() => {
+            show::ended(context, &id, &rollout)?;
+            Ok(exit::DONE)
+        }
+        Phase::Ended(Verdict::Failed { .. }) if rollout.resumable() => {
+            let spec = context.spec(service, None)?;
+            let backend = AnyBackend::of(&spec, &context.global.state)?;
+            show::say(context, "the last way back did not succeed: trying it again");
+            asked_for_that(take_over(context, &spec, &backend, &id, Span::ZERO).await)
+        }
+        Phase::Ended(_) => bring_back(context, &args, &id, &rollout).await,
+        Phase::Provision
+        | Phase::Register
+        | Phase::Settle { .. }
+        | Phase::Shift { .. }
+        | Phase::Bake { .. }
+        | Phase::Drain { .. }
+        | Phase::Retire
+        | Phase::Restore { .. }
+        | Phase::Withdraw { .. } => {
+            if !rollout.past_return() {
+                return asked_for_that(give(context, &args.order, &id, Order::Rollback, Span::ZERO).await);
+            }
+            show::say(context, "blue is being taken away: finishing that, then bringing its revision back");
+            let code = give(context, &args.order, &id, Order::Rollback, Span::ZERO).await?;
+            let rollout = context.read(&id).await?;
+            if rollout.verdict() == Some(&Verdict::Completed) && !args.order.detach {
+                return bring_back(context, &args, &id, &rollout).await;
+            }
+            Ok(code)
+        }
+    }
+}
+
+/// A new rollout of an earlier revision, by the same machine.
+async fn bring_back(
+    context: &Context,
+    args: &Rollback,
+    id: &RolloutId,
+    last: &Rollout,
+) -> Result<u8, CliError> {
+    let spec = context.spec(&args.order.service, None)?;
+    let revision = match &args.to {
+        Some(revision) => revision.clone(),
+        None => earlier(context, &spec, last).await?,
+    };
+    let backend = AnyBackend::of(&spec, &context.global.state)?;
+    let wish =
+        Wish { revision: Some(revision.clone()), exceptions: args.exceptions.clone(), ..Wish::default() };
+    let purpose = Purpose::Rollback { of: id.number };
+    let (draft, look) =
+        prepare(context, &spec, &backend, next(context, &spec).await?, purpose, &wish).await?;
+    show::say(context, &format!("blue is gone: bringing {revision} back by a new rollout"));
+    if context.text() {
+        show::draft(context, &spec, &draft, &look)?;
+    }
+    begin(context, &spec, &backend, draft.plan, Span::ZERO).await
+}
+
+/// How many rollouts are searched for an earlier revision.
+const LOOK_BACK: usize = 200;
+
+/// The revision of the last completed rollout that is not the one which serves now.
+async fn earlier(context: &Context, spec: &Spec, last: &Rollout) -> Result<Revision, CliError> {
+    let serving = last.serving().map(|fleet| fleet.revision.clone());
+    let rollouts = context.journal.rollouts(&spec.service, &spec.environment).await?;
+    for id in rollouts.iter().rev().take(LOOK_BACK) {
+        let rollout = context.read(id).await?;
+        let revision = &rollout.plan().green.revision;
+        if rollout.verdict() == Some(&Verdict::Completed) && Some(revision) != serving.as_ref() {
+            return Ok(revision.clone());
+        }
+    }
+    // Blue may have been there before the journal began.
+    match last.plan().blue.as_ref().filter(|blue| Some(&blue.revision) != serving.as_ref()) {
+        Some(blue) => Ok(blue.revision.clone()),
+        None => {
+            Err(CliError::new(format!("the journal of `{}` knows no other completed revision", spec.service))
+                .hint("name one with `--to REVISION`"))
+        }
+    }
+}
+
+/// The open rollout of a service.
+async fn open_one(context: &Context, service: &ServiceName) -> Result<(RolloutId, Rollout), CliError> {
+    match context.latest(service).await? {
+        Some((id, rollout)) if rollout.verdict().is_none() => Ok((id, rollout)),
+        Some((id, _)) => Err(CliError::new(format!(
+            "no rollout of `{service}` is open; the last one, {}, has ended",
+            id.number
+        ))
+        .hint(format!("see `deployer show {service}`"))),
+        None => Err(Context::none_yet(service)),
+    }
+}
+
+/// Leaves an order, then follows whoever obeys it, or obeys it itself where nobody drives.
+async fn give(
+    context: &Context,
+    args: &Ordered,
+    id: &RolloutId,
+    what: Order,
+    attend: Span,
+) -> Result<u8, CliError> {
+    let pause = what == Order::Pause;
+    let (log, state) = order(&context.journal, id, what, &context.me, &context.clock).await?;
+    if args.detach {
+        return Ok(exit::DONE);
+    }
+    let driven = Presence::seen(&context.presence(), id);
+    if pause {
+        if driven {
+            follow_on(context, &args.service, (log, state)).await?;
+        }
+        show::say(context, &format!("paused; go on with `deployer resume {}`", args.service));
+        return Ok(exit::DONE);
+    }
+    if driven {
+        return watch_or_take_over(context, &args.service, id, attend).await;
+    }
+    let spec = context.spec(&args.service, None)?;
+    let backend = AnyBackend::of(&spec, &context.global.state)?;
+    take_over(context, &spec, &backend, id, attend).await
+}
+
+/// Follows the living driver; takes over if it goes without an end.
+async fn watch_or_take_over(
+    context: &Context,
+    service: &ServiceName,
+    id: &RolloutId,
+    attend: Span,
+) -> Result<u8, CliError> {
+    let history = context.journal.read(id).await?;
+    let log = context.journal.log(&history)?;
+    let state = context.read(id).await?;
+    let (state, released) = follow_on(context, service, (log, state)).await?;
+    if let Some(verdict) = state.verdict() {
+        return Ok(verdict_code(verdict));
+    }
+    if released {
+        let outcome = if state.paused() {
+            Outcome::Paused
+        } else if state.awaits_promotion() {
+            Outcome::AwaitsPromotion
+        } else {
+            Outcome::Interrupted
+        };
+        return Ok(code(&outcome));
+    }
+    show::say(context, "its driver is gone: taking over");
+    let spec = context.spec(service, None)?;
+    let backend = AnyBackend::of(&spec, &context.global.state)?;
+    take_over(context, &spec, &backend, id, attend).await
+}
+
+/// Shows what another process does, until it ends, lets go or dies. Says whether it let go.
+pub async fn follow_on(
+    context: &Context,
+    service: &ServiceName,
+    at: (Log<FileStore>, Rollout),
+) -> Result<(Rollout, bool), CliError> {
+    let spec = context.spec(service, None)?;
+    let id = at.0.rollout().clone();
+    let presence = context.presence();
+    let screen = show::Screen::new(context, &spec, context.clock.now());
+    let mut onlooker = screen.onlooker();
+    let mut released = false;
+    let seen = |state: &Rollout, notice: &crate::drive::Notice<'_>| {
+        if let crate::drive::Notice::Recorded(fact) = notice {
+            released = matches!(fact.event, Event::Released { .. });
+        }
+        onlooker(state, notice);
+    };
+    let state = follow(at, &context.clock, FOLLOW_EVERY, || Presence::seen(&presence, &id), seen).await?;
+    match state.verdict() {
+        Some(verdict) => screen.end(&state, &Outcome::Ended(verdict.clone())),
+        None => screen.close(),
+    }
+    Ok((state, released))
+}

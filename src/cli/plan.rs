@@ -1,0 +1,122 @@
+//! `plan`, and the planning that `rollout` does.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::args::{Exceptions, PlanArgs, Wish};
+use super::backend::AnyBackend;
+use super::context::{Context, read_file};
+use super::error::CliError;
+use super::{exit, show};
+use crate::cloud::{Backend as _, Scope};
+use crate::model::{GroupId, Inventory, Plan, Purpose, RolloutId, Waiver};
+use crate::plan::{Ask, Draft, draft};
+use crate::rollout::Verdict;
+use crate::spec::Spec;
+
+/// `plan`: shows what a rollout would do.
+pub async fn plan(context: &Context, args: PlanArgs) -> Result<u8, CliError> {
+    let spec = context.spec(&args.service, args.wish.strategy.as_ref())?;
+    let backend = AnyBackend::of(&spec, &context.global.state)?;
+    let id = next(context, &spec).await?;
+    let (draft, look) = prepare(context, &spec, &backend, id, Purpose::Deploy, &args.wish).await?;
+    show::plan(context, &spec, &draft, &look)?;
+    if let Some(path) = &args.out {
+        write_plan(path, &draft.plan)?;
+    }
+    Ok(if args.detailed_exitcode { exit::CHANGES } else { exit::DONE })
+}
+
+/// The rollout that would be opened next.
+pub async fn next(context: &Context, spec: &Spec) -> Result<RolloutId, CliError> {
+    let last = context.journal.latest(&spec.service, &spec.environment).await?;
+    let number = last.map_or(1, |id| id.number + 1);
+    Ok(RolloutId { service: spec.service.clone(), environment: spec.environment.clone(), number })
+}
+
+/// Looks at the world and plans; a refusal is shown and ends with its code.
+pub async fn prepare(
+    context: &Context,
+    spec: &Spec,
+    backend: &AnyBackend,
+    rollout: RolloutId,
+    purpose: Purpose,
+    wish: &Wish,
+) -> Result<(Draft, Inventory), CliError> {
+    let last = last_groups(context, spec).await?;
+    let now = context.clock.now();
+    let waivers = waivers(context, &wish.exceptions);
+    let mut groups: BTreeSet<_> = spec.groups().into_iter().collect();
+    groups.extend(last.iter().chain(&wish.exceptions.amend).chain(&wish.exceptions.waive).cloned());
+    let scope = Scope { service: spec.service.clone(), groups, fleets: BTreeSet::new() };
+    let mut look = backend.look(&scope).await?;
+    look.looked_at = now;
+    let ask = Ask {
+        rollout,
+        purpose,
+        revision: wish.revision.clone(),
+        strategy: wish.strategy.clone(),
+        last: &last,
+        amended: wish.exceptions.amend.iter().cloned().collect(),
+        waivers,
+        now,
+        capability: backend.capability(),
+    };
+    match draft(spec, &look, &ask) {
+        Ok(draft) => Ok((draft, look)),
+        Err(refusal) => {
+            show::refusal(context, spec, &refusal)?;
+            Err(CliError::shown(exit::REFUSED))
+        }
+    }
+}
+
+/// The waivers that the command line grants.
+pub fn waivers(context: &Context, exceptions: &Exceptions) -> Vec<Waiver> {
+    let reason = exceptions.reason.clone().unwrap_or_default();
+    let until = context.clock.now() + exceptions.until;
+    let by = context.me.user.clone();
+    let waiver =
+        |group: &GroupId| Waiver { group: group.clone(), reason: reason.clone(), until, by: by.clone() };
+    exceptions.waive.iter().map(waiver).collect()
+}
+
+/// How far back the last completed rollout is looked for; one that is older says little about today.
+const LOOK_BACK: usize = 100;
+
+/// The groups that the last completed rollout covered.
+async fn last_groups(context: &Context, spec: &Spec) -> Result<BTreeSet<GroupId>, CliError> {
+    let rollouts = context.journal.rollouts(&spec.service, &spec.environment).await?;
+    for id in rollouts.iter().rev().take(LOOK_BACK) {
+        let rollout = context.read(id).await?;
+        if rollout.verdict() == Some(&Verdict::Completed) {
+            return Ok(rollout.expected().keys().cloned().collect());
+        }
+    }
+    Ok(BTreeSet::new())
+}
+
+/// Reads a plan for `rollout --plan`.
+pub fn read_plan(path: &Path) -> Result<Plan, CliError> {
+    let text = read_file(path)?;
+    let plan: Plan = serde_json::from_str(&text)
+        .map_err(|error| CliError::usage(format!("`{}` is not a plan: {error}", path.display())))?;
+    if plan.format > crate::model::PLAN_FORMAT {
+        let text = format!(
+            "`{}` has plan format {}, and this version knows {}",
+            path.display(),
+            plan.format,
+            crate::model::PLAN_FORMAT
+        );
+        return Err(CliError::usage(text).hint("use the version that wrote it, or make a new plan"));
+    }
+    Ok(plan)
+}
+
+fn write_plan(path: &Path, plan: &Plan) -> Result<(), CliError> {
+    let failed = |error: &dyn std::fmt::Display| {
+        CliError::new(format!("failed to write `{}`: {error}", path.display()))
+    };
+    let text = serde_json::to_string_pretty(plan).map_err(|error| failed(&error))?;
+    std::fs::write(path, text + "\n").map_err(|error| failed(&error))
+}

@@ -1,0 +1,271 @@
+//! `rollout`.
+
+use std::io::{IsTerminal as _, Write as _};
+
+use super::args::{Rollout as Args, Wish};
+use super::backend::AnyBackend;
+use super::context::Context;
+use super::error::CliError;
+use super::plan::{next, prepare, read_plan};
+use super::{exit, show};
+use crate::cloud::{Backend as _, Scope};
+use crate::drive::{DriveError, Driver, Hands, Notice, Outcome, Presence, Settings, open, resume};
+use crate::journal::FileStore;
+use crate::model::{
+    FleetId, Hold, Plan, Purpose, RolloutId, Seen, ServiceName, Share, Span, Step, StrategyName,
+};
+use crate::plan::{Draft, Note, digest};
+use crate::rollout::{Rollout, Verdict};
+use crate::spec::{Provider, Spec, Strategy};
+
+/// `rollout`: one service after the other; the first that does not complete ends the row.
+pub async fn rollout(context: &Context, args: Args) -> Result<u8, CliError> {
+    if args.plan.is_some() && args.services.len() > 1 {
+        return Err(CliError::usage("a plan is for one service").hint("name one service with `--plan`"));
+    }
+    for service in &args.services {
+        let code = one(context, service, &args).await?;
+        if code != exit::DONE {
+            return Ok(code);
+        }
+    }
+    Ok(exit::DONE)
+}
+
+async fn one(context: &Context, service: &ServiceName, args: &Args) -> Result<u8, CliError> {
+    let spec = context.spec(service, args.wish.strategy.as_ref())?;
+    let backend = AnyBackend::of(&spec, &context.global.state)?;
+    wait_for_turn(context, &spec, args.wait_lock).await?;
+    let id = next(context, &spec).await?;
+    if let Some(path) = &args.plan {
+        let plan = binding(context, &backend, read_plan(path)?, &id).await?;
+        return begin(context, &spec, &backend, plan, args.patience.wait_promote).await;
+    }
+    let id = match bootstrap(context, &spec, &backend, id).await? {
+        Bootstrapped::Not(id) | Bootstrapped::Done(id) => id,
+        Bootstrapped::Failed(code) => return Ok(code),
+    };
+    let (draft, look) = prepare(context, &spec, &backend, id, Purpose::Deploy, &args.wish).await?;
+    if context.text() {
+        show::draft(context, &spec, &draft, &look)?;
+    }
+    confirm(&draft, args.yes)?;
+    begin(context, &spec, &backend, draft.plan, args.patience.wait_promote).await
+}
+
+/// One rollout at a time: the journal lets nobody open the next while one is open, and says so early here.
+async fn wait_for_turn(context: &Context, spec: &Spec, wait: Span) -> Result<(), CliError> {
+    let give_up = context.clock.now() + wait;
+    loop {
+        let Some(id) = context.journal.latest(&spec.service, &spec.environment).await? else { return Ok(()) };
+        let rollout = context.read(&id).await?;
+        if rollout.verdict().is_some() {
+            return Ok(());
+        }
+        let now = context.clock.now();
+        if now >= give_up {
+            let alive = Presence::seen(&context.presence(), &id);
+            return Err(locked(&id, &rollout, alive));
+        }
+        context.clock.sleep_until((now + Span::secs(1)).min(give_up)).await;
+    }
+}
+
+fn locked(id: &RolloutId, rollout: &Rollout, alive: bool) -> CliError {
+    let driver = rollout.driver();
+    let run = driver.run_url.as_ref().map(|url| format!(", {url}")).unwrap_or_default();
+    let doing = if alive { "is driven by" } else { "is open, and was last driven by" };
+    let who = format!("{}@{} (process {}{run})", driver.user, driver.host, driver.pid);
+    let text =
+        format!("rollout {} of `{}` {doing} {who}, in `{}`", id.number, id.service, rollout.phase().name());
+    let hint = if alive {
+        format!(
+            "wait for it with `--wait-lock 15m`, or follow it with `deployer status {} --watch`",
+            id.service
+        )
+    } else {
+        format!("go on with `deployer resume {0}`, or go back with `deployer rollback {0}`", id.service)
+    };
+    CliError::new(text).hint(hint).code(exit::LOCKED)
+}
+
+/// A stored plan counts only in the world that it was made for.
+async fn binding(
+    context: &Context,
+    backend: &AnyBackend,
+    plan: Plan,
+    id: &RolloutId,
+) -> Result<Plan, CliError> {
+    let moved = |what: String| {
+        Err(CliError::new(what).hint("make a new plan with `deployer plan --out`").code(exit::MOVED))
+    };
+    if plan.rollout != *id {
+        return moved(format!("the plan is for rollout `{}`, and the next one is `{id}`", plan.rollout));
+    }
+    let fleets = plan.blue.iter().map(|blue| blue.id.clone()).collect();
+    let waived = plan.waivers.iter().map(|waiver| waiver.group.clone());
+    let groups = plan.groups.keys().cloned().chain(waived).collect();
+    let scope = Scope { service: id.service.clone(), groups, fleets };
+    let mut look = backend.look(&scope).await?;
+    look.looked_at = context.clock.now();
+    if digest(&look) == plan.world {
+        Ok(plan)
+    } else {
+        moved(format!("the world of `{}` has moved since the plan was made", id.service))
+    }
+}
+
+enum Bootstrapped {
+    Not(RolloutId),
+    Done(RolloutId),
+    Failed(u8),
+}
+
+/// Brings up the first fleet on this host where the file asks for it, so that there is a blue to replace.
+async fn bootstrap(
+    context: &Context,
+    spec: &Spec,
+    backend: &AnyBackend,
+    id: RolloutId,
+) -> Result<Bootstrapped, CliError> {
+    let Provider::Local(local) = &spec.provider;
+    let Some(revision) = local.bootstrap.clone() else { return Ok(Bootstrapped::Not(id)) };
+    let groups = spec.groups().into_iter().collect();
+    let scope = Scope { service: spec.service.clone(), groups, fleets: [].into() };
+    let look = backend.look(&scope).await?;
+    let known = |(id, seen): (&FleetId, &Seen<_>)| seen.known().is_some() && !look.groups_of(id).is_empty();
+    if look.fleets.iter().any(known) {
+        return Ok(Bootstrapped::Not(id));
+    }
+    let mut first = spec.clone();
+    let name = StrategyName::new("bootstrap").map_err(|bad| CliError::new(bad.to_string()))?;
+    let steps = vec![Step { share: Share::ALL, hold: Hold::For(Span::ZERO) }];
+    first.strategies = [(name.clone(), Strategy { steps })].into();
+    first.strategy = name;
+    (first.bake, first.quiet, first.settle) = (Hold::For(Span::ZERO), Span::ZERO, Span::ZERO);
+    let wish = Wish { revision: Some(revision.clone()), ..Wish::default() };
+    if context.text() {
+        eprintln!(
+            "nothing runs yet: bringing up `{}` {revision} first, so that there is a blue to replace",
+            spec.service
+        );
+    }
+    let (draft, _) = prepare(context, &first, backend, id, Purpose::Deploy, &wish).await?;
+    match begin(context, &first, backend, draft.plan, Span::ZERO).await? {
+        exit::DONE => Ok(Bootstrapped::Done(next(context, spec).await?)),
+        code => Ok(Bootstrapped::Failed(code)),
+    }
+}
+
+/// Asks only a person at a terminal, and only where the plan has a remark that matters.
+fn confirm(draft: &Draft, yes: bool) -> Result<(), CliError> {
+    let matters = |note: &&Note| match note {
+        Note::Smaller { .. } | Note::BlueUnwell { .. } | Note::Waived { .. } | Note::SharedAtOnce { .. } => {
+            true
+        }
+        Note::FirstDeployment | Note::SameRevision | Note::Idle { .. } | Note::AllAtOnce { .. } => false,
+    };
+    let remarks = draft.notes.iter().any(|note| matters(&note));
+    let person = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    if yes || !remarks || !person {
+        return Ok(());
+    }
+    eprint!("go on? [y/N] ");
+    let _ = std::io::stderr().flush();
+    let mut answer = String::new();
+    let read = std::io::stdin().read_line(&mut answer);
+    if read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes") {
+        return Ok(());
+    }
+    Err(CliError::new("not confirmed, nothing was changed").code(exit::REFUSED))
+}
+
+/// Opens a rollout and drives it.
+pub async fn begin(
+    context: &Context,
+    spec: &Spec,
+    backend: &AnyBackend,
+    plan: Plan,
+    attend: Span,
+) -> Result<u8, CliError> {
+    let id = plan.rollout.clone();
+    let mark = mark(context, &id);
+    let screen = show::Screen::new(context, spec, context.clock.now());
+    let hands = hands(context, attend, screen.onlooker());
+    let driver = open(&context.journal, backend, plan, hands).await?;
+    let code = drive(driver, screen).await;
+    drop(mark);
+    code
+}
+
+/// Takes over an open rollout and drives it.
+pub async fn take_over(
+    context: &Context,
+    spec: &Spec,
+    backend: &AnyBackend,
+    id: &RolloutId,
+    attend: Span,
+) -> Result<u8, CliError> {
+    let mark = mark(context, id);
+    let screen = show::Screen::new(context, spec, context.clock.now());
+    let hands = hands(context, attend, screen.onlooker());
+    let driver = resume(&context.journal, backend, id, hands).await?;
+    let code = drive(driver, screen).await;
+    drop(mark);
+    code
+}
+
+fn mark(context: &Context, id: &RolloutId) -> Option<Presence> {
+    let mark = Presence::claim(&context.presence(), id);
+    mark.unwrap_or_else(|error| {
+        tracing::warn!(%error, "other processes of this host will not see that this one drives");
+        None
+    })
+}
+
+fn hands<O>(context: &Context, attend: Span, onlooker: O) -> Hands<O> {
+    Hands {
+        me: context.me.clone(),
+        clock: context.clock,
+        settings: Settings { attend, ..Settings::default() },
+        stop: context.stop.clone(),
+        onlooker,
+    }
+}
+
+async fn drive<O: FnMut(&Rollout, &Notice<'_>) + Send>(
+    mut driver: Driver<'_, AnyBackend, FileStore, O>,
+    screen: show::Screen,
+) -> Result<u8, CliError> {
+    let result: Result<Outcome, DriveError> = driver.run().await;
+    match result {
+        Ok(outcome) => {
+            screen.end(driver.state(), &outcome);
+            Ok(code(&outcome))
+        }
+        Err(error) => {
+            screen.close();
+            Err(error.into())
+        }
+    }
+}
+
+/// The exit code of an end.
+pub fn code(outcome: &Outcome) -> u8 {
+    match outcome {
+        Outcome::Ended(verdict) => verdict_code(verdict),
+        Outcome::Held { .. } => exit::HELD,
+        Outcome::Paused | Outcome::AwaitsPromotion => exit::PAUSED,
+        Outcome::Interrupted => exit::INTERRUPTED,
+        Outcome::Fenced { .. } => exit::LOCKED,
+    }
+}
+
+/// The exit code of a verdict.
+pub fn verdict_code(verdict: &Verdict) -> u8 {
+    match verdict {
+        Verdict::Completed => exit::DONE,
+        Verdict::RolledBack { .. } => exit::ROLLED_BACK,
+        Verdict::Failed { .. } => exit::HUMAN_NEEDED,
+    }
+}

@@ -1,0 +1,64 @@
+//! One host as a cloud: fleets of processes behind a proxy of our own.
+//!
+//! A *supervisor* (this binary, detached, one per state directory) holds the processes and serves the target groups; it is
+//! started by the first call that needs it and survives its caller. If it dies, the processes go on, and the next call
+//! starts another, which adopts them and serves the same groups with the same shares.
+//!
+//! Promises: a request never goes to a target that is not healthy, or that is draining; a group without a healthy
+//! target answers 503. An answer to a change is given only after the change is on disk. Must not run a shell, listen
+//! anywhere but where a group says, or hand the caller's environment to an instance.
+
+#[cfg(unix)]
+mod balance;
+#[cfg(unix)]
+mod client;
+#[cfg(unix)]
+mod clock;
+#[cfg(not(unix))]
+mod elsewhere;
+mod fault;
+#[cfg(unix)]
+mod group;
+#[cfg(unix)]
+mod headers;
+#[cfg(unix)]
+mod health;
+#[cfg(unix)]
+mod host;
+#[cfg(unix)]
+mod instance;
+#[cfg(unix)]
+mod logs;
+#[cfg(unix)]
+mod look;
+#[cfg(unix)]
+mod paths;
+#[cfg(unix)]
+mod process;
+mod protocol;
+#[cfg(unix)]
+mod proxy;
+#[cfg(unix)]
+mod sample;
+#[cfg(unix)]
+mod state;
+#[cfg(unix)]
+mod supervisor;
+#[cfg(unix)]
+mod target;
+#[cfg(unix)]
+mod upstream;
+#[cfg(unix)]
+mod world;
+
+#[cfg(unix)]
+pub use client::LocalBackend;
+#[cfg(not(unix))]
+pub use elsewhere::{LocalBackend, logs, sample, status, stop, supervise};
+pub use protocol::{FleetStatus, GroupStatus, InstanceStatus, LocalStatus};
+#[cfg(unix)]
+pub use {
+    host::{logs, status, stop},
+    sample::sample,
+    supervisor::supervise,
+};

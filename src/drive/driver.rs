@@ -1,0 +1,307 @@
+//! One rollout, driven until it ends or has to be let go.
+
+use std::future::Future;
+
+use futures_util::stream::{self, StreamExt as _};
+use tokio::sync::watch;
+
+use super::clock::Clock;
+use super::signal::Stop;
+use crate::cloud::{Backend, Change, Fault, FaultKind, Scope};
+use crate::coverage::{Gap, Retirement};
+use crate::journal::{JournalFault, Log, Store};
+use crate::model::{Span, Time, Token};
+use crate::rollout::{Actor, Event, Next, OutOfOrder, Recorded, Rollout, Verdict};
+
+/// How a driver works, beyond what the plan says.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// How long one call may take before it counts as lost.
+    pub call_max: Span,
+    /// How long a store that is unwell is asked again before the driver lets go.
+    pub journal_max: Span,
+    /// How often other processes' orders are looked for.
+    pub orders_every: Span,
+    /// How long to stay, and watch, in a pause or a hold for a promotion. Zero lets go at once.
+    pub attend: Span,
+    /// How many calls of one step are made at the same time.
+    pub calls_max: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            call_max: Span::secs(120),
+            journal_max: Span::secs(60),
+            orders_every: Span(250),
+            attend: Span::ZERO,
+            calls_max: 16,
+        }
+    }
+}
+
+/// How a drive ended. All but `Ended` leave the rollout open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The rollout is over.
+    Ended(Verdict),
+    /// A deadline passed, and both fleets stay as they are.
+    Held {
+        /// What would go dark.
+        gaps: Vec<Gap>,
+    },
+    /// An operator paused it.
+    Paused,
+    /// It waits for `promote`.
+    AwaitsPromotion,
+    /// The process was asked to stop.
+    Interrupted,
+    /// Another driver has taken over.
+    Fenced {
+        /// Who.
+        by: Box<Actor>,
+    },
+}
+
+/// Why a drive could not go on. The rollout stays open and nothing was done that is not in the journal.
+#[derive(Debug, thiserror::Error)]
+pub enum DriveError {
+    /// The journal could not be read or written.
+    #[error(transparent)]
+    Journal(#[from] JournalFault),
+    /// The journal holds facts that do not fit together.
+    #[error(transparent)]
+    OutOfOrder(#[from] OutOfOrder),
+    /// The world could not be looked at.
+    #[error("look at the world: {fault}")]
+    Blind {
+        /// The last answer.
+        fault: Fault,
+    },
+}
+
+/// Something that an onlooker may show.
+#[derive(Debug)]
+pub enum Notice<'a> {
+    /// A fact was recorded and folded.
+    Recorded(&'a Recorded),
+    /// A look showed nothing new.
+    Looked,
+    /// The driver will do this next.
+    Next(&'a Next),
+    /// A look failed and is tried again.
+    LookFailed(&'a Fault),
+    /// The journal failed and is tried again.
+    JournalFailed(&'a JournalFault),
+}
+
+/// Drives one rollout.
+pub struct Driver<'a, B, S, O> {
+    pub(super) backend: &'a B,
+    pub(super) log: Log<S>,
+    pub(super) state: Rollout,
+    pub(super) me: Actor,
+    pub(super) clock: Clock,
+    pub(super) settings: Settings,
+    pub(super) stop: watch::Receiver<Stop>,
+    /// Shown every notice, with the state after it.
+    pub(super) onlooker: O,
+    /// Before this moment a call of the driver before us may still take effect.
+    pub(super) quiet_until: Time,
+    pub(super) news_at: Time,
+}
+
+/// The waits between attempts at a look double from the first to the last.
+const LOOK_RETRY_FIRST: Span = Span(200);
+const LOOK_RETRY_MAX: Span = Span::secs(10);
+/// A look that is refused outright is tried this often: credentials are sometimes renewed a moment late.
+const LOOKS_REFUSED_MAX: u32 = 5;
+
+impl<B, S, O> Driver<'_, B, S, O>
+where
+    B: Backend,
+    S: Store,
+    O: FnMut(&Rollout, &Notice<'_>) + Send,
+{
+    /// The state as folded so far.
+    pub fn state(&self) -> &Rollout {
+        &self.state
+    }
+
+    /// Drives on until the rollout ends or has to be let go.
+    ///
+    /// # Errors
+    /// [`DriveError`]; the rollout stays open.
+    pub async fn run(&mut self) -> Result<Outcome, DriveError> {
+        let mut attended: Option<Time> = None;
+        loop {
+            if let Some(by) = self.take_news().await? {
+                return Ok(Outcome::Fenced { by });
+            }
+            if *self.stop.borrow() == Stop::Asked && self.state.verdict().is_none() {
+                return self.release("asked to stop", Outcome::Interrupted).await;
+            }
+            let now = self.clock.now();
+            let next = self.state.decide(now);
+            (self.onlooker)(&self.state, &Notice::Next(&next));
+            let stays = matches!(next, Next::Paused { .. } | Next::Promote { .. });
+            let since = *attended.get_or_insert(now);
+            if !stays && !matches!(next, Next::Look) {
+                attended = None;
+            }
+            let overstayed = now.since(since) >= self.settings.attend;
+            let fenced = match next {
+                Next::Look => self.look().await?,
+                Next::Change(changes, token) => self.change(changes, token).await?,
+                Next::Retire(proof, token) => self.retire(proof, token).await?,
+                Next::Paused { .. } if overstayed => return self.release("paused", Outcome::Paused).await,
+                Next::Promote { .. } if overstayed => {
+                    return self.release("waits for `promote`", Outcome::AwaitsPromotion).await;
+                }
+                Next::Wait { until }
+                | Next::Hold { until, .. }
+                | Next::Promote { until }
+                | Next::Paused { until } => {
+                    self.wait(until).await;
+                    None
+                }
+                Next::Held { gaps } => {
+                    return self.release("a deadline passed", Outcome::Held { gaps }).await;
+                }
+                Next::Done(verdict) => return Ok(Outcome::Ended(verdict)),
+            };
+            if let Some(by) = fenced {
+                return Ok(Outcome::Fenced { by });
+            }
+        }
+    }
+
+    async fn release(&mut self, why: &str, outcome: Outcome) -> Result<Outcome, DriveError> {
+        match self.keep(Event::Released { why: why.into() }).await? {
+            Some(by) => Ok(Outcome::Fenced { by }),
+            None => Ok(outcome),
+        }
+    }
+
+    /// Waits until then, or for the next time to look for orders, or for a stop.
+    async fn wait(&mut self, until: Time) {
+        let until = until.min(self.news_at);
+        let clock = self.clock;
+        tokio::select! {
+            biased;
+            changed = self.stop.changed() => {
+                // Nobody is left who could ask for a stop: then only time ends the wait.
+                if changed.is_err() {
+                    clock.sleep_until(until).await;
+                }
+            }
+            () = clock.sleep_until(until) => {}
+        }
+    }
+
+    fn scope(&self) -> Scope {
+        let plan = self.state.plan();
+        let waived = self.state.waivers().iter().map(|waiver| &waiver.group);
+        let groups = self.state.expected().keys().chain(self.state.served()).chain(waived).cloned().collect();
+        let fleets = plan.blue.iter().chain([&plan.green]).map(|fleet| fleet.id.clone()).collect();
+        Scope { service: plan.rollout.service.clone(), groups, fleets }
+    }
+
+    /// Looks until the world answers. What began before the answer was sent is not in it, so the look counts from its
+    /// beginning, by our own clock.
+    async fn look(&mut self) -> Result<Option<Box<Actor>>, DriveError> {
+        let (mut wait, mut refused) = (LOOK_RETRY_FIRST, 0);
+        loop {
+            let (scope, began) = (self.scope(), self.clock.now());
+            let fault = match self.limited("look", self.backend.look(&scope)).await {
+                Ok(mut inventory) => {
+                    inventory.looked_at = began;
+                    return self.saw(Event::Looked { inventory: Box::new(inventory) }).await;
+                }
+                Err(fault) => fault,
+            };
+            (self.onlooker)(&self.state, &Notice::LookFailed(&fault));
+            refused += u32::from(!fault.kind.retryable());
+            let late = self.clock.now() >= self.state.due();
+            if late || refused >= LOOKS_REFUSED_MAX {
+                return Err(DriveError::Blind { fault });
+            }
+            self.wait_all(self.clock.now() + wait).await;
+            wait = Span(wait.0 * 2).min(LOOK_RETRY_MAX);
+            if *self.stop.borrow() == Stop::Asked {
+                return Ok(None);
+            }
+            if let Some(by) = self.take_news().await? {
+                return Ok(Some(by));
+            }
+        }
+    }
+
+    /// Waits until then, whatever orders come meanwhile; a stop ends it.
+    async fn wait_all(&mut self, until: Time) {
+        while self.clock.now() < until && *self.stop.borrow() == Stop::No {
+            self.news_at = until;
+            self.wait(until).await;
+        }
+    }
+
+    /// Announces the changes, makes them all at once, and writes down what was answered.
+    async fn change(&mut self, changes: Vec<Change>, token: Token) -> Result<Option<Box<Actor>>, DriveError> {
+        self.wait_all(self.quiet_until).await;
+        if *self.stop.borrow() == Stop::Asked {
+            return Ok(None);
+        }
+        let event = Event::Changing { changes: changes.clone(), token: token.clone() };
+        match self.intend(event).await? {
+            Intent::Announced => {}
+            Intent::Overtaken => return Ok(None),
+            Intent::Fenced(by) => return Ok(Some(by)),
+        }
+        let (this, token_ref) = (&*self, &token);
+        let calls = changes.iter().enumerate().map(|(n, change)| async move {
+            let own = Token::new(format!("{token_ref}.{n}")).unwrap_or_else(|_| token_ref.clone());
+            this.limited("change", this.backend.change(change, &own)).await
+        });
+        let answers: Vec<_> = stream::iter(calls).buffered(self.settings.calls_max.max(1)).collect().await;
+        let faults = answers.into_iter().filter_map(Result::err).collect();
+        self.keep(Event::Settled { token, faults }).await
+    }
+
+    async fn retire(&mut self, proof: Retirement, token: Token) -> Result<Option<Box<Actor>>, DriveError> {
+        self.wait_all(self.quiet_until).await;
+        // Waiting may have made the proof old; deciding again costs nothing.
+        if *self.stop.borrow() == Stop::Asked || self.state.decide(self.clock.now()) == Next::Look {
+            return Ok(None);
+        }
+        let (fleet, covered) = (proof.fleet().clone(), proof.covered().clone());
+        match self.intend(Event::Retiring { fleet, covered, token: token.clone() }).await? {
+            Intent::Announced => {}
+            Intent::Overtaken => return Ok(None),
+            Intent::Fenced(by) => return Ok(Some(by)),
+        }
+        let answer = self.limited("retire", self.backend.retire(proof, &token)).await;
+        self.keep(Event::Settled { token, faults: answer.err().into_iter().collect() }).await
+    }
+
+    /// A call that does not answer in time may have been applied.
+    async fn limited<T>(
+        &self,
+        action: &str,
+        call: impl Future<Output = Result<T, Fault>>,
+    ) -> Result<T, Fault> {
+        tokio::time::timeout(self.settings.call_max.into(), call).await.unwrap_or_else(|_| {
+            let message = format!("no answer within {}", self.settings.call_max);
+            Err(Fault::new(FaultKind::Unreachable, action, message).ambiguous())
+        })
+    }
+}
+
+/// What became of an announcement.
+pub(super) enum Intent {
+    /// It is in the journal: act.
+    Announced,
+    /// Something else is: decide again.
+    Overtaken,
+    /// Another driver is: let go.
+    Fenced(Box<Actor>),
+}

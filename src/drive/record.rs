@@ -1,0 +1,135 @@
+//! Writing facts down, and reading what others wrote.
+
+use super::driver::{DriveError, Driver, Intent, Notice};
+use crate::cloud::Backend;
+use crate::journal::{Appended, Entry, JournalFault, Store};
+use crate::model::Span;
+use crate::rollout::{Actor, Event, Recorded, Rollout};
+
+/// The wait between two attempts at a store that is unwell.
+const STORE_RETRY: Span = Span(250);
+
+type Fenced = Option<Box<Actor>>;
+
+impl<B, S, O> Driver<'_, B, S, O>
+where
+    B: Backend,
+    S: Store,
+    O: FnMut(&Rollout, &Notice<'_>) + Send,
+{
+    /// Folds what others wrote, at most once in a while.
+    pub(super) async fn take_news(&mut self) -> Result<Fenced, DriveError> {
+        if self.clock.now() < self.news_at {
+            return Ok(None);
+        }
+        let entries = match self.log.news().await {
+            Ok(entries) => entries,
+            Err(fault) if transient(&fault) => {
+                (self.onlooker)(&self.state, &Notice::JournalFailed(&fault));
+                Vec::new()
+            }
+            Err(fault) => return Err(fault.into()),
+        };
+        self.news_at = self.clock.now() + self.settings.orders_every;
+        self.fold_others(entries)
+    }
+
+    /// Folds entries of other writers; names whoever has taken over.
+    fn fold_others(&mut self, entries: Vec<Entry>) -> Result<Fenced, DriveError> {
+        let mut fenced = None;
+        for entry in entries {
+            let fact = entry.into_recorded(self.log.rollout())?;
+            if let Event::Resumed { by } = &fact.event
+                && by.nonce != self.me.nonce
+            {
+                fenced = Some(Box::new(by.clone()));
+            }
+            self.fold(&fact)?;
+        }
+        Ok(fenced)
+    }
+
+    fn fold(&mut self, fact: &Recorded) -> Result<(), DriveError> {
+        self.state = self.state.clone().evolve(fact)?;
+        (self.onlooker)(&self.state, &Notice::Recorded(fact));
+        Ok(())
+    }
+
+    /// Appends a fact that only counts if nothing came before it: an announcement was decided on the state as it was.
+    pub(super) async fn intend(&mut self, event: Event) -> Result<Intent, DriveError> {
+        let fact = self.stamped(event);
+        match self.append(&fact).await? {
+            Appended::Created(_) => {
+                self.fold(&fact)?;
+                Ok(Intent::Announced)
+            }
+            Appended::Overtaken(entries) => {
+                Ok(self.fold_others(entries)?.map_or(Intent::Overtaken, Intent::Fenced))
+            }
+        }
+    }
+
+    /// Appends a fact that stays true whatever came before it.
+    pub(super) async fn keep(&mut self, event: Event) -> Result<Fenced, DriveError> {
+        let fact = self.stamped(event);
+        loop {
+            match self.append(&fact).await? {
+                Appended::Created(_) => {
+                    self.fold(&fact)?;
+                    return Ok(None);
+                }
+                Appended::Overtaken(entries) => {
+                    if let Some(by) = self.fold_others(entries)? {
+                        return Ok(Some(by));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Folds a look; writes it down only if it shows something new, so that a long wait is not a long journal.
+    pub(super) async fn saw(&mut self, event: Event) -> Result<Fenced, DriveError> {
+        let fact = self.stamped(event);
+        let after = self.state.clone().evolve(&fact)?;
+        let Event::Looked { inventory } = &fact.event else { return self.keep(fact.event).await };
+        let known = self.state.look().is_some_and(|last| last.same_world(inventory));
+        if known && after.phase() == self.state.phase() {
+            self.state = after;
+            (self.onlooker)(&self.state, &Notice::Looked);
+            return Ok(None);
+        }
+        self.keep(fact.event).await
+    }
+
+    fn stamped(&self, event: Event) -> Recorded {
+        Recorded { at: self.clock.now(), event }
+    }
+
+    /// Appends, asking a store that is unwell again for a while. The same fact is stored once however often it is sent.
+    async fn append(&mut self, fact: &Recorded) -> Result<Appended, DriveError> {
+        let give_up = self.clock.now() + self.settings.journal_max;
+        loop {
+            match self.log.append(fact).await {
+                Ok(appended) => return Ok(appended),
+                Err(fault) if transient(&fault) && self.clock.now() < give_up => {
+                    (self.onlooker)(&self.state, &Notice::JournalFailed(&fault));
+                    self.clock.sleep_until(self.clock.now() + STORE_RETRY).await;
+                }
+                Err(fault) => return Err(fault.into()),
+            }
+        }
+    }
+}
+
+pub(super) fn transient(fault: &JournalFault) -> bool {
+    match fault {
+        JournalFault::Store(fault) => fault.kind.retryable(),
+        JournalFault::Damaged(_)
+        | JournalFault::Missing { .. }
+        | JournalFault::Taken { .. }
+        | JournalFault::UnknownEvent { .. }
+        | JournalFault::TooLarge { .. }
+        | JournalFault::TooMany { .. }
+        | JournalFault::Number { .. } => false,
+    }
+}
