@@ -10,4 +10,5 @@ pub mod plan; // 3: `Spec` and `Inventory` in, a `Plan` with no choices left out
 pub mod rollout; // 3: the state machine: a pure fold of facts, and a decision from the state alone
 pub mod journal; // 4: the append-only log: one object per event, created only if absent; every bit checked
 pub mod drive; // 5: the loop: decide, act, journal, fold; the clock, signals, taking over
+pub mod drill; // 6: a rollout against a faulty simulated cloud, in virtual time
 pub mod cli; // 7: a file per verb, exit codes, wiring
