@@ -11,4 +11,5 @@ pub mod rollout; // 3: the state machine: a pure fold of facts, and a decision f
 pub mod journal; // 4: the append-only log: one object per event, created only if absent; every bit checked
 pub mod drive; // 5: the loop: decide, act, journal, fold; the clock, signals, taking over
 pub mod report; // 6: facts in, what people and machines read out
+pub mod drill; // 6: a rollout against a faulty simulated cloud, in virtual time
 pub mod cli; // 7: a file per verb, exit codes, wiring

@@ -1,6 +1,8 @@
 //! No interleaving of faults, outside changes, orders and drivers makes a call of ours darken a group, and an end is in
 //! reach from everywhere.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
 mod check;
 mod common;
 

@@ -176,7 +176,20 @@ pub struct Pace {
     pub fresh: Span,
     /// A call takes effect within this time of being sent, or never: who takes over from a driver that was cut off in
     /// a call believes no look that began earlier.
+    #[serde(default = "Pace::lands_unsaid", skip_serializing_if = "Pace::is_unsaid")]
     pub lands: Span,
+}
+
+impl Pace {
+    /// What a stored plan means that does not say it: what a cloud with slow replies needs.
+    fn lands_unsaid() -> Span {
+        Span::mins(2)
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+    fn is_unsaid(lands: &Span) -> bool {
+        *lands == Self::lands_unsaid()
+    }
 }
 
 /// A recorded, expiring exception to one gap.

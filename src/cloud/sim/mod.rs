@@ -5,9 +5,13 @@
 //! one place. The [`Oracle`] reads the world and never the rollout, so that neither can excuse the other.
 
 mod act;
+mod cloud;
 mod oracle;
 mod outside;
+mod trouble;
 mod world;
 
+pub use cloud::{Call, SimCloud};
 pub use oracle::{Oracle, Violation};
+pub use trouble::{Outside, Trouble, UnknownTrouble};
 pub use world::{SimFleet, SimGroup, SimInstance, SimTarget, World};
