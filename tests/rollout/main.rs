@@ -3,5 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop, and say where")]
 #![expect(clippy::disallowed_methods, reason = "what is waited for and measured here happens in real time")]
 
+mod crashes;
+mod incident;
 mod job;
+mod orders;
 mod rig;
+mod signals;
