@@ -248,6 +248,8 @@ async fn watch_or_take_over(
             Outcome::Paused
         } else if state.awaits_promotion() {
             Outcome::AwaitsPromotion
+        } else if state.at() >= state.due() {
+            Outcome::Held { gaps: state.gaps() }
         } else {
             Outcome::Interrupted
         };

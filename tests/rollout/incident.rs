@@ -15,7 +15,9 @@ fn three_groups() -> Rig {
 fn a_group_left_out_of_the_file_refuses_the_plan_and_the_rollout_and_changes_nothing() {
     let rig = three_groups();
     let before = rig.world();
-    for args in [&["plan", "api"][..], &["rollout", "api", "--yes"], &["rollout", "api", "--strategy", "switch"]] {
+    for args in
+        [&["plan", "api"][..], &["rollout", "api", "--yes"], &["rollout", "api", "--strategy", "switch"]]
+    {
         let refused = rig.run(args).ended_with(10);
         assert!(refused.said().contains("partner"), "{}", refused.said());
     }
@@ -73,7 +75,9 @@ fn a_group_left_out_of_the_file_and_attached_in_the_bake_holds_until_it_is_amend
 #[test]
 fn a_group_left_out_of_the_file_holds_past_the_deadline_and_a_waiver_with_its_reason_ends_it() {
     let (rig, rollout) = held_by_a_group_attached_in_the_bake("hold: 1s");
+    let follower = rig.start(&["resume", "api"]);
     rollout.wait().ended_with(13);
+    follower.wait().ended_with(13);
     assert_eq!(rig.facts(2).last().unwrap().event.name(), "released");
     rig.answers("2.0.0");
     rig.answers_in("partner", "1.0.0");
