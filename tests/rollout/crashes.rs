@@ -38,7 +38,8 @@ fn killed_at_every_boundary_a_rollout_is_resumed_to_its_end() {
             if !crashed && rig.entries(number) < seq {
                 break; // It ended before the boundary: there is none behind.
             }
-            let fleets = rig.status().fleets.values().map(|fleet| fleet.revision.to_string()).collect::<Vec<_>>();
+            let fleets =
+                rig.status().fleets.values().map(|fleet| fleet.revision.to_string()).collect::<Vec<_>>();
             let driver = rig.facts(number).len();
             rig.run(&["resume", "api"]).ended_with(0);
             assert_eq!(rig.state(number).verdict(), Some(&Verdict::Completed), "killed at {seq}");
@@ -109,7 +110,7 @@ fn a_rollout_that_is_killed_again_and_again_still_ends() {
 }
 
 #[test]
-fn a_supervisor_that_is_killed_in_mid_rollout_is_replaced_and_the_rollout_completes() {
+fn a_supervisor_that_is_killed_in_mid_rollout_is_replaced_and_the_rollout_ends_proven_on_one_fleet() {
     let rig = Rig::with_blue(|file| file.steps = "[{ share: 50, hold: 1s }, 100]");
     let rollout = rig.start(&["rollout", "api"]);
     rig.until_phase(2, "shift");

@@ -4,8 +4,13 @@
 #![expect(clippy::disallowed_methods, reason = "what is waited for and measured here happens in real time")]
 
 mod crashes;
+mod failing;
 mod incident;
 mod job;
+mod loss;
 mod orders;
+mod plans;
 mod rig;
+mod secrets;
 mod signals;
+mod trouble;

@@ -85,7 +85,9 @@ impl Deployment {
             text.push_str("        env:\n");
             self.env.iter().for_each(|(name, value)| writeln!(text, "          {name}: {value}").unwrap());
         }
-        text.push_str("        health: { interval: 50ms, timeout: 2s, healthy_after: 2, unhealthy_after: 2 }\n");
+        text.push_str(
+            "        health: { interval: 50ms, timeout: 2s, healthy_after: 2, unhealthy_after: 2 }\n",
+        );
         text.push_str("        groups:\n");
         for group in &self.groups {
             let (port, delay) = (port(group), self.deregistration_delay);
@@ -187,7 +189,8 @@ impl Rig {
 
     pub fn prepare(&self, command: &mut Command) {
         command.current_dir(self.dir.path()).env_clear().env("USER", "kim").stdin(Stdio::null());
-        command.envs(["PATH", "HOME", "TMPDIR"].iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+        command
+            .envs(["PATH", "HOME", "TMPDIR"].iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
     }
 
     pub fn start(&self, args: &[&str]) -> Running {
@@ -197,7 +200,8 @@ impl Rig {
     pub fn launch(&self, mut command: Command, what: &str) -> Running {
         self.runs.set(self.runs.get() + 1);
         let said = self.dir.path().join("said");
-        let path = |kind: &str| said.join(format!("{:03} {}.{kind}", self.runs.get(), what.replace('/', "_")));
+        let path =
+            |kind: &str| said.join(format!("{:03} {}.{kind}", self.runs.get(), what.replace('/', "_")));
         let paths = (path("out"), path("err"));
         command.stdout(File::create(&paths.0).unwrap()).stderr(File::create(&paths.1).unwrap());
         let child = command.spawn().unwrap();
@@ -213,11 +217,7 @@ impl Rig {
     }
 
     pub fn id(number: u64) -> RolloutId {
-        RolloutId {
-            service: ServiceName::new("api").unwrap(),
-            environment: "local".parse().unwrap(),
-            number,
-        }
+        RolloutId { service: ServiceName::new("api").unwrap(), environment: "local".parse().unwrap(), number }
     }
 
     /// Where the n-th entry of a rollout is, or will be.
@@ -256,14 +256,19 @@ impl Rig {
     }
 
     pub fn until_phase(&self, number: u64, phase: &str) {
-        self.until(number, &format!("rollout {number} to be in `{phase}`"), |state| state.phase().name() == phase);
+        self.until(number, &format!("rollout {number} to be in `{phase}`"), |state| {
+            state.phase().name() == phase
+        });
     }
 
     /// Every entry of every rollout is sound, by the library and by the binary.
     pub fn verify(&self) {
         for number in 1..=self.latest() {
             let report = self.block(self.journal().verify(&Self::id(number))).unwrap();
-            assert!(matches!(&report.verdict, Verdict::Sound { unknown, .. } if unknown.is_empty()), "{report:?}");
+            assert!(
+                matches!(&report.verdict, Verdict::Sound { unknown, .. } if unknown.is_empty()),
+                "{report:?}"
+            );
         }
         self.run(&["journal", "verify"]).ended_with(0);
     }
@@ -392,7 +397,9 @@ impl Rig {
             let text = read(path.clone());
             let last: Vec<_> = text.lines().rev().take(12).collect();
             eprintln!("--- {}", path.file_name().unwrap().display());
-            last.into_iter().rev().for_each(|line| eprintln!("{}", line.chars().take(300).collect::<String>()));
+            last.into_iter()
+                .rev()
+                .for_each(|line| eprintln!("{}", line.chars().take(300).collect::<String>()));
         }
         eprintln!("--- supervisor.log\n{}", read(self.dir.path().join(".deployer/local/supervisor.log")));
     }
