@@ -10,4 +10,5 @@ pub mod plan; // 3: `Spec` and `Inventory` in, a `Plan` with no choices left out
 pub mod rollout; // 3: the state machine: a pure fold of facts, and a decision from the state alone
 pub mod journal; // 4: the append-only log: one object per event, created only if absent; every bit checked
 pub mod drive; // 5: the loop: decide, act, journal, fold; the clock, signals, taking over
+pub mod report; // 6: facts in, what people and machines read out
 pub mod cli; // 7: a file per verb, exit codes, wiring

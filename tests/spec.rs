@@ -26,8 +26,12 @@ fn only(text: &str) -> Spec {
     }
 }
 
+fn name(text: &str) -> StrategyName {
+    text.parse().expect("a name of the test")
+}
+
 fn shares(spec: &Spec, strategy: &str) -> Vec<u8> {
-    spec.strategies[&StrategyName::new(strategy).unwrap()].steps.iter().map(|s| s.share.percent()).collect()
+    spec.strategies[&name(strategy)].steps.iter().map(|s| s.share.percent()).collect()
 }
 
 const SMALL: &str = "
@@ -50,7 +54,7 @@ fn the_sample_is_read_as_its_comments_say() {
     assert_eq!(shares(&spec, "switch"), [100]);
     assert_eq!(spec.groups().len(), 2);
     assert_eq!(spec.bake, Hold::For(Span::secs(4)));
-    let canary = &spec.strategies[&StrategyName::new("canary").unwrap()];
+    let canary = &spec.strategies[&name("canary")];
     assert_eq!(canary.steps[0].hold, Hold::Promote);
 }
 
@@ -166,4 +170,74 @@ fn every_broken_file_gets_the_errors_that_are_written_down() {
         }
     }
     assert!(wrong.is_empty(), "other errors than written down:\n{}", wrong.join("\n"));
+}
+
+fn many(count: u32, line: impl Fn(u32) -> String) -> String {
+    (0..count).fold(String::new(), |text, n| text + &line(n))
+}
+
+#[test]
+fn a_hostile_file_ends_in_one_error_and_soon() {
+    let laughs: String = (1..12).fold("a0: &a0 [x, x]\n".to_owned(), |text, n| {
+        format!("{text}a{n}: &a{n} [*a{0}, *a{0}, *a{0}, *a{0}, *a{0}, *a{0}, *a{0}, *a{0}]\n", n - 1)
+    });
+    let long = format!("a: &a {}\nb: [{}]\n", "x".repeat(500_000), "*a, ".repeat(5_000));
+    let ladder: String =
+        (1..100).fold("a0: &a0 [x]\n".to_owned(), |text, n| format!("{text}a{n}: &a{n} [*a{}]\n", n - 1));
+    let groups: String = many(50_000, |n| format!("g{n}: {{listen: 1}}\n"));
+    for (text, words) in [
+        (laughs, "more than 10000 values"),
+        (long, "grow beyond"),
+        (ladder, "nested deeper than 32"),
+        (groups, "more than 10000 values"),
+        ("[".repeat(10_000), "recursion limit"),
+        ("- ".repeat(10_000), "nested deeper than 32"),
+        ("a: {".repeat(10_000), "nested deeper than 32"),
+        (" ".repeat((1 << 20) + 1), "larger than"),
+        ("a\0b: 1".to_owned(), "not valid YAML"),
+        ("a: \u{1b}[31m".to_owned(), "not valid YAML"),
+    ] {
+        let faults = check("hostile.yaml", &text).unwrap_err();
+        let said = faults.render(false);
+        assert!(said.contains(words), "{words}: {said}");
+        assert!(faults.faults.len() <= 2 && said.len() < 2_000, "{said}");
+    }
+}
+
+#[test]
+fn many_faults_are_counted_and_not_all_listed() {
+    let keys: String = many(2_000, |n| format!("key{n}: 1\n"));
+    let faults = check("many.yaml", &keys).unwrap_err();
+    assert_eq!((faults.faults.len(), faults.more), (100, 1_902));
+    assert!(faults.render(false).ends_with("and 1902 more faults\n"));
+}
+
+#[test]
+fn no_sign_of_the_file_reaches_the_terminal_as_a_command() {
+    for sign in
+        ['\u{7f}', '\u{80}', '\u{85}', '\u{9b}', '\u{200b}', '\u{202e}', '\u{2066}', '\u{feff}', '\u{e0041}']
+    {
+        let text = format!("service: x{sign}[2Jx{sign}\nsettle{sign}: 1\n");
+        let faults = check(&format!("a{sign}b.yaml"), &text).unwrap_err();
+        let said = faults.render(false) + &faults.to_string();
+        assert!(!said.contains(sign), "{said:?}");
+    }
+}
+
+#[test]
+fn a_fault_has_one_place_in_every_form() {
+    let text = "service: api\nrevision: 1\n生产: 1\nenvironments: { local: { \u{e9}: 1 } }\n";
+    let faults = check("place.yaml", text).unwrap_err();
+    let json = serde_json::to_value(&faults).unwrap();
+    assert_eq!(json["file"], "place.yaml");
+    assert_eq!(json["faults"][0]["line"], 3);
+    let keys: Vec<_> = json.as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["faults", "file", "more"]);
+    let plain = faults.render(false);
+    for fault in &faults.faults {
+        let place = format!("place.yaml:{}:{}\n", fault.line, fault.column);
+        assert!(plain.contains(&place), "{place} is not in {plain}");
+    }
+    assert!(faults.render(true).contains("\u{1b}["));
+    assert!(!plain.contains('\u{1b}'));
 }

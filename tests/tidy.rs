@@ -1,5 +1,7 @@
 //! The house rules, as a test: who may import whom, what a pure room may name, how long a file may be.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot read the sources has failed")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -21,7 +23,7 @@ const FLOORS: [(&str, u32); 12] = [
 
 /// Rooms that take time, chance and the world as arguments.
 const PURE: [&str; 7] = ["model", "coverage", "spec", "plan", "rollout", "cloud/mod.rs", "cloud/fault.rs"];
-const IMPURE_WORDS: [&str; 9] = [
+const IMPURE_WORDS: [&str; 8] = [
     "tokio",
     "std::fs",
     "std::net::Tcp",
@@ -29,8 +31,7 @@ const IMPURE_WORDS: [&str; 9] = [
     "SystemTime",
     "Instant::now",
     "fastrand",
-    "async fn",
-    ".await",
+    "async ",
 ];
 
 /// Only these may name one cloud; `spec` describes it, as data.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::model::{EnvironmentName, GroupId, Revision, ServiceName, Span, StrategyName};
+use crate::model::{BadName, EnvironmentName, GroupId, Revision, RolloutId, ServiceName, Span, StrategyName};
 
 /// Blue/green rollouts that refuse to finish while any target group is missing.
 #[derive(Debug, Parser)]
@@ -278,10 +278,35 @@ pub struct History {
 /// `show`.
 #[derive(Debug, Args)]
 pub struct Show {
-    /// The service
-    pub service: ServiceName,
-    /// The rollout's number; the last one otherwise
-    pub number: Option<u64>,
+    /// The rollout, as reports name it (`api/local/7`); or a service, for its last one
+    #[arg(value_name = "ROLLOUT")]
+    pub which: Which,
+}
+
+/// A rollout or a service, as typed.
+#[derive(Debug, Clone)]
+pub enum Which {
+    /// The last rollout of a service.
+    Last(ServiceName),
+    /// This one.
+    One(RolloutId),
+}
+
+impl std::str::FromStr for Which {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split('/').collect::<Vec<_>>().as_slice() {
+            [service] => service.parse().map(Self::Last).map_err(|bad: BadName| bad.to_string()),
+            [service, environment, number] => {
+                let named = |bad: BadName| bad.to_string();
+                let number = number.parse().map_err(|_| format!("{number:?} is not a rollout's number"))?;
+                let (service, environment) =
+                    (service.parse().map_err(named)?, environment.parse().map_err(named)?);
+                Ok(Self::One(RolloutId { service, environment, number }))
+            }
+            _ => Err("write SERVICE or SERVICE/ENVIRONMENT/NUMBER, such as api/local/7".into()),
+        }
+    }
 }
 
 /// `validate`.

@@ -5,13 +5,14 @@ use std::path::PathBuf;
 
 use tokio::sync::watch;
 
-use super::args::{Global, Output};
+use super::args::{Global, Output, Wish};
 use super::error::CliError;
 use super::exit;
 use crate::drive::{Clock, Stop};
 use crate::journal::{FileStore, Journal};
-use crate::model::{RolloutId, ServiceName, StrategyName};
-use crate::rollout::{Actor, Rollout};
+use crate::model::{EnvironmentName, RolloutId, ServiceName};
+use crate::report::{Account, Timeline};
+use crate::rollout::{Actor, Recorded, Rollout};
 use crate::spec::{self, Spec};
 
 /// The largest deployment file that is read, so that a wrong path cannot fill the memory.
@@ -48,7 +49,7 @@ impl Context {
     ///
     /// # Errors
     /// The file's faults, each with its line.
-    pub fn spec(&self, service: &ServiceName, strategy: Option<&StrategyName>) -> Result<Spec, CliError> {
+    pub fn spec(&self, service: &ServiceName, wish: &Wish) -> Result<Spec, CliError> {
         let path = self.file(service);
         let text = read_file(&path).map_err(|error| {
             error.hint(format!(
@@ -59,8 +60,8 @@ impl Context {
         let name = path.display().to_string();
         let ask = spec::Ask {
             environment: self.global.environment.clone(),
-            strategy: strategy.cloned(),
-            revision: None,
+            strategy: wish.strategy.clone(),
+            revision: wish.revision.clone(),
         };
         let source = spec::Source { name: &name, text: &text };
         let spec = spec::read(&source, &ask, &|name| std::env::var(name).ok())
@@ -75,21 +76,50 @@ impl Context {
         }
     }
 
-    /// The last rollout of a service in the environment that its file or `--environment` names.
+    /// The environment that `--environment` or the service's file names.
+    ///
+    /// # Errors
+    /// The file's faults, where it is needed.
+    pub fn environment(&self, service: &ServiceName) -> Result<EnvironmentName, CliError> {
+        match &self.global.environment {
+            Some(environment) => Ok(environment.clone()),
+            None => Ok(self.spec(service, &Wish::default())?.environment),
+        }
+    }
+
+    /// The last rollout of a service.
     pub async fn latest(&self, service: &ServiceName) -> Result<Option<(RolloutId, Rollout)>, CliError> {
-        let environment = match &self.global.environment {
-            Some(environment) => environment.clone(),
-            None => self.spec(service, None)?.environment,
-        };
+        let Some((id, facts)) = self.latest_facts(service).await? else { return Ok(None) };
+        Ok(Some((id, fold(&facts)?)))
+    }
+
+    /// The last rollout of a service, fact by fact.
+    pub async fn latest_facts(
+        &self,
+        service: &ServiceName,
+    ) -> Result<Option<(RolloutId, Vec<Recorded>)>, CliError> {
+        let environment = self.environment(service)?;
         let Some(id) = self.journal.latest(service, &environment).await? else { return Ok(None) };
-        let rollout = self.read(&id).await?;
-        Ok(Some((id, rollout)))
+        let facts = self.facts(&id).await?;
+        Ok(Some((id, facts)))
+    }
+
+    /// A rollout, fact by fact.
+    pub async fn facts(&self, id: &RolloutId) -> Result<Vec<Recorded>, CliError> {
+        Ok(self.journal.read(id).await?.into_recorded()?)
+    }
+
+    /// How long a rollout was in each phase so far.
+    pub async fn timeline(&self, id: &RolloutId) -> Result<Timeline, CliError> {
+        let account = Account::of(&self.facts(id).await?);
+        account
+            .map(|account| account.timeline)
+            .map_err(|error| crate::drive::OpenError::OutOfOrder(error).into())
     }
 
     /// The state of a rollout as its journal tells it.
     pub async fn read(&self, id: &RolloutId) -> Result<Rollout, CliError> {
-        let facts = self.journal.read(id).await?.into_recorded()?;
-        Rollout::fold(&facts).map_err(|error| crate::drive::OpenError::OutOfOrder(error).into())
+        fold(&self.facts(id).await?)
     }
 
     /// Where living drivers of this host leave their mark.
@@ -121,6 +151,10 @@ impl Context {
             .hint(format!("begin one with `deployer rollout {service}`"))
             .code(exit::ERROR)
     }
+}
+
+fn fold(facts: &[Recorded]) -> Result<Rollout, CliError> {
+    Rollout::fold(facts).map_err(|error| crate::drive::OpenError::OutOfOrder(error).into())
 }
 
 /// Reads a text file of reasonable size.

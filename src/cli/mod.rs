@@ -10,6 +10,7 @@ mod error;
 pub mod exit;
 mod files;
 
+mod inspect;
 mod journal;
 mod local;
 mod orders;
@@ -67,6 +68,10 @@ async fn run(context: &Context, verb: Verb) -> Result<u8, CliError> {
     match verb {
         Verb::Rollout(args) => rollout::rollout(context, args).await,
         Verb::Plan(args) => plan::plan(context, args).await,
+        Verb::Status(args) => inspect::status(context, args).await,
+        Verb::Why(args) => inspect::why(context, &args.service).await,
+        Verb::History(args) => inspect::history(context, args).await,
+        Verb::Show(args) => inspect::show(context, args).await,
         Verb::Promote(args) => orders::promote(context, args).await,
         Verb::Pause(args) => orders::pause(context, args).await,
         Verb::Resume(args) => orders::resume(context, args).await,
@@ -77,11 +82,7 @@ async fn run(context: &Context, verb: Verb) -> Result<u8, CliError> {
         Verb::Local(Local::Logs { instance, lines }) => local::logs(context, &instance, lines).await,
         Verb::Local(Local::Stop) => local::stop(context).await,
         Verb::Journal(Journal::Verify { service }) => journal::verify(context, service.as_ref()).await,
-        Verb::Status(_)
-        | Verb::Why(_)
-        | Verb::History(_)
-        | Verb::Show(_)
-        | Verb::Drill(_)
+        Verb::Drill(_)
         | Verb::Schema
         | Verb::Completions { .. }
         | Verb::Man { .. }

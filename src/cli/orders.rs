@@ -62,7 +62,7 @@ pub async fn resume(context: &Context, args: Resume) -> Result<u8, CliError> {
     let (id, rollout) = match context.latest(service).await? {
         None => return Err(Context::none_yet(service)),
         Some((id, rollout)) if !rollout.resumable() => {
-            show::ended(context, &id, &rollout)?;
+            show::ended(context, &id, &context.facts(&id).await?)?;
             return Ok(rollout.verdict().map_or(exit::DONE, verdict_code));
         }
         Some(found) => found,
@@ -92,10 +92,10 @@ pub async fn resume(context: &Context, args: Resume) -> Result<u8, CliError> {
         show::say(context, "another process drives it: following");
         return watch_or_take_over(context, service, &id, args.patience.wait_promote).await;
     }
-    let spec = context.spec(service, None)?;
+    let spec = context.spec(service, &Wish::default())?;
     let backend = AnyBackend::of(&spec, &context.global.state)?;
     show::say(context, &format!("taking up rollout {} in `{}`", id.number, rollout.phase().name()));
-    take_over(context, &spec, &backend, &id, args.patience.wait_promote).await
+    take_over(context, &backend, &id, args.patience.wait_promote).await
 }
 
 /// `rollback`: to blue while it stands, else to the last completed revision by a new rollout.
@@ -104,14 +104,14 @@ pub async fn rollback(context: &Context, args: Rollback) -> Result<u8, CliError>
     let Some((id, rollout)) = context.latest(service).await? else { return Err(Context::none_yet(service)) };
     match rollout.phase() {
         Phase::Ended(Verdict::RolledBack { .. }) if args.to.is_none() => {
-            show::ended(context, &id, &rollout)?;
+            show::ended(context, &id, &context.facts(&id).await?)?;
             Ok(exit::DONE)
         }
         Phase::Ended(Verdict::Failed { .. }) if rollout.resumable() => {
-            let spec = context.spec(service, None)?;
+            let spec = context.spec(service, &Wish::default())?;
             let backend = AnyBackend::of(&spec, &context.global.state)?;
             show::say(context, "the last way back did not succeed: trying it again");
-            asked_for_that(take_over(context, &spec, &backend, &id, Span::ZERO).await)
+            asked_for_that(take_over(context, &backend, &id, Span::ZERO).await)
         }
         Phase::Ended(_) => bring_back(context, &args, &id, &rollout).await,
         Phase::Provision
@@ -144,7 +144,7 @@ async fn bring_back(
     id: &RolloutId,
     last: &Rollout,
 ) -> Result<u8, CliError> {
-    let spec = context.spec(&args.order.service, None)?;
+    let spec = context.spec(&args.order.service, &Wish::default())?;
     let revision = match &args.to {
         Some(revision) => revision.clone(),
         None => earlier(context, &spec, last).await?,
@@ -157,9 +157,9 @@ async fn bring_back(
         prepare(context, &spec, &backend, next(context, &spec).await?, purpose, &wish).await?;
     show::say(context, &format!("blue is gone: bringing {revision} back by a new rollout"));
     if context.text() {
-        show::draft(context, &spec, &draft, &look)?;
+        show::draft(context, &draft, &look)?;
     }
-    begin(context, &spec, &backend, draft.plan, Span::ZERO).await
+    begin(context, &backend, draft.plan, Span::ZERO).await
 }
 
 /// How many rollouts are searched for an earlier revision.
@@ -223,9 +223,9 @@ async fn give(
     if driven {
         return watch_or_take_over(context, &args.service, id, attend).await;
     }
-    let spec = context.spec(&args.service, None)?;
+    let spec = context.spec(&args.service, &Wish::default())?;
     let backend = AnyBackend::of(&spec, &context.global.state)?;
-    take_over(context, &spec, &backend, id, attend).await
+    take_over(context, &backend, id, attend).await
 }
 
 /// Follows the living driver; takes over if it goes without an end.
@@ -256,9 +256,9 @@ async fn watch_or_take_over(
         return Ok(code(&outcome));
     }
     show::say(context, "its driver is gone: taking over");
-    let spec = context.spec(service, None)?;
+    let spec = context.spec(service, &Wish::default())?;
     let backend = AnyBackend::of(&spec, &context.global.state)?;
-    take_over(context, &spec, &backend, id, attend).await
+    take_over(context, &backend, id, attend).await
 }
 
 /// Shows what another process does, until it ends, lets go or dies. Says whether it let go.
@@ -267,10 +267,9 @@ pub async fn follow_on(
     service: &ServiceName,
     at: (Log<FileStore>, Rollout),
 ) -> Result<(Rollout, bool), CliError> {
-    let spec = context.spec(service, None)?;
     let id = at.0.rollout().clone();
     let presence = context.presence();
-    let screen = show::Screen::new(context, &spec, context.clock.now());
+    let screen = show::Screen::new(context, service, context.timeline(&id).await?);
     let mut onlooker = screen.onlooker();
     let mut released = false;
     let seen = |state: &Rollout, notice: &crate::drive::Notice<'_>| {
@@ -281,7 +280,7 @@ pub async fn follow_on(
     };
     let state = follow(at, &context.clock, FOLLOW_EVERY, || Presence::seen(&presence, &id), seen).await?;
     match state.verdict() {
-        Some(verdict) => screen.end(&state, &Outcome::Ended(verdict.clone())),
+        Some(verdict) => screen.end(&state, &Outcome::Ended(verdict.clone()))?,
         None => screen.close(),
     }
     Ok((state, released))

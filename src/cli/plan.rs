@@ -16,15 +16,15 @@ use crate::spec::Spec;
 
 /// `plan`: shows what a rollout would do.
 pub async fn plan(context: &Context, args: PlanArgs) -> Result<u8, CliError> {
-    let spec = context.spec(&args.service, args.wish.strategy.as_ref())?;
+    let spec = context.spec(&args.service, &args.wish)?;
     let backend = AnyBackend::of(&spec, &context.global.state)?;
     let id = next(context, &spec).await?;
     let (draft, look) = prepare(context, &spec, &backend, id, Purpose::Deploy, &args.wish).await?;
-    show::plan(context, &spec, &draft, &look)?;
+    let changes = show::plan(context, &draft, &look)?;
     if let Some(path) = &args.out {
         write_plan(path, &draft.plan)?;
     }
-    Ok(if args.detailed_exitcode { exit::CHANGES } else { exit::DONE })
+    Ok(if args.detailed_exitcode && changes { exit::CHANGES } else { exit::DONE })
 }
 
 /// The rollout that would be opened next.
@@ -65,7 +65,7 @@ pub async fn prepare(
     match draft(spec, &look, &ask) {
         Ok(draft) => Ok((draft, look)),
         Err(refusal) => {
-            show::refusal(context, spec, &refusal)?;
+            show::refusal(context, &spec.service, &refusal)?;
             Err(CliError::shown(exit::REFUSED))
         }
     }

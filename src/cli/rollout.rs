@@ -15,6 +15,7 @@ use crate::model::{
     FleetId, Hold, Plan, Purpose, RolloutId, Seen, ServiceName, Share, Span, Step, StrategyName,
 };
 use crate::plan::{Draft, Note, digest};
+use crate::report::Timeline;
 use crate::rollout::{Rollout, Verdict};
 use crate::spec::{Provider, Spec, Strategy};
 
@@ -33,13 +34,13 @@ pub async fn rollout(context: &Context, args: Args) -> Result<u8, CliError> {
 }
 
 async fn one(context: &Context, service: &ServiceName, args: &Args) -> Result<u8, CliError> {
-    let spec = context.spec(service, args.wish.strategy.as_ref())?;
+    let spec = context.spec(service, &args.wish)?;
     let backend = AnyBackend::of(&spec, &context.global.state)?;
     wait_for_turn(context, &spec, args.wait_lock).await?;
     let id = next(context, &spec).await?;
     if let Some(path) = &args.plan {
         let plan = binding(context, &backend, read_plan(path)?, &id).await?;
-        return begin(context, &spec, &backend, plan, args.patience.wait_promote).await;
+        return begin(context, &backend, plan, args.patience.wait_promote).await;
     }
     let id = match bootstrap(context, &spec, &backend, id).await? {
         Bootstrapped::Not(id) | Bootstrapped::Done(id) => id,
@@ -47,10 +48,10 @@ async fn one(context: &Context, service: &ServiceName, args: &Args) -> Result<u8
     };
     let (draft, look) = prepare(context, &spec, &backend, id, Purpose::Deploy, &args.wish).await?;
     if context.text() {
-        show::draft(context, &spec, &draft, &look)?;
+        show::draft(context, &draft, &look)?;
     }
     confirm(&draft, args.yes)?;
-    begin(context, &spec, &backend, draft.plan, args.patience.wait_promote).await
+    begin(context, &backend, draft.plan, args.patience.wait_promote).await
 }
 
 /// One rollout at a time: the journal lets nobody open the next while one is open, and says so early here.
@@ -151,7 +152,7 @@ async fn bootstrap(
         );
     }
     let (draft, _) = prepare(context, &first, backend, id, Purpose::Deploy, &wish).await?;
-    match begin(context, &first, backend, draft.plan, Span::ZERO).await? {
+    match begin(context, backend, draft.plan, Span::ZERO).await? {
         exit::DONE => Ok(Bootstrapped::Done(next(context, spec).await?)),
         code => Ok(Bootstrapped::Failed(code)),
     }
@@ -183,14 +184,13 @@ fn confirm(draft: &Draft, yes: bool) -> Result<(), CliError> {
 /// Opens a rollout and drives it.
 pub async fn begin(
     context: &Context,
-    spec: &Spec,
     backend: &AnyBackend,
     plan: Plan,
     attend: Span,
 ) -> Result<u8, CliError> {
     let id = plan.rollout.clone();
     let mark = mark(context, &id);
-    let screen = show::Screen::new(context, spec, context.clock.now());
+    let screen = show::Screen::new(context, &id.service, Timeline::default());
     let hands = hands(context, attend, screen.onlooker());
     let driver = open(&context.journal, backend, plan, hands).await?;
     let code = drive(driver, screen).await;
@@ -201,13 +201,12 @@ pub async fn begin(
 /// Takes over an open rollout and drives it.
 pub async fn take_over(
     context: &Context,
-    spec: &Spec,
     backend: &AnyBackend,
     id: &RolloutId,
     attend: Span,
 ) -> Result<u8, CliError> {
     let mark = mark(context, id);
-    let screen = show::Screen::new(context, spec, context.clock.now());
+    let screen = show::Screen::new(context, &id.service, context.timeline(id).await?);
     let hands = hands(context, attend, screen.onlooker());
     let driver = resume(&context.journal, backend, id, hands).await?;
     let code = drive(driver, screen).await;
@@ -240,7 +239,7 @@ async fn drive<O: FnMut(&Rollout, &Notice<'_>) + Send>(
     let result: Result<Outcome, DriveError> = driver.run().await;
     match result {
         Ok(outcome) => {
-            screen.end(driver.state(), &outcome);
+            screen.end(driver.state(), &outcome)?;
             Ok(code(&outcome))
         }
         Err(error) => {

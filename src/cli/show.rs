@@ -1,71 +1,209 @@
-//! What is shown, and where.
+//! Where reports go: data to stdout, talk to stderr, in the form that was asked for.
 
+use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::args::Output;
 use super::context::Context;
 use super::error::CliError;
-use crate::drive::{Notice, Outcome};
-use crate::model::{Inventory, RolloutId, Time};
+use crate::drive::{Clock, Notice, Outcome};
+use crate::model::{Inventory, RolloutId, ServiceName};
 use crate::plan::{Draft, Refusal};
-use crate::rollout::Rollout;
-use crate::spec::Spec;
-use std::sync::{Arc, Mutex};
+use crate::report::{self, Account, Form, Hints, Manner, Past, Proposal, RefusalDocument, Text, Timeline};
+use crate::rollout::{Recorded, Rollout};
 
+/// A running rollout on the terminal, in lines or as JSON; shared between the driver and whoever waits for it.
 #[derive(Clone)]
 pub struct Screen {
-    last: Arc<Mutex<String>>,
-    clock: crate::drive::Clock,
+    screen: Arc<Mutex<report::Screen>>,
+    clock: Clock,
 }
+
 impl Screen {
-    pub fn new(context: &Context, _spec: &Spec, _now: Time) -> Self {
-        Self { last: Arc::default(), clock: context.clock }
+    /// A screen that recalls what happened before this process came to the rollout.
+    pub fn new(context: &Context, service: &ServiceName, timeline: Timeline) -> Self {
+        let form = match context.global.output {
+            Output::Text if io::stderr().is_terminal() => Form::Terminal,
+            Output::Text => Form::Plain,
+            Output::Json => Form::Json,
+            Output::Ndjson => Form::Ndjson,
+        };
+        let manner = Manner {
+            form,
+            colour_out: context.colour_out(),
+            colour_err: context.colour_err(),
+            hints: hints(context, service),
+        };
+        let screen =
+            report::Screen::new(manner, Box::new(io::stdout()), Box::new(io::stderr())).recalling(timeline);
+        Self { screen: Arc::new(Mutex::new(screen)), clock: context.clock }
     }
+
+    /// What a driver or a follower tells.
     pub fn onlooker(&self) -> impl FnMut(&Rollout, &Notice<'_>) + Send + use<> {
         let this = self.clone();
         move |state, notice| {
-            let line = match notice {
-                Notice::Recorded(f) => format!(
-                    "{} {}",
-                    f.event.name(),
-                    match &f.event {
-                        crate::rollout::Event::Changing { changes, .. } => format!("{changes:?}"),
-                        crate::rollout::Event::Settled { faults, .. } => format!("{faults:?}"),
-                        _ => String::new(),
-                    }
-                ),
-                Notice::Next(n) => {
-                    let t = format!("{n:?}");
-                    t.split([' ', '(']).next().unwrap_or("").to_owned()
-                }
-                n => format!("{n:?}"),
-            };
-            let line = format!("{} {line}", state.phase().name());
-            let Ok(mut last) = this.last.lock() else { return };
-            if *last != line {
-                eprintln!("{} {line}", this.clock.now().0 % 1000000);
-                *last = line;
-            }
+            let mut screen = this.screen.lock().unwrap_or_else(PoisonError::into_inner);
+            screen.notice(state, notice, this.clock.now());
         }
     }
-    pub fn end(&self, state: &Rollout, outcome: &Outcome) {
-        println!("{} {outcome:?}", state.plan().rollout);
+
+    /// Shows the receipt.
+    ///
+    /// # Errors
+    /// What could not be written.
+    pub fn end(&self, state: &Rollout, outcome: &Outcome) -> Result<(), CliError> {
+        let mut screen = self.screen.lock().unwrap_or_else(PoisonError::into_inner);
+        screen.end(state, outcome).map_err(unwritable)
     }
-    pub fn close(&self) {}
+
+    /// Leaves the terminal as it was; there is no receipt.
+    pub fn close(&self) {
+        let screen = self.screen.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bars) = screen.bars() {
+            // An error follows; a picture that cannot be cleared is only untidy.
+            let _ = bars.clear();
+        }
+    }
 }
-pub fn plan(_c: &Context, _s: &Spec, draft: &Draft, _l: &Inventory) -> Result<(), CliError> {
-    println!("{draft:#?}");
-    Ok(())
+
+/// The commands that a screen names, with whatever options make them right where they are typed.
+pub fn hints(context: &Context, service: &ServiceName) -> Hints {
+    let global = &context.global;
+    let mut options = Vec::new();
+    if let Some(environment) = &global.environment {
+        options.push(format!("--environment {environment}"));
+    }
+    let folders = [("--config", &global.config, "deployments"), ("--state", &global.state, ".deployer")];
+    for (option, folder, usual) in folders {
+        if folder.as_os_str() != usual {
+            options.push(format!("{option} {}", folder.display()));
+        }
+    }
+    if global.store != "file:.deployer/journal" {
+        options.push(format!("--store {}", global.store));
+    }
+    let file = context.file(service).display().to_string();
+    Hints { service: service.clone(), suffix: options.join(" "), file }
 }
-pub fn draft(_c: &Context, _s: &Spec, draft: &Draft, _l: &Inventory) -> Result<(), CliError> {
-    eprintln!("{:?}", draft.notes);
-    Ok(())
+
+/// A plan, as data.
+pub fn plan(context: &Context, draft: &Draft, look: &Inventory) -> Result<bool, CliError> {
+    let hints = hints(context, &draft.plan.rollout.service);
+    let proposal = Proposal::of(draft, look, &hints);
+    print(context, &proposal.text(), || report::document(&proposal))?;
+    Ok(proposal.changes)
 }
-pub fn refusal(_c: &Context, _s: &Spec, refusal: &Refusal) -> Result<(), CliError> {
-    println!("{refusal:#?}");
-    Ok(())
+
+/// A plan, as talk before it is followed.
+pub fn draft(context: &Context, draft: &Draft, look: &Inventory) -> Result<(), CliError> {
+    let hints = hints(context, &draft.plan.rollout.service);
+    let text = Proposal::of(draft, look, &hints).text();
+    text.print(&mut io::stderr(), context.colour_err())
+        .and_then(|()| writeln!(io::stderr()))
+        .map_err(unwritable)
 }
-pub fn ended(_c: &Context, id: &RolloutId, r: &Rollout) -> Result<(), CliError> {
-    println!("{id} {:?}", r.verdict());
-    Ok(())
+
+/// A refused plan.
+pub fn refusal(context: &Context, service: &ServiceName, refusal: &Refusal) -> Result<(), CliError> {
+    let hints = hints(context, service);
+    print(context, &report::refused(refusal, &hints), || {
+        report::document(&RefusalDocument::of(refusal, &hints))
+    })
 }
-pub fn say(_c: &Context, text: &str) {
-    eprintln!("{text}");
+
+/// How a rollout ended, from its journal.
+pub fn ended(context: &Context, id: &RolloutId, facts: &[Recorded]) -> Result<(), CliError> {
+    let hints = hints(context, &id.service);
+    let snapshot = account(facts)?.snapshot(&hints, context.clock.now(), None);
+    print(context, &report::receipt(&snapshot, &hints), || report::document(&snapshot))
+}
+
+/// How a rollout stands.
+pub fn status(
+    context: &Context,
+    id: &RolloutId,
+    facts: &[Recorded],
+    driven: Option<bool>,
+) -> Result<(), CliError> {
+    let snapshot = account(facts)?.snapshot(&hints(context, &id.service), context.clock.now(), driven);
+    print(context, &report::status(&snapshot), || report::document(&snapshot))
+}
+
+/// Why a rollout does not go on.
+pub fn why(
+    context: &Context,
+    id: &RolloutId,
+    facts: &[Recorded],
+    driven: Option<bool>,
+) -> Result<(), CliError> {
+    let hints = hints(context, &id.service);
+    let snapshot = account(facts)?.snapshot(&hints, context.clock.now(), driven);
+    print(context, &report::why(&snapshot, &hints), || report::document(&snapshot))
+}
+
+/// One rollout, event by event.
+pub fn show(
+    context: &Context,
+    id: &RolloutId,
+    facts: &[Recorded],
+    driven: Option<bool>,
+) -> Result<(), CliError> {
+    let hints = hints(context, &id.service);
+    let account = account(facts)?;
+    let snapshot = account.snapshot(&hints, context.clock.now(), driven);
+    let document = || {
+        report::document(
+            &serde_json::json!({ "schema": report::SCHEMA, "rollout": snapshot, "events": account.told }),
+        )
+    };
+    print(context, &report::show(&account, &snapshot, &hints), document)
+}
+
+/// One line of a history.
+pub fn past(
+    context: &Context,
+    id: &RolloutId,
+    facts: &[Recorded],
+    driven: Option<bool>,
+) -> Result<Past, CliError> {
+    let snapshot = account(facts)?.snapshot(&hints(context, &id.service), context.clock.now(), driven);
+    Ok(Past::from(&snapshot))
+}
+
+/// A history, the newest first.
+pub fn history(context: &Context, past: &[Past]) -> Result<(), CliError> {
+    print(context, &report::history(past), || report::history_json(past))
+}
+
+/// Something that people should know and machines need not.
+pub fn say(context: &Context, text: &str) {
+    if context.text() {
+        eprintln!("{}", report::escape(text));
+    }
+}
+
+fn account(facts: &[Recorded]) -> Result<Account, CliError> {
+    Account::of(facts).map_err(|error| crate::drive::OpenError::OutOfOrder(error).into())
+}
+
+fn print(context: &Context, text: &Text, document: impl FnOnce() -> String) -> Result<(), CliError> {
+    let written = match context.global.output {
+        Output::Text => text.print(&mut io::stdout(), context.colour_out()),
+        Output::Json | Output::Ndjson => write(&document()),
+    };
+    written.map_err(unwritable)
+}
+
+/// A reader that went away, as in `deployer history api | head -3`, is no error.
+fn write(text: &str) -> io::Result<()> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it stands in `map_err`")]
+fn unwritable(error: io::Error) -> CliError {
+    CliError::new(format!("failed to print: {error}"))
 }

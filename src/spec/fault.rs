@@ -13,6 +13,8 @@ pub const FAULTS_MAX: usize = 100;
 const LINE_SHOWN_MAX: usize = 400;
 /// How much of a text from the file an error repeats.
 const SHOWN_MAX: usize = 60;
+/// A path is shown in full, within reason.
+const PATH_SHOWN_MAX: usize = 1_000;
 
 /// One fault of a deployment file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -46,9 +48,10 @@ impl std::error::Error for Faults {}
 
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let file = escaped(&self.file, PATH_SHOWN_MAX);
         let mut between = "";
         for fault in &self.faults {
-            write!(f, "{between}{}:{}:{}: {}", self.file, fault.line, fault.column, fault.message)?;
+            write!(f, "{between}{file}:{}:{}: {}", fault.line, fault.column, fault.message)?;
             between = "\n";
         }
         if self.more > 0 { write!(f, "\nand {} more faults", self.more) } else { Ok(()) }
@@ -60,7 +63,7 @@ impl Faults {
     #[must_use]
     pub fn render(&self, colour: bool) -> String {
         let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
-        let file = shown(&self.file);
+        let file = escaped(&self.file, PATH_SHOWN_MAX);
         let mut pages: Vec<_> =
             self.faults.iter().map(|fault| renderer.render(&[self.page(fault, &file)])).collect();
         if self.more > 0 {
@@ -76,7 +79,7 @@ impl Faults {
         if end - begin > LINE_SHOWN_MAX {
             page = page.element(Origin::path(file).line(fault.line).char_column(fault.column));
         } else {
-            let line = &self.text[begin..end];
+            let line = harmless(&self.text[begin..end]);
             let at = fault.span.start - begin..fault.span.end - begin;
             let snippet = Snippet::source(line).line_start(fault.line).path(file);
             page = page.element(snippet.annotation(AnnotationKind::Primary.span(at)));
@@ -143,9 +146,30 @@ fn line_end(text: &str, byte: usize) -> usize {
 
 /// A text from outside as an error may repeat it: short, and without signs that move a cursor.
 pub(super) fn shown(text: &str) -> String {
+    escaped(text, SHOWN_MAX)
+}
+
+/// A line of the file with every sign replaced that could move a cursor or turn the text around. The replacements
+/// take as many bytes, so that places stay true. (`annotate-snippets` 0.12.17 lets U+0080 to U+009F through, among
+/// which U+009B begins a command to a terminal; seen 2026-11-22 by the fuzz test.)
+fn harmless(line: &str) -> String {
+    let sign = |sign: char| {
+        let plain = matches!(sign, '\t' | '"' | '\'' | '\\') || sign.is_alphanumeric();
+        match sign.len_utf8() {
+            _ if plain || sign.escape_debug().count() == 1 => sign,
+            1 => '?',
+            2 => '·',
+            3 => '\u{fffd}',
+            _ => '\u{1fbc4}',
+        }
+    };
+    line.chars().map(sign).collect()
+}
+
+fn escaped(text: &str, signs_max: usize) -> String {
     let mut shown = String::new();
     for (count, sign) in text.chars().enumerate() {
-        if count == SHOWN_MAX {
+        if count == signs_max {
             shown.push('…');
             break;
         }

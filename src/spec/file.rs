@@ -5,12 +5,12 @@ use std::ops::Range;
 
 use super::fault::{Faults, Wrong, gather};
 use super::layer::{Layer, Said, undefined};
-use super::local::{Local, revision};
+use super::local::Local;
 use super::node::{Node, listed, parse};
 use super::reader::{Fields, Reader};
 use super::settled::{Provider, Spec};
 use super::table::FILE;
-use super::variable::Variables;
+use super::variable::{Variables, any_value};
 use crate::model::{EnvironmentName, Revision, ServiceName, StrategyName};
 
 /// A deployment file as text.
@@ -77,31 +77,26 @@ pub fn validate(
     with_file(source, check)
 }
 
-/// Stands in for every variable: a file can be checked where its variables are not known.
-#[must_use]
-pub fn any_value(_name: &str) -> Option<String> {
-    Some("0".to_owned())
-}
-
 fn with_file<T>(source: &Source<'_>, check: impl FnOnce(&File, &Reader) -> Option<T>) -> Result<T, Faults> {
     let reader = Reader::default();
-    let made = match parse(source.text) {
+    let root = match parse(source.text) {
         Ok((root, wrong)) => {
-            wrong.into_iter().for_each(|wrong| reader.refuse(wrong));
-            File::read(&root, &reader).and_then(|file| check(&file, &reader))
+            reader.refuse_all(wrong);
+            Some(root)
         }
         Err(wrong) => {
-            wrong.into_iter().for_each(|wrong| reader.refuse(wrong));
+            reader.refuse_all(wrong);
             None
         }
     };
+    let file = root.and_then(|root| File::read(&root, &reader));
+    let made = file.and_then(|file| check(&file, &reader));
     let mut wrong = reader.into_wrong();
     match made {
         Some(made) if wrong.is_empty() => return Ok(made),
-        Some(_) => {}
         // Whoever gives nothing has said why; should that ever not be so, the file is refused all the same.
         None if wrong.is_empty() => wrong.push(Wrong::new(0..0, "the file could not be read")),
-        None => {}
+        Some(_) | None => {}
     }
     Err(gather(source.name, source.text, wrong))
 }
@@ -115,6 +110,7 @@ struct File {
     environments: BTreeMap<EnvironmentName, Option<Environment>>,
     top: Range<usize>,
     environments_at: Range<usize>,
+    strategies_at: Range<usize>,
 }
 
 struct Environment {
@@ -146,6 +142,7 @@ impl File {
             shared: Layer::read(&fields),
             environments,
             top: root.at.clone(),
+            strategies_at: fields.key_at("strategies").unwrap_or(root.at.clone()),
             environments_at: fields.key_at("environments").unwrap_or(root.at.clone()),
         })
     }
@@ -184,10 +181,12 @@ impl File {
             Some(revision) => Some(revision.clone()),
             None => self.revision(&layer, environment, variables, reader),
         };
-        let chosen = layer.choose(ask.strategy.as_ref(), &environment.at, reader);
+        let own = environment.layer.has_strategies();
+        let at = if own { &environment.at } else { &self.strategies_at };
+        let chosen = layer.choose(ask.strategy.as_ref(), at, reader);
         let deadlines = layer.deadlines();
         let local = environment.local.as_ref().map(|local| local.fill(deadlines.drain, variables));
-        let local = local?.map_err(|wrong| wrong.into_iter().for_each(|wrong| reader.refuse(wrong))).ok();
+        let local = local?.map_err(|wrong| reader.refuse_all(wrong)).ok();
         let (strategy, strategies) = chosen?;
         Some(Spec {
             service: self.service.clone()?,
@@ -226,16 +225,12 @@ impl File {
                 return None;
             }
         };
-        reader.keep(revision(text, variables))
+        reader.keep(text.revision(variables))
     }
 }
 
 fn environment(fields: &Fields<'_>) -> Environment {
     let provider = fields.place("provider");
     let local = provider.and_then(|provider| provider.place("local"));
-    Environment {
-        layer: Layer::read(fields),
-        local: local.as_ref().and_then(Local::read),
-        at: fields.at.clone(),
-    }
+    Environment { layer: Layer::read(fields), local: local.as_ref().map(Local::read), at: fields.at.clone() }
 }

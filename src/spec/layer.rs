@@ -60,7 +60,7 @@ impl Layer {
     pub fn read(fields: &Fields<'_>) -> Self {
         let deadlines = fields.place("deadlines");
         Self {
-            revision: Said::new(fields, "revision", |node| fields.reader.text(node)),
+            revision: Said::new(fields, "revision", |node| fields.reader.revision(node)),
             strategy: Said::new(fields, "strategy", |node| fields.reader.name(node)),
             strategies: strategies(fields),
             instances: fields.count_u32("instances"),
@@ -75,6 +75,11 @@ impl Layer {
                 _ => OnDeadline::Rollback,
             }),
         }
+    }
+
+    /// Whether it defines a strategy of its own.
+    pub fn has_strategies(&self) -> bool {
+        !self.strategies.is_empty()
     }
 
     /// This layer over another: what it says wins, what it leaves open stays.

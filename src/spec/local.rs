@@ -10,24 +10,24 @@ use super::reader::Fields;
 use super::settled::{LocalGroup, LocalSpec};
 use super::table::{FILE, Place, Shape};
 use super::variable::{Text, Variables};
-use crate::model::{GroupId, Revision, Span};
+use crate::model::{GroupId, Span};
 
-/// A local provider whose variables are not filled in yet.
+/// A local provider whose variables are not filled in yet. `None` is what could not be read, and was refused.
 pub(super) struct Local {
     bootstrap: Option<Text>,
-    command: Vec<Text>,
+    command: Option<Vec<Text>>,
     env: BTreeMap<String, Text>,
     health_path: String,
     health_interval: Span,
     health_timeout: Span,
     healthy_after: u32,
     unhealthy_after: u32,
-    groups: BTreeMap<GroupId, (LocalGroup, Range<usize>)>,
+    groups: Option<BTreeMap<GroupId, (LocalGroup, Range<usize>)>>,
 }
 
 impl Local {
     /// Reads it; everything in it is looked at, whatever is wrong before.
-    pub fn read(fields: &Fields<'_>) -> Option<Self> {
+    pub fn read(fields: &Fields<'_>) -> Self {
         let health = fields.place("health");
         let health = health.as_ref();
         let place = place(&["environments", "provider", "local", "health"]);
@@ -38,9 +38,9 @@ impl Local {
             // A flag that could not be read is reported by itself, not once more for each group.
             fields.value("allow_remote").is_some()
         });
-        let (bootstrap, command) = (fields.text("bootstrap"), fields.words("command"));
+        let (bootstrap, command) = (fields.revision("bootstrap"), fields.words("command"));
         let (env, groups) = (fields.env("env"), groups(fields, remote));
-        Some(Self {
+        Self {
             bootstrap,
             env: env.unwrap_or_default(),
             health_path: path.unwrap_or_else(|| usual(place, "path")),
@@ -48,23 +48,25 @@ impl Local {
             health_timeout: span("timeout"),
             healthy_after: count("healthy_after"),
             unhealthy_after: count("unhealthy_after"),
-            command: command?,
-            groups: groups?,
-        })
+            command,
+            groups,
+        }
     }
 
-    /// Fills in the variables. `drain` is the deadline by which every connection must be gone.
+    /// Fills in the variables; no spec and nothing new where something was refused before. `drain` is the deadline by which every connection must be gone.
     pub fn fill(&self, drain: Span, variables: &Variables<'_>) -> Result<LocalSpec, Vec<Wrong>> {
         let mut wrong = Vec::new();
         let mut keep = |text: &Text| text.fill(variables).map_err(|found| wrong.push(found)).ok();
-        let command: Vec<_> = self.command.iter().filter_map(&mut keep).collect();
+        let command: Vec<_> = self.command.iter().flatten().filter_map(&mut keep).collect();
         let env = self.env.iter().filter_map(|(name, text)| Some((name.clone(), keep(text)?))).collect();
-        if let (Some(text), Some("")) = (self.command.first(), command.first().map(String::as_str)) {
+        if let (Some(text), Some("")) =
+            (self.command.iter().flatten().next(), command.first().map(String::as_str))
+        {
             wrong.push(Wrong::new(text.at.clone(), "the program has no name"));
         }
-        let bootstrap = self.bootstrap.as_ref().map(|text| revision(text, variables));
+        let bootstrap = self.bootstrap.as_ref().map(|text| text.revision(variables));
         let bootstrap = bootstrap.transpose().map_err(|found| wrong.push(found)).unwrap_or_default();
-        for (group, at) in self.groups.values() {
+        for (group, at) in self.groups.iter().flat_map(BTreeMap::values) {
             if group.deregistration_delay >= drain {
                 let message = format!(
                     "the deregistration delay of {} does not fit into the drain deadline of {drain}",
@@ -74,9 +76,9 @@ impl Local {
                 wrong.push(Wrong::new(at.clone(), message).hint(hint));
             }
         }
-        if !wrong.is_empty() {
+        let (Some(groups), Some(_), true) = (&self.groups, &self.command, wrong.is_empty()) else {
             return Err(wrong);
-        }
+        };
         Ok(LocalSpec {
             bootstrap,
             command,
@@ -86,22 +88,9 @@ impl Local {
             health_timeout: self.health_timeout,
             healthy_after: self.healthy_after,
             unhealthy_after: self.unhealthy_after,
-            groups: self.groups.iter().map(|(id, (group, _))| (id.clone(), group.clone())).collect(),
+            groups: groups.iter().map(|(id, (group, _))| (id.clone(), group.clone())).collect(),
         })
     }
-}
-
-/// A revision with its variables filled in. What came from outside is not repeated.
-pub(super) fn revision(text: &Text, variables: &Variables<'_>) -> Result<Revision, Wrong> {
-    let filled = text.fill(variables)?;
-    Revision::new(filled.as_str()).map_err(|bad| {
-        let message = if text.has_variables() {
-            format!("with its variables filled in, this cannot be {}", bad.what())
-        } else {
-            format!("`{}` cannot be {}", shown(&filled), bad.what())
-        };
-        Wrong::new(text.at.clone(), message).hint(bad.rule())
-    })
 }
 
 fn groups(fields: &Fields<'_>, remote: bool) -> Option<BTreeMap<GroupId, (LocalGroup, Range<usize>)>> {

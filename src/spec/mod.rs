@@ -20,8 +20,8 @@ mod table;
 mod variable;
 
 pub use fault::{FAULTS_MAX, Fault, Faults};
-pub use file::{Ask, Source, any_value, read, validate};
+pub use file::{Ask, Source, read, validate};
 pub use node::{DEPTH_MAX, NODES_MAX, TEXT_MAX};
 pub use schema::schema;
 pub use settled::{LocalGroup, LocalSpec, Provider, Spec, Strategy};
-pub use variable::Variables;
+pub use variable::{Variables, any_value};

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use granit_parser::{Event, Parser, ScalarStyle, Span as Bytes};
+use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, Span as Bytes};
 
 use super::fault::{Wrong, shown};
 
@@ -115,7 +115,11 @@ pub(super) fn parse(text: &str) -> Result<(Node, Vec<Wrong>), Vec<Wrong>> {
             Ok((event, bytes)) => builder.take(event, bytes),
             Err(error) => {
                 let at = error.marker().byte_offset().unwrap_or_default();
-                Err(Wrong::new(at..at, format!("not valid YAML: {}", shown(&error.info()))))
+                let wrong = Wrong::new(at..at, format!("not valid YAML: {}", shown(&error.info())));
+                Err(match yaml_hint(error.kind()) {
+                    Some(hint) => wrong.hint(hint),
+                    None => wrong,
+                })
             }
         };
         if let Err(fatal) = step {
@@ -243,6 +247,25 @@ impl Builder {
         }
         Ok(())
     }
+}
+
+/// What usually lies behind an error of the parser, whose own words speak of its insides.
+fn yaml_hint(kind: &ErrorKind) -> Option<&'static str> {
+    Some(match kind {
+        ErrorKind::UnknownAnchor => {
+            "`*name` repeats a value that was marked with `&name` before; quote a plain star"
+        }
+        ErrorKind::MappingValueNotAllowed | ErrorKind::InvalidIndentation => {
+            "look at the indentation of this line and the one before; quote a text that holds a colon"
+        }
+        ErrorKind::TabNotAllowed
+        | ErrorKind::TabInBlockIndentation
+        | ErrorKind::TabInIndentation
+        | ErrorKind::TabInPlainScalar
+        | ErrorKind::TabAtBlockScalarStart => "indent with spaces",
+        ErrorKind::UnexpectedCharacter { .. } => "quote a text that holds special signs",
+        _ => return None,
+    })
 }
 
 fn named_key(node: Node) -> Result<Node, Wrong> {

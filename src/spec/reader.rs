@@ -9,7 +9,7 @@ use std::str::FromStr;
 use super::fault::{Wrong, shown};
 use super::node::{Kind, Node, listed};
 use super::table::{Key, Need, Place, Shape, WORDS_MAX};
-use super::variable::{Text, WHERE, is_name};
+use super::variable::{Text, WHERE, any_value, is_name};
 use crate::model::{BadName, Hold, Span};
 
 /// Everything that was found wrong so far. Whoever returns `None` has said why in here.
@@ -21,6 +21,10 @@ pub(super) struct Reader {
 impl Reader {
     pub fn refuse(&self, wrong: Wrong) {
         self.wrong.borrow_mut().push(wrong);
+    }
+
+    pub fn refuse_all(&self, wrong: Vec<Wrong>) {
+        self.wrong.borrow_mut().extend(wrong);
     }
 
     pub fn keep<T>(&self, result: Result<T, Wrong>) -> Option<T> {
@@ -62,6 +66,15 @@ impl Reader {
     pub fn text(&self, node: &Node) -> Option<Text> {
         let text = self.raw(node, "a text")?;
         self.keep(Text::new(text, &node.at))
+    }
+
+    /// A revision; may hold variables, and is checked at once where it holds none.
+    pub fn revision(&self, node: &Node) -> Option<Text> {
+        let text = self.text(node)?;
+        if !text.has_variables() {
+            self.keep(text.revision(&any_value))?;
+        }
+        Some(text)
     }
 
     pub fn span(&self, node: &Node, least: Span) -> Option<Span> {
@@ -218,8 +231,8 @@ pub(super) struct Fields<'a> {
     pub at: Range<usize>,
     place: &'static Place,
     entries: BTreeMap<&'static str, (&'a Node, &'a Node)>,
-    /// Keys that were written without a value.
-    empty: Vec<&'static str>,
+    /// Keys that were written without a value, or probably meant by an unknown one: refused, but not missing.
+    spoiled: Vec<&'static str>,
 }
 
 impl<'a> Fields<'a> {
@@ -235,14 +248,19 @@ impl<'a> Fields<'a> {
             reader.refuse(unexpected(node, "a mapping").hint(format!("known keys: {keys}")));
             return None;
         };
-        let mut fields = Self { reader, at: at.clone(), place, entries: BTreeMap::new(), empty: Vec::new() };
+        let mut fields =
+            Self { reader, at: at.clone(), place, entries: BTreeMap::new(), spoiled: Vec::new() };
         for (name, value) in entries {
             let text = name.text().unwrap_or_default();
             match place.key(text) {
-                None => reader.refuse(unknown(name, place)),
+                None => {
+                    let near = nearest(text, place.keys().map(|key| key.name));
+                    reader.refuse(unknown(name, place, near));
+                    fields.spoiled.extend(near);
+                }
                 Some(key) if value.is_null() => {
                     reader.refuse(Wrong::new(name.at.clone(), format!("`{text}` has no value")));
-                    fields.empty.push(key.name);
+                    fields.spoiled.push(key.name);
                 }
                 Some(key) => drop(fields.entries.insert(key.name, (name, value))),
             }
@@ -250,7 +268,7 @@ impl<'a> Fields<'a> {
         for key in place.keys().filter(|key| matches!(key.need, Need::Required) && !fields.names(key.name)) {
             reader.refuse(missing(at, key));
         }
-        if !place.either.is_empty() && fields.empty.is_empty() {
+        if !place.either.is_empty() && fields.spoiled.is_empty() {
             fields.choose_one();
         }
         Some(fields)
@@ -265,23 +283,20 @@ impl<'a> Fields<'a> {
             .iter()
             .map(|set| set.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" and "))
             .collect();
-        let whole = |set: &&&[&str]| set.iter().all(|name| self.entries.contains_key(name));
+        let whole = |set: &[&str]| set.iter().all(|name| self.entries.contains_key(name));
         let problem = match touched.as_slice() {
-            [set] if whole(&set) => return,
-            [] => "nothing is chosen here",
-            [_] => "a part is missing here",
-            _ => "more than one is chosen here",
+            [set] if whole(set) => return,
+            [] => "nothing",
+            [_] => "only a part of it",
+            _ => "more than one of them",
         };
-        let hint = match ways.as_slice() {
-            [only] => format!("give {only}"),
-            _ => format!("give either {}", ways.join(" or ")),
-        };
-        self.reader.refuse(Wrong::new(self.at.clone(), problem).hint(hint));
+        let message = format!("expected {}, found {problem}", ways.join(", or "));
+        self.reader.refuse(Wrong::new(self.at.clone(), message));
     }
 
-    /// Whether a key is written at all, with a value or without.
+    /// Whether a key is written at all, readable or not.
     pub fn names(&self, name: &str) -> bool {
-        self.entries.contains_key(name) || self.empty.contains(&name)
+        self.entries.contains_key(name) || self.spoiled.contains(&name)
     }
 
     /// Where a key is written.
@@ -303,8 +318,8 @@ impl<'a> Fields<'a> {
         self.reader.name(self.value(name)?)
     }
 
-    pub fn text(&self, name: &str) -> Option<Text> {
-        self.reader.text(self.value(name)?)
+    pub fn revision(&self, name: &str) -> Option<Text> {
+        self.reader.revision(self.value(name)?)
     }
 
     pub fn span(&self, name: &str) -> Option<Span> {
@@ -383,10 +398,10 @@ fn missing(at: &Range<usize>, key: &Key) -> Wrong {
     Wrong::new(at.clone(), format!("`{}` is missing here", key.name)).hint(key.doc)
 }
 
-fn unknown(name: &Node, place: &Place) -> Wrong {
+fn unknown(name: &Node, place: &Place, near: Option<&str>) -> Wrong {
     let text = name.text().unwrap_or_default();
     let wrong = Wrong::new(name.at.clone(), format!("unknown key `{}`", shown(text)));
-    match nearest(text, place.keys().map(|key| key.name)) {
+    match near {
         Some(near) => wrong.hint(format!("did you mean `{near}`?")),
         None => wrong.hint(format!("known keys: {}", listed(place.keys().map(|key| key.name)))),
     }

@@ -107,3 +107,131 @@ fn shape(shape: Shape) -> Map<String, Value> {
 fn object(value: &Value) -> Map<String, Value> {
     value.as_object().cloned().unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::{Source, any_value, validate};
+
+    /// A file in which every key of the table is given, as nested JSON, which is YAML too.
+    fn full(place: &Place) -> Value {
+        variant(place, place.either.first().copied().unwrap_or_default())
+    }
+
+    /// With this one of the sets that exclude each other.
+    fn variant(place: &Place, set: &[&str]) -> Value {
+        let chosen = |key: &&Key| place.either.is_empty() || set.contains(&key.name);
+        place.keys().filter(chosen).map(|key| (key.name.to_owned(), example(key))).collect()
+    }
+
+    fn example(key: &Key) -> Value {
+        match (key.shape, key.need) {
+            (Shape::Count { .. } | Shape::Flag, Need::Default(text)) => serde_json::from_str(text).unwrap(),
+            (_, Need::Default(text)) => json!(text),
+            (Shape::Slug | Shape::Revision, _) => json!("one"),
+            (Shape::Count { least, .. }, _) => json!(least),
+            (Shape::Span { .. } | Shape::Hold, _) => json!("2s"),
+            (Shape::Flag, _) => json!(true),
+            (Shape::Choice(words), _) => json!(words[0]),
+            (Shape::Path, _) => json!("/"),
+            (Shape::Address, _) => json!("127.0.0.1:80"),
+            (Shape::Words, _) => json!(["run"]),
+            (Shape::Env, _) => json!({ "A": "b" }),
+            (Shape::Steps(step), _) => {
+                let mut last = full(step);
+                last["share"] = json!(100);
+                json!([full(step), last])
+            }
+            (Shape::Place(inner), _) => full(inner),
+            (Shape::Named { place, .. }, _) => {
+                let mut named = json!({ "one": full(place) });
+                for (number, set) in place.either.iter().enumerate().skip(1) {
+                    named[format!("other-{number}")] = variant(place, set);
+                }
+                named
+            }
+        }
+    }
+
+    fn check(file: &Value) -> Result<String, String> {
+        let text = file.to_string();
+        let specs = validate(&Source { name: "full.yaml", text: &text }, &any_value);
+        specs.map(|specs| format!("{specs:?}")).map_err(|faults| faults.to_string())
+    }
+
+    /// Every key of a file, as JSON pointers.
+    fn keys(value: &Value, at: &str, found: &mut Vec<String>) {
+        let below: Vec<(String, &Value)> = match value {
+            Value::Object(map) => map.iter().map(|(key, inner)| (format!("{at}/{key}"), inner)).collect(),
+            Value::Array(list) => {
+                list.iter().enumerate().map(|(n, inner)| (format!("{at}/{n}"), inner)).collect()
+            }
+            _ => return,
+        };
+        for (path, inner) in below {
+            keys(inner, &path, found);
+            found.push(path);
+        }
+    }
+
+    #[test]
+    fn every_key_of_the_table_is_taken_and_read() {
+        let file = full(&FILE);
+        check(&file).unwrap();
+        let mut paths = Vec::new();
+        keys(&file, "", &mut paths);
+        assert!(paths.len() > 60, "{}", paths.len());
+        for path in paths {
+            // A mapping in a list of one fits nowhere: whoever reads the key must refuse it.
+            let mut broken = file.clone();
+            *broken.pointer_mut(&path).unwrap() = json!([{ "fits": "nowhere" }]);
+            let refused = check(&broken).is_err();
+            assert!(refused, "{path} is in the table, but nobody reads it");
+        }
+    }
+
+    #[test]
+    fn every_default_of_the_table_is_what_the_reader_takes() {
+        fn without_defaults(place: &Place, file: &mut Value) {
+            for key in place.keys() {
+                let Some(value) = file.get_mut(key.name) else { continue };
+                match key.shape {
+                    _ if matches!(key.need, Need::Default(_)) => {
+                        file.as_object_mut().unwrap().remove(key.name);
+                    }
+                    Shape::Place(inner) => without_defaults(inner, value),
+                    Shape::Named { place, .. } => without_defaults(place, &mut value["one"]),
+                    Shape::Steps(step) => without_defaults(step, &mut value[0]),
+                    _ => {}
+                }
+            }
+        }
+        let full = full(&FILE);
+        let mut bare = full.clone();
+        without_defaults(&FILE, &mut bare);
+        assert!(bare.to_string().len() < full.to_string().len() / 2);
+        assert_eq!(check(&bare).unwrap(), check(&full).unwrap());
+    }
+
+    #[test]
+    fn every_key_of_the_schema_is_described_and_closed() {
+        fn look(schema: &Value, described: &mut usize) {
+            if let Some(properties) = schema.get("properties") {
+                assert_eq!(schema["additionalProperties"], json!(false));
+                for (name, property) in properties.as_object().unwrap() {
+                    let text = property["description"].as_str().unwrap_or_default();
+                    assert!(text.ends_with('.'), "{name}: {text:?}");
+                    *described += 1;
+                }
+            }
+            match schema {
+                Value::Object(map) => map.values().for_each(|inner| look(inner, described)),
+                Value::Array(list) => list.iter().for_each(|inner| look(inner, described)),
+                _ => {}
+            }
+        }
+        let mut described = 0;
+        look(&schema(), &mut described);
+        assert!(described > 60, "{described}");
+    }
+}

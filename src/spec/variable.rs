@@ -3,9 +3,16 @@
 use std::ops::Range;
 
 use super::fault::{Wrong, shown};
+use crate::model::Revision;
 
 /// Gives the value of a variable, or nothing where it is not set.
 pub type Variables<'a> = dyn Fn(&str) -> Option<String> + 'a;
+
+/// Stands in for every variable: a file can be checked where its variables are not known.
+#[must_use]
+pub fn any_value(_name: &str) -> Option<String> {
+    Some("0".to_owned())
+}
 
 /// Where variables may stand, for every error that says so.
 pub(super) const WHERE: &str = "variables are filled in only in `revision`, `bootstrap`, the items of `command` and the values of `env`; `$${` is a plain `${`";
@@ -71,6 +78,19 @@ impl Text {
             return Err(Wrong::new(self.at.clone(), "holds a NUL, which no program can be given"));
         }
         Ok(filled)
+    }
+
+    /// The revision that it makes. What came from outside is not repeated.
+    pub fn revision(&self, variables: &Variables<'_>) -> Result<Revision, Wrong> {
+        let filled = self.fill(variables)?;
+        Revision::new(filled.as_str()).map_err(|bad| {
+            let message = if self.has_variables() {
+                format!("with its variables filled in, this cannot be {}", bad.what())
+            } else {
+                format!("`{}` cannot be {}", shown(&filled), bad.what())
+            };
+            Wrong::new(self.at.clone(), message).hint(bad.rule())
+        })
     }
 
     fn look_up(&self, name: &str, variables: &Variables<'_>) -> Result<String, Wrong> {

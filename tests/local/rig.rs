@@ -21,7 +21,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 /// How long a condition may take to come true, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 const PACE: Duration = Duration::from_millis(20);
 
 pub struct Rig {
@@ -30,6 +30,9 @@ pub struct Rig {
     tokens: AtomicU64,
 }
 
+/// The deployment file as it is.
+pub fn plain(_: &mut LocalSpec) {}
+
 /// Runs a test against a state directory of its own, and stops everything whatever happened.
 pub fn run(groups: &[&str], edit: impl FnOnce(&mut LocalSpec), test: impl AsyncFnOnce(Rig)) {
     let dir = tempfile::tempdir().unwrap();
@@ -37,10 +40,12 @@ pub fn run(groups: &[&str], edit: impl FnOnce(&mut LocalSpec), test: impl AsyncF
     edit(&mut spec);
     let rig = Rig { dir: dir.path().to_owned(), spec, tokens: AtomicU64::new(0) };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let (backend, scope) = (rig.backend(), rig.scope());
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.block_on(test(rig))));
     let log = std::fs::read_to_string(dir.path().join("supervisor.log")).unwrap_or_default();
     let status = runtime.block_on(deployer::cloud::local::status(dir.path()));
-    // The test binary is not the product: a stop that had to start a supervisor first could not.
+    // The test binary is not the product: a stop that had to start a supervisor first could not, and a look can.
+    let _ = runtime.block_on(backend.look(&scope));
     let stopped = runtime.block_on(deployer::cloud::local::stop(dir.path()));
     if let Err(panic) = outcome {
         eprintln!("--- supervisor.log\n{log}\n--- {status:#?}");
@@ -90,14 +95,21 @@ impl Rig {
         self.spec.groups[&group(id)].listen
     }
 
+    pub fn edit(&mut self, id: &str, edit: impl FnOnce(&mut LocalGroup)) {
+        edit(self.spec.groups.get_mut(&group(id)).unwrap());
+    }
+
     pub fn forget(&mut self, id: &str) {
         self.spec.groups.remove(&group(id)).unwrap();
     }
 
-    pub async fn try_look(&self) -> Result<Inventory, Fault> {
+    fn scope(&self) -> Scope {
         let service = ServiceName::new("api").unwrap();
-        let scope = Scope { service, groups: self.declared(), fleets: BTreeSet::new() };
-        self.backend().look(&scope).await
+        Scope { service, groups: self.declared(), fleets: BTreeSet::new() }
+    }
+
+    pub async fn try_look(&self) -> Result<Inventory, Fault> {
+        self.backend().look(&self.scope()).await
     }
 
     pub async fn look(&self) -> Inventory {
@@ -154,6 +166,16 @@ impl Rig {
         for group in groups {
             self.until_health(id, group, Health::Healthy, size).await;
         }
+    }
+
+    pub async fn retire(&self, proof: Retirement) {
+        let n = self.tokens.fetch_add(1, Ordering::Relaxed);
+        self.backend().retire(proof, &token(&format!("token-{n}"))).await.unwrap();
+    }
+
+    /// Moves the state directory further down.
+    pub fn deepen(&mut self, name: &str) {
+        self.dir.push(name);
     }
 
     pub async fn until_health(&self, id: &str, in_group: &str, health: Health, count: u32) {
@@ -257,6 +279,11 @@ impl Client {
         let (sender, connection) = handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection.with_upgrades());
         Self { sender, address }
+    }
+
+    pub async fn raw(&mut self, request: hyper::http::request::Builder) -> Response<Incoming> {
+        self.sender.ready().await.unwrap();
+        self.sender.send_request(request.body(Full::default()).unwrap()).await.unwrap()
     }
 
     pub async fn send(

@@ -2,15 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use super::fault::refused;
-use super::protocol::LocalStatus;
+use super::status::LocalStatus;
 use crate::cloud::{Backend, Capability, Change, Fault, FaultKind, Scope};
 use crate::coverage::Retirement;
 use crate::model::{InstanceId, Inventory, Revision, ServiceName, Span, Token};
 use crate::spec::LocalSpec;
 
 fn unsupported(action: &str) -> Fault {
-    refused(FaultKind::Invalid, action, "the local provider runs on Linux and macOS only")
+    Fault::new(FaultKind::Invalid, action, "the local provider runs on Linux and macOS only")
 }
 
 /// One service on this host.

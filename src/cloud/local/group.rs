@@ -17,7 +17,7 @@ use crate::model::{
 #[derive(Debug)]
 pub(super) struct Group {
     pub(super) id: GroupId,
-    settings: Mutex<GroupSettings>,
+    settings: Mutex<Arc<GroupSettings>>,
     sides: Mutex<Vec<Side>>,
     listening: Mutex<Listening>,
 }
@@ -56,18 +56,18 @@ impl Group {
         let dark = Listening::No("not started".to_owned());
         Arc::new(Self {
             id,
-            settings: Mutex::new(settings),
+            settings: Mutex::new(Arc::new(settings)),
             sides: Mutex::default(),
             listening: Mutex::new(dark),
         })
     }
 
-    pub(super) fn settings(&self) -> GroupSettings {
-        lock(&self.settings).clone()
+    pub(super) fn settings(&self) -> Arc<GroupSettings> {
+        Arc::clone(&lock(&self.settings))
     }
 
     pub(super) fn set_settings(&self, settings: GroupSettings) {
-        *lock(&self.settings) = settings;
+        *lock(&self.settings) = Arc::new(settings);
     }
 
     /// The group is served by this task, and no longer by an earlier one.
@@ -223,7 +223,7 @@ impl Group {
             .filter(|side| side.registered)
             .map(|side| (side.fleet.clone(), side.share))
             .collect();
-        StoredGroup { settings: self.settings(), shares }
+        StoredGroup { settings: self.settings().as_ref().clone(), shares }
     }
 
     /// Every fleet that stands here, draining ones too.

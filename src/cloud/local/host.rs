@@ -12,8 +12,9 @@ use tokio::time::{sleep, timeout};
 
 use super::logs::tail;
 use super::paths::{self, Paths};
-use super::protocol::{FORMAT, LINE_MAX, LocalStatus, Reply, Request, Said};
+use super::protocol::{FORMAT, LINE_MAX, Reply, Request, Said};
 use super::state::State;
+use super::status::LocalStatus;
 use super::{fault, instance, look};
 use crate::cloud::{Fault, FaultKind};
 use crate::model::InstanceId;

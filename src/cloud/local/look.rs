@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::clock;
 use super::paths::Paths;
 use super::process;
-use super::protocol::{FleetStatus, GroupStatus, InstanceStatus, LocalStatus};
 use super::state::State;
+use super::status::{FleetStatus, GroupStatus, InstanceStatus, LocalStatus};
 use super::world::{FleetRun, Held, Slot, World, lock};
 use crate::model::{
     FleetId, FleetSeen, GroupId, GroupSeen, InstanceState, Inventory, Scaling, Seen, ServiceName, Side,

@@ -4,6 +4,10 @@
 //! started by the first call that needs it and survives its caller. If it dies, the processes go on, and the next call
 //! starts another, which adopts them and serves the same groups with the same shares.
 //!
+//! An instance keeps its name (`api-v2-1`) when its process is started again; the process, its port, and so its target
+//! are new, and judged anew. Instances go on without a supervisor; a supervisor whose state directory was removed can be
+//! reached by nobody, and ends what it holds.
+//!
 //! Promises: a request never goes to a target that is not healthy, or that is draining; a group without a healthy
 //! target answers 503. An answer to a change is given only after the change is on disk. Must not run a shell, listen
 //! anywhere but where a group says, or hand the caller's environment to an instance.
@@ -16,6 +20,7 @@ mod client;
 mod clock;
 #[cfg(not(unix))]
 mod elsewhere;
+#[cfg(unix)]
 mod fault;
 #[cfg(unix)]
 mod group;
@@ -35,6 +40,7 @@ mod look;
 mod paths;
 #[cfg(unix)]
 mod process;
+#[cfg(unix)]
 mod protocol;
 #[cfg(unix)]
 mod proxy;
@@ -42,6 +48,7 @@ mod proxy;
 mod sample;
 #[cfg(unix)]
 mod state;
+mod status;
 #[cfg(unix)]
 mod supervisor;
 #[cfg(unix)]
@@ -55,7 +62,7 @@ mod world;
 pub use client::LocalBackend;
 #[cfg(not(unix))]
 pub use elsewhere::{LocalBackend, logs, sample, status, stop, supervise};
-pub use protocol::{FleetStatus, GroupStatus, InstanceStatus, LocalStatus};
+pub use status::{FleetStatus, GroupStatus, InstanceStatus, LocalStatus};
 #[cfg(unix)]
 pub use {
     host::{logs, status, stop},

@@ -1,8 +1,11 @@
 //! Processes of this host: whether they live, since when, and how they are ended.
 
-use rustix::process::{Pid, Signal};
+use rustix::process::{Pid, Resource, Rlimit, Signal};
 
 use super::state::Birth;
+
+/// Files that a supervisor may have open.
+const FILES_MAX: u64 = 65_536;
 
 /// The system's mark of when a process started, or none where there is no such living process. A pid is used again;
 /// a pid with its start is not.
@@ -35,6 +38,16 @@ pub(super) fn started(pid: u32) -> Option<String> {
 /// Whether this very process still lives.
 pub(super) fn lives(birth: &Birth) -> bool {
     started(birth.pid).as_deref() == Some(&birth.started)
+}
+
+/// A proxied connection takes two files, and the usual limit is low.
+pub(super) fn allow_many_files() {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let wanted = limit.maximum.map_or(FILES_MAX, |hard| hard.min(FILES_MAX));
+    if limit.current.is_some_and(|soft| soft < wanted) {
+        // Where it is refused, fewer connections are accepted at a time.
+        let _ = rustix::process::setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), ..limit });
+    }
 }
 
 /// Asks every process of the instance to finish.

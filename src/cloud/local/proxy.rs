@@ -34,6 +34,8 @@ const HEAD_WAIT: Duration = Duration::from_secs(75);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Targets that one request may try to connect to.
 const ATTEMPTS_MAX: usize = 16;
+/// How often a request without side effects is sent again after a target broke off.
+const REPEATS_MAX: usize = 1;
 
 /// What is sent to a client.
 type Inward = Either<Tracked, Full<Bytes>>;
@@ -96,6 +98,7 @@ async fn send(
 ) -> Result<(Hold, Response<Incoming>, Sender), Response<Inward>> {
     let mut tried = Vec::new();
     let mut why = None;
+    let mut repeats = 0;
     while tried.len() < ATTEMPTS_MAX
         && let Some(hold) = group.pick(&tried)
     {
@@ -106,7 +109,14 @@ async fn send(
                 why = Some(format!("`{}`: {reason}", hold.0.id));
                 tried.push(Arc::clone(&hold.0));
             }
-            Err(Failure::Sent(reason)) => {
+            // The target died of it, or while it had it. Were it sent on and on, one request could fell them all.
+            Err(Failure::Repeatable(back, reason)) if repeats < REPEATS_MAX => {
+                repeats += 1;
+                request = *back;
+                why = Some(format!("`{}`: {reason}", hold.0.id));
+                tried.push(Arc::clone(&hold.0));
+            }
+            Err(Failure::Sent(reason) | Failure::Repeatable(_, reason)) => {
                 let text = format!("502: group `{}`, target `{}`: {reason}\n", group.id, hold.0.id);
                 return Err(plain(StatusCode::BAD_GATEWAY, text));
             }

@@ -16,7 +16,7 @@ use super::paths::Paths;
 use super::protocol::{FORMAT, LINE_MAX, Reply, Request, Said};
 use super::state::State;
 use super::world::World;
-use super::{clock, fault, logs, paths};
+use super::{clock, fault, logs, paths, process};
 use crate::cloud::{Fault, FaultKind};
 
 /// How long a caller may take to say what it wants.
@@ -41,6 +41,7 @@ pub async fn supervise(state_dir: &Path) -> Result<(), Fault> {
         Err(TryLockError::WouldBlock) => return Ok(()),
         Err(TryLockError::Error(error)) => return Err(fault::file("Supervise", &lock_path, &error)),
     }
+    process::allow_many_files();
     let state = State::load(&paths.state())?.unwrap_or_default();
     let socket = paths.socket()?;
     let world = World::new(paths);
@@ -162,10 +163,7 @@ async fn act(world: &Arc<World>, request: Request) -> Result<Reply, Fault> {
         Request::Retire { fleet, token } => world.retire(&fleet, &token).await?,
         Request::Stop => {
             world.stop().await?;
-            let path = world.paths.state();
-            std::fs::remove_file(&path)
-                .or_else(|e| if e.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(e) })
-                .map_err(|e| fault::file("Stop", &path, &e))?;
+            world.forget().await?;
         }
     }
     Ok(Reply::Done)

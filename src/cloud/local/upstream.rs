@@ -69,6 +69,8 @@ impl Idle {
 pub(super) enum Failure {
     /// Nothing was sent: the request may go elsewhere.
     NotSent(Box<Request<Outward>>, String),
+    /// The target may have acted on it, which does no harm: it may be sent again.
+    Repeatable(Box<Request<Outward>>, String),
     /// The target may have acted on it.
     Sent(String),
 }
@@ -97,14 +99,16 @@ pub(super) async fn send(
         Ok(sender) => sender,
         Err(error) => return Err(Failure::NotSent(Box::new(request), reason(&error))),
     };
+    let spare = copy(&request);
     match sender.try_send_request(request).await {
         Ok(response) => Ok((response, sender)),
         Err(mut error) => {
             let back = error.take_message();
             let why = error.into_error().to_string();
-            Err(match back {
-                Some(request) => Failure::NotSent(Box::new(request), why),
-                None => Failure::Sent(why),
+            Err(match (back, spare) {
+                (Some(request), _) => Failure::NotSent(Box::new(request), why),
+                (None, Some(spare)) => Failure::Repeatable(Box::new(spare), why),
+                (None, None) => Failure::Sent(why),
             })
         }
     }
@@ -147,5 +151,74 @@ pub(super) fn reason(error: &io::Error) -> String {
         io::ErrorKind::ConnectionReset => "connection reset".to_owned(),
         io::ErrorKind::TimedOut => "timed out".to_owned(),
         _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::model::{FleetId, InstanceId, TargetId};
+
+    /// A target that answers the first request of each connection, promises to keep it, and closes it at the second.
+    async fn forgetful() -> Arc<Target> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                tokio::spawn(async move {
+                    let mut buffer = [0; 4_096];
+                    let _ = stream.read(&mut buffer).await;
+                    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
+                    let _ = stream.read(&mut buffer).await; // The second request is read, and never answered.
+                });
+            }
+        });
+        let name = |text: &str| (FleetId::new(text).unwrap(), InstanceId::new(text).unwrap());
+        let (fleet, instance) = name("a");
+        Target::new(TargetId::new("a:1").unwrap(), fleet, instance, port)
+    }
+
+    fn request(method: Method) -> Request<Outward> {
+        let mut request = Request::new(Either::Right(Empty::new()));
+        *request.method_mut() = method;
+        request.headers_mut().insert("host", "a".parse().unwrap());
+        request
+    }
+
+    async fn send_and_keep(target: &Arc<Target>, method: Method) -> Result<u16, Failure> {
+        let (response, sender) = send(target, request(method)).await?;
+        let status = response.status().as_u16();
+        response.into_body().collect().await.unwrap();
+        target.idle.keep(sender);
+        Ok(status)
+    }
+
+    #[tokio::test]
+    async fn a_kept_connection_that_went_stale_is_no_failure_of_a_request_without_side_effects() {
+        let target = forgetful().await;
+        for _ in 0..5 {
+            assert!(matches!(send_and_keep(&target, Method::GET).await, Ok(200)));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_with_side_effects_is_not_sent_twice() {
+        let target = forgetful().await;
+        assert!(matches!(send_and_keep(&target, Method::POST).await, Ok(200)));
+        assert!(matches!(send_and_keep(&target, Method::POST).await, Err(Failure::Sent(_))));
+    }
+
+    #[tokio::test]
+    async fn a_target_that_cannot_be_connected_to_gives_the_request_back() {
+        let target = forgetful().await;
+        let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+        let gone = Target::new(target.id.clone(), target.fleet.clone(), target.instance.clone(), closed);
+        let failure = send_and_keep(&gone, Method::POST).await;
+        assert!(matches!(failure, Err(Failure::NotSent(_, why)) if why == "connection refused"));
     }
 }

@@ -43,7 +43,15 @@ pub(super) struct World {
     /// One change at a time.
     turn: tokio::sync::Mutex<()>,
     /// One writer at a time, each with what is true when its turn comes.
-    saving: tokio::sync::Mutex<()>,
+    saving: tokio::sync::Mutex<Writing>,
+}
+
+/// Whether the state may still be written: an instance that is told of late must not bring it back.
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Writing {
+    #[default]
+    Open,
+    Over,
 }
 
 /// What changes.
@@ -165,10 +173,26 @@ impl World {
 
     /// Writes what is held now.
     pub(super) async fn save(&self) -> Result<(), Fault> {
-        let _saving = self.saving.lock().await;
+        let writing = self.saving.lock().await;
+        if *writing == Writing::Over {
+            return Ok(());
+        }
         let (state, path) = (self.state(), self.paths.state());
         let written = tokio::task::spawn_blocking(move || state.save(&path)).await;
         written.unwrap_or_else(|e| Err(fault::refused(FaultKind::Unexpected, "WriteState", e.to_string())))
+    }
+
+    /// Removes the state, and writes none again.
+    pub(super) async fn forget(&self) -> Result<(), Fault> {
+        let mut writing = self.saving.lock().await;
+        *writing = Writing::Over;
+        let path = self.paths.state();
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(fault::file("Stop", &path, &error))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn state(&self) -> State {
