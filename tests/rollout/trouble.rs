@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
 use deployer::cloud::Change;
@@ -82,7 +82,8 @@ fn a_journal_whose_writes_are_cut_short_stops_the_rollout_before_any_change_and_
     for blocks in 2.. {
         let rig = Rig::with_blue(|file| file.size = 3);
         let mut command = Command::new("sh");
-        let script = format!("ulimit -f {blocks} && trap '' XFSZ && exec \"$0\" rollout api");
+        let script =
+            format!("ulimit -f {blocks} && trap '' XFSZ && exec \"$0\" rollout api --output json >/dev/null");
         command.args(["-c", &script]).arg(env!("CARGO_BIN_EXE_deployer"));
         rig.prepare(&mut command);
         let done = rig.launch(command, "rollout api without room").wait();
@@ -247,7 +248,7 @@ fn a_state_folder_that_cannot_be_written_is_named_and_nothing_runs() {
         return eprintln!("skipped: this host does not let us mount a folder");
     }
     let mut command = Command::new("unshare");
-    let script = format!("{mount} && exec \"$0\" rollout api");
+    let script = format!("{mount} && exec \"$0\" rollout api --output json >/dev/null");
     command.args(["-rm", "sh", "-c", &script]).arg(env!("CARGO_BIN_EXE_deployer"));
     rig.prepare(&mut command);
     let done = rig.launch(command, "rollout on a read-only folder").wait().ended_with(1);
@@ -273,4 +274,36 @@ fn a_local_state_that_cannot_be_written_rolls_the_first_deployment_back_with_the
     rig.run(&["rollout", "api"]).ended_with(0);
     rig.serves("2.0.0", 2);
     assert_eq!(rig.state(rig.latest()).verdict(), Some(&Verdict::Completed));
+}
+
+#[test]
+fn a_rollout_whose_output_nobody_reads_any_more_goes_on_to_its_end() {
+    beside_each_other(&["text", "ndjson", "json"], |form| {
+        let rig = Rig::with_blue(|_| {});
+        let mut command = rig.command(&["rollout", "api", "--output", form]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        rig.until(2, "the rollout to be open", |_| true);
+        drop((child.stdout.take(), child.stderr.take()));
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{form}");
+        rig.serves("2.0.0", 2);
+    });
+}
+
+#[test]
+fn a_command_whose_output_nobody_reads_ends_as_it_would_have_ended() {
+    let rig = Rig::with_blue(|_| {});
+    let verbs: [(&[&str], i32); 6] = [
+        (&["local", "status"], 0),
+        (&["journal", "verify"], 0),
+        (&["plan", "api"], 0),
+        (&["validate"], 0),
+        (&["abort", "api"], 1),
+        (&["rollout", "web"], 2),
+    ];
+    for (args, code) in verbs {
+        let mut command = rig.command(args);
+        let (out, err) = (std::io::pipe().unwrap().1, std::io::pipe().unwrap().1);
+        let status = command.stdout(out).stderr(err).status().unwrap();
+        assert_eq!(status.code(), Some(code), "{args:?}");
+    }
 }
