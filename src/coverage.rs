@@ -213,10 +213,9 @@ fn blind(question: &Question<'_>) -> Vec<Gap> {
 
 fn judge(question: &Question<'_>, id: &GroupId) -> Result<Evidence, Gap> {
     let leaving = |group: &GroupSeen| group.sides.get(question.leaving).map_or(0, Side::healthy);
-    let waiver = question.waivers.iter().find(|w| w.group == *id && w.until > question.now);
     let seen = question.look.groups.get(id);
     let side = seen.and_then(Seen::known).and_then(|group| group.sides.get(question.staying));
-    if let Some(waiver) = waiver {
+    if let Some(waiver) = waiver(question, id) {
         let healthy = side.map_or(0, |side| healthy(question, side));
         let share = side.map_or(Share::NONE, |side| side.share);
         return Ok(Evidence { healthy, share, waived: Some(waiver.reason.clone()) });
@@ -248,8 +247,26 @@ fn healthy(question: &Question<'_>, side: &Side) -> u32 {
 }
 
 fn standing(question: &Question<'_>) -> Vec<Gap> {
-    let stands = question.look.groups_of(question.leaving);
-    stands.iter().map(|id| gap(Some(id), 0, Why::Standing)).collect()
+    stands(question).iter().map(|id| gap(Some(id), 0, Why::Standing)).collect()
+}
+
+/// The groups that the leaving fleet has not left. Where nobody takes its share over because the group was waived, the
+/// share stays with it and does not count: leaving means to have no target and no attachment there.
+#[must_use]
+pub fn stands(question: &Question<'_>) -> BTreeSet<GroupId> {
+    let look = question.look;
+    let attached = look.fleet(question.leaving).map(|fleet| &fleet.attached);
+    let only_share = |id: &GroupId| {
+        let side = look.group(id).and_then(|group| group.sides.get(question.leaving));
+        side.is_none_or(|side| side.targets.is_empty()) && attached.is_none_or(|groups| !groups.contains(id))
+    };
+    let mut groups = look.groups_of(question.leaving);
+    groups.retain(|id| !(waiver(question, id).is_some() && only_share(id)));
+    groups
+}
+
+fn waiver<'a>(question: &Question<'a>, id: &GroupId) -> Option<&'a Waiver> {
+    question.waivers.iter().find(|waiver| waiver.group == *id && waiver.until > question.now)
 }
 
 fn gap(group: Option<&GroupId>, leaving_healthy: u32, why: Why) -> Gap {

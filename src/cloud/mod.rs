@@ -5,6 +5,7 @@
 
 mod fault;
 pub mod local;
+pub mod sim;
 
 use std::collections::BTreeSet;
 use std::future::Future;

@@ -106,8 +106,6 @@ pub struct Driver<'a, B, S, O> {
     pub(super) stop: watch::Receiver<Stop>,
     /// Shown every notice, with the state after it.
     pub(super) onlooker: O,
-    /// Before this moment a call of the driver before us may still take effect.
-    pub(super) quiet_until: Time,
     pub(super) news_at: Time,
 }
 
@@ -247,10 +245,6 @@ where
 
     /// Announces the changes, makes them all at once, and writes down what was answered.
     async fn change(&mut self, changes: Vec<Change>, token: Token) -> Result<Option<Box<Actor>>, DriveError> {
-        self.wait_all(self.quiet_until).await;
-        if *self.stop.borrow() == Stop::Asked {
-            return Ok(None);
-        }
         let event = Event::Changing { changes: changes.clone(), token: token.clone() };
         match self.intend(event).await? {
             Intent::Announced => {}
@@ -268,11 +262,6 @@ where
     }
 
     async fn retire(&mut self, proof: Retirement, token: Token) -> Result<Option<Box<Actor>>, DriveError> {
-        self.wait_all(self.quiet_until).await;
-        // Waiting may have made the proof old; deciding again costs nothing.
-        if *self.stop.borrow() == Stop::Asked || self.state.decide(self.clock.now()) == Next::Look {
-            return Ok(None);
-        }
         let (fleet, covered) = (proof.fleet().clone(), proof.covered().clone());
         match self.intend(Event::Retiring { fleet, covered, token: token.clone() }).await? {
             Intent::Announced => {}

@@ -87,12 +87,7 @@ pub async fn resume<'a, B: Backend, S: Store, O: FnMut(&Rollout, &Notice<'_>) + 
         let fact = Recorded { at: hands.clock.now(), event: Event::Resumed { by: hands.me.clone() } };
         match log.append(&fact).await? {
             Appended::Created(_) => {
-                let in_flight = state.in_flight();
-                let state = state.evolve(&fact)?;
-                let lands = if in_flight { backend.capability().lands } else { Span::ZERO };
-                let quiet_until = hands.clock.now() + lands;
-                let mut driver = hands.hold(backend, log, state);
-                driver.quiet_until = quiet_until;
+                let mut driver = hands.hold(backend, log, state.evolve(&fact)?);
                 (driver.onlooker)(&driver.state, &Notice::Recorded(&fact));
                 return Ok(driver);
             }
@@ -200,7 +195,6 @@ impl<O> Hands<O> {
             settings: self.settings,
             stop: self.stop,
             onlooker: self.onlooker,
-            quiet_until: Time::default(),
             news_at: Time::default(),
         }
     }

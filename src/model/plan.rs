@@ -174,6 +174,9 @@ pub struct Pace {
     pub watch: Span,
     /// The oldest look that a proof may rest on.
     pub fresh: Span,
+    /// A call takes effect within this time of being sent, or never: who takes over from a driver that was cut off in
+    /// a call believes no look that began earlier.
+    pub lands: Span,
 }
 
 /// A recorded, expiring exception to one gap.

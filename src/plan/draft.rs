@@ -209,7 +209,12 @@ pub fn draft(spec: &Spec, look: &Inventory, ask: &Ask<'_>) -> Result<Draft, Refu
         min_healthy: spec.min_healthy,
         freeze: spec.freeze && ask.capability.freeze,
         deadlines: spec.deadlines,
-        pace: Pace { soon: pace, watch: Span(pace.0 * 2), fresh: FRESH.max(Span(pace.0 * 10)) },
+        pace: Pace {
+            soon: pace,
+            watch: Span(pace.0 * 2),
+            fresh: FRESH.max(Span(pace.0 * 10)),
+            lands: ask.capability.lands,
+        },
         waivers: ask.waivers.clone(),
         world: world::digest(look),
     };

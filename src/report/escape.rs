@@ -82,9 +82,8 @@ mod tests {
 
     fn hostile(random: &mut fastrand::Rng) -> String {
         let len = random.usize(0..40);
-        let sign = |random: &mut fastrand::Rng| match random.bool() {
-            true => random.choice(SIGNS).copied().unwrap_or('x'),
-            false => random.char(..),
+        let sign = |random: &mut fastrand::Rng| {
+            if random.bool() { random.choice(SIGNS).copied().unwrap_or('x') } else { random.char(..) }
         };
         (0..len).map(|_| sign(random)).collect()
     }

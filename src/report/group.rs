@@ -19,10 +19,10 @@ pub struct GroupLine {
     pub sharing: Option<Sharing>,
     /// How it is reached.
     pub routes: BTreeSet<String>,
-    /// How green stands in it.
-    pub green: SideLine,
-    /// How blue stands in it.
-    pub blue: SideLine,
+    /// How green stands in it; none where the last look does not tell.
+    pub green: Option<SideLine>,
+    /// How blue stands in it; none where the last look does not tell, or there is no blue.
+    pub blue: Option<SideLine>,
     /// How many healthy targets the fleet that must carry it needs: green, or blue on the way back.
     pub required: u32,
     /// How that fleet stands, in one word.
@@ -50,6 +50,8 @@ pub struct SideLine {
 pub enum GroupState {
     /// As many healthy targets as needed.
     Healthy,
+    /// Too few; the others are not judged yet.
+    Checking,
     /// Too few.
     Unhealthy,
     /// None registered.
@@ -68,6 +70,7 @@ impl GroupState {
     pub fn word(self) -> &'static str {
         match self {
             Self::Healthy => "healthy",
+            Self::Checking => "being checked",
             Self::Unhealthy => "unhealthy",
             Self::Unregistered => "not registered",
             Self::Missing => "not found",
@@ -101,13 +104,13 @@ impl GroupLine {
             None if look.is_none() => GroupState::Unknown,
             None => GroupState::Missing,
             Some(Seen::Unknown(_)) => GroupState::Unreadable,
-            Some(Seen::Known(_)) if standing.registered == 0 => GroupState::Unregistered,
-            Some(Seen::Known(_)) if standing.healthy < required => GroupState::Unhealthy,
-            Some(Seen::Known(_)) => GroupState::Healthy,
+            Some(Seen::Known(known)) => judge(standing.as_ref(), required, known.sides.get(fleet)),
         };
         let reason = match seen {
             Some(Seen::Unknown(reason)) => Some(reason.clone()),
-            _ if verdict == GroupState::Unhealthy => known.and_then(|known| ailing(known.sides.get(fleet)?)),
+            _ if matches!(verdict, GroupState::Unhealthy | GroupState::Checking) => {
+                known.and_then(|known| known.sides.get(fleet)).map(ailing)
+            }
             _ => None,
         };
         let waiver = state.waivers().iter().rfind(|waiver| waiver.group == *id && waiver.until > now);
@@ -145,6 +148,18 @@ impl GroupLine {
     }
 }
 
+fn judge(standing: Option<&SideLine>, required: u32, side: Option<&Side>) -> GroupState {
+    let counts = |health| side.map_or(0, |side| side.count(health));
+    match standing {
+        Some(side) if side.healthy >= required => GroupState::Healthy,
+        Some(side) if side.registered > 0 => {
+            let checking = counts(Health::Initial) > 0 && counts(Health::Unhealthy) == 0;
+            if checking { GroupState::Checking } else { GroupState::Unhealthy }
+        }
+        Some(_) | None => GroupState::Unregistered,
+    }
+}
+
 /// Whether blue is the fleet that has to carry everything.
 pub(super) fn goes_back(state: &Rollout) -> bool {
     match state.phase() {
@@ -163,26 +178,26 @@ pub(super) fn healthy(state: &Rollout, group: &GroupId, fleet: &FleetId) -> u32 
     u32::try_from(healthy.intersection(&running).count()).unwrap_or(u32::MAX)
 }
 
-fn side(state: &Rollout, group: &GroupId, fleet: Option<&FleetId>) -> SideLine {
-    let Some(fleet) = fleet else { return SideLine::default() };
-    let seen = state.look().and_then(|look| look.group(group)?.sides.get(fleet));
-    SideLine {
-        registered: seen.map_or(0, |side| u32::try_from(side.targets.len()).unwrap_or(u32::MAX)),
+fn side(state: &Rollout, group: &GroupId, fleet: Option<&FleetId>) -> Option<SideLine> {
+    let (fleet, known) = (fleet?, state.look()?.group(group)?);
+    let side = known.sides.get(fleet);
+    Some(SideLine {
+        registered: side.map_or(0, |side| u32::try_from(side.targets.len()).unwrap_or(u32::MAX)),
         healthy: healthy(state, group, fleet),
-        share_percent: seen.map_or(Share::NONE, |side| side.share).percent(),
-    }
+        share_percent: side.map_or(Share::NONE, |side| side.share).percent(),
+    })
 }
 
 /// The first target that is not healthy, the worst first.
-fn ailing(side: &Side) -> Option<String> {
+fn ailing(side: &Side) -> String {
     let ill = side.targets.iter().filter(|(_, target)| target.health != Health::Healthy);
     let rank = |health| u8::from(health != Health::Unhealthy);
     let Some((id, target)) = ill.min_by_key(|(_, target)| rank(target.health)) else {
-        return Some("healthy targets belong to instances that do not run".into());
+        return "healthy targets belong to instances that do not run".into();
     };
     let state = words::health(target.health);
-    Some(match &target.reason {
+    match &target.reason {
         Some(reason) => format!("{id} {state}: {reason}"),
         None => format!("{id} {state}"),
-    })
+    }
 }

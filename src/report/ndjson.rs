@@ -39,6 +39,11 @@ struct Named<'a> {
     number: u64,
 }
 
+#[derive(Debug, Serialize)]
+struct Looked<'a> {
+    target_groups: Vec<&'a GroupLine>,
+}
+
 /// What was told last.
 #[derive(Debug, Default)]
 pub(super) struct Ndjson {
@@ -78,7 +83,7 @@ impl Ndjson {
                         changed.push(group);
                     }
                 }
-                row(snapshot, "looked", text, serde_json::json!({ "target_groups": changed }))
+                row(snapshot, "looked", text, Looked { target_groups: changed })
             }
             other => row(snapshot, other.name(), text, other),
         }

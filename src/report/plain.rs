@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::group::GroupLine;
+use super::group::{GroupLine, GroupState};
 use super::snapshot::{PhaseState, Snapshot};
 use super::terminal;
 use super::text::{Line, Tone};
@@ -31,9 +31,7 @@ impl Plain {
     /// What there is to say about a notice.
     pub(super) fn lines(&mut self, snapshot: &Snapshot, state: &Rollout, notice: &Notice<'_>) -> Vec<Line> {
         let mut lines = Vec::new();
-        if self.phase.is_none() {
-            lines.push(terminal::title(snapshot));
-        }
+        let title = self.phase.is_none().then(|| terminal::title(snapshot));
         lines.extend(self.trouble(notice));
         if let Notice::Recorded(fact) = notice {
             match fact.event {
@@ -56,7 +54,8 @@ impl Plain {
             self.spoke_at = now;
         }
         let prefix = format!("{} {:<9} ", clock(now.since(snapshot.start())), snapshot.phase);
-        lines.into_iter().map(|line| Line::new().tone(Tone::Faint, &prefix).line(line)).collect()
+        let prefixed = lines.into_iter().map(|line| Line::new().tone(Tone::Faint, &prefix).line(line));
+        title.into_iter().chain(prefixed).collect()
     }
 
     /// A call or a store that fails is said once, not at every attempt.
@@ -99,8 +98,7 @@ impl Plain {
         for group in &snapshot.target_groups {
             let said = summary(snapshot, group, back);
             let first = !self.groups.contains_key(&group.group);
-            let dull =
-                first && group.green.registered == 0 && group.reason.is_none() && !group.interesting_now();
+            let dull = first && group.dull() && !group.interesting_now();
             if self.groups.insert(group.group.clone(), said.clone()).as_ref() != Some(&said) && !dull {
                 changed.push((group, said));
             }
@@ -130,6 +128,11 @@ impl Plain {
 }
 
 impl GroupLine {
+    /// Whether nothing but waiting is to be said of it.
+    fn dull(&self) -> bool {
+        matches!(self.state, GroupState::Unknown | GroupState::Unregistered | GroupState::Checking)
+    }
+
     /// Whether it is worth a line before green has come to it.
     fn interesting_now(&self) -> bool {
         self.expected_because.is_empty() || self.waived.is_some()
@@ -152,11 +155,12 @@ fn with_deadline(snapshot: &Snapshot) -> Line {
 
 /// A group in a phrase, of the fleet that has to carry it.
 fn summary(snapshot: &Snapshot, group: &GroupLine, back: bool) -> String {
-    let (name, side, size) = match &snapshot.blue {
-        Some(blue) if back => ("blue", &group.blue, blue.size),
-        _ => ("green", &group.green, snapshot.green.size),
+    let (name, standing, size) = match &snapshot.blue {
+        Some(blue) if back => ("blue", group.blue.as_ref(), blue.size),
+        _ => ("green", group.green.as_ref(), snapshot.green.size),
     };
-    let mut said = format!("{name} {}, carries {}%", terminal::side(side, size), side.share_percent);
+    let mut said =
+        format!("{name} {}, carries {}", terminal::side(standing, size), terminal::share(standing));
     for (label, more) in [("", &group.reason), ("waived: ", &group.waived)] {
         if let Some(more) = more {
             said = format!("{said}, {label}{more}");

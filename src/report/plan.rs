@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::hints::Hints;
+use super::hints::{Hints, quoted};
 use super::snapshot::SCHEMA;
 use super::table::table;
 use super::text::{Line, Text, Tone};
 use super::words::{self, count, hold, rough};
-use crate::model::{Because, GroupId, Hold, Inventory, OnDeadline, Plan, Sharing, Side, Span};
+use crate::model::{Because, GroupId, Hold, Inventory, OnDeadline, Plan, Purpose, Sharing, Side, Span};
 use crate::plan::{Draft, Note};
 
 /// A plan as it is shown and as the JSON document of `plan`.
@@ -89,7 +89,7 @@ impl Proposal {
             remarks: draft.notes.iter().map(ToString::to_string).collect(),
             notes: draft.notes.clone(),
             changes: !draft.notes.contains(&Note::SameRevision),
-            command: hints.command("rollout", ""),
+            command: command(plan, hints),
             target_groups,
             plan: plan.clone(),
         }
@@ -195,7 +195,7 @@ impl Proposal {
         add("settle", format!("green stays healthy for {}", plan.settle), late.settle, then);
         for (n, step) in plan.steps.iter().enumerate() {
             let name = if n == 0 { "shift" } else { "" };
-            add(name, format!("{} to green, hold {}", step.share, hold(step.hold)), late.shift, then);
+            add(name, format!("{} to green, {}", step.share, hold(step.hold)), late.shift, then);
         }
         let bake = match plan.bake {
             Hold::For(span) => format!("green carries everything for {span}"),
@@ -251,6 +251,17 @@ impl Proposal {
             "  refuses to end while any group listed above lacks healthy green targets"
         };
         waived.chain([Line::new().say(refuses)]).collect()
+    }
+}
+
+/// The command that asks for exactly this plan.
+fn command(plan: &Plan, hints: &Hints) -> String {
+    let revision = quoted(plan.green.revision.as_str());
+    match plan.purpose {
+        Purpose::Deploy => {
+            hints.command("rollout", &format!("--strategy {} --revision {revision}", plan.strategy))
+        }
+        Purpose::Rollback { .. } => hints.command("rollback", &format!("--to {revision}")),
     }
 }
 

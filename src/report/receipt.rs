@@ -28,7 +28,7 @@ pub fn receipt(snapshot: &Snapshot, hints: &Hints) -> Text {
     text.extend(phases(snapshot));
     text.extend(waivers(snapshot));
     text.gap();
-    text.extend(next(snapshot).lines().iter().cloned());
+    text.extend(next_below_gaps(snapshot).lines().iter().cloned());
     text
 }
 
@@ -57,8 +57,12 @@ pub(super) fn sentence(snapshot: &Snapshot) -> Line {
     match (snapshot.outcome, snapshot.state) {
         (_, State::Completed) => {
             let excused = snapshot.target_groups.iter().filter(|group| group.waived.is_some()).count();
-            let proved = count(snapshot.target_groups.len() - excused, "target group");
-            let line = line.say(format!("Green carries {proved}, each proved healthy."));
+            let well = |group: &&super::group::GroupLine| {
+                group.waived.is_none() && group.state == super::group::GroupState::Healthy
+            };
+            let proved = snapshot.target_groups.iter().filter(well).count();
+            let line =
+                line.say(format!("Green carries {}, each proved healthy.", count(proved, "target group")));
             let line = match excused {
                 0 => line,
                 excused => {
@@ -99,11 +103,15 @@ fn reasons(snapshot: &Snapshot) -> Vec<Line> {
     lines.extend(snapshot.stuck.as_deref().map(|stuck| line("what stands in the way", stuck)));
     let troubled = matches!(snapshot.state, State::Failed | State::RolledBack | State::GoingBack);
     let fault = snapshot.fault.as_ref().filter(|_| troubled || snapshot.waits_for.late);
-    lines.extend(fault.map(|fault| line("last fault", &fault.to_string())));
+    // A fault that is the cause is not told twice.
+    let told = |fault: &str| snapshot.cause.as_deref().is_some_and(|cause| cause.contains(fault));
+    let fault = fault.map(ToString::to_string).filter(|fault| !told(fault));
+    lines.extend(fault.map(|fault| line("last fault", &fault)));
     let waits = &snapshot.waits_for;
     if !matches!(waits.kind, Kind::Nothing | Kind::Gaps) {
-        let waits = Line::new().say("  waits for: ").line(waits.line(snapshot.at.0));
-        lines.push(waits.say(format!(" (phase {})", snapshot.phase)));
+        lines.push(
+            Line::new().say(format!("  stands in {}: ", snapshot.phase)).line(waits.line(snapshot.at.0)),
+        );
     }
     lines.extend(snapshot.unread.iter().map(|what| line("could not be searched", what)));
     lines
@@ -131,8 +139,10 @@ pub(super) fn groups(snapshot: &Snapshot) -> Text {
             (None, state) => (Tone::Bad, state.word()),
         };
         let blue = match &snapshot.blue {
-            Some(_) if ended_well && group.blue.registered == 0 => Line::new(),
-            Some(blue) => Line::new().say(terminal::side(&group.blue, blue.size)),
+            Some(_) if ended_well && group.blue.as_ref().is_some_and(|blue| blue.registered == 0) => {
+                Line::new()
+            }
+            Some(blue) => Line::new().say(terminal::side(group.blue.as_ref(), blue.size)),
             None => Line::new(),
         };
         let remark = match (&group.waived, &group.reason) {
@@ -143,8 +153,8 @@ pub(super) fn groups(snapshot: &Snapshot) -> Text {
         rows.push(vec![
             Line::new().name(&group.group),
             Line::new().tone(tone, word),
-            Line::new().say(terminal::side(&group.green, snapshot.green.size)),
-            Line::new().say(format!("{}%", group.green.share_percent)),
+            Line::new().say(terminal::side(group.green.as_ref(), snapshot.green.size)),
+            Line::new().say(terminal::share(group.green.as_ref())),
             blue,
             Line::new().say(group.because()),
             remark,
@@ -162,7 +172,7 @@ pub(super) fn groups(snapshot: &Snapshot) -> Text {
 }
 
 fn fleets(snapshot: &Snapshot) -> Vec<Line> {
-    let fleet = |name: &str, fleet| Line::new().say("  ").line(terminal::fleet(name, fleet));
+    let fleet = |name: &str, fleet| Line::new().say("  ").line(terminal::fleet(snapshot, name, fleet));
     let revision = |line: Line, revision: &str| line.say(", revision ").quote(revision);
     let blue = snapshot.blue.as_ref().map(|blue| revision(fleet("blue ", blue), blue.revision.as_str()));
     let green = revision(fleet("green", &snapshot.green), snapshot.green.revision.as_str());
@@ -198,8 +208,25 @@ fn waivers(snapshot: &Snapshot) -> Vec<Line> {
 
 /// What can be done now, a command a line.
 pub(super) fn next(snapshot: &Snapshot) -> Text {
+    commands(snapshot.next.iter())
+}
+
+/// The same below a list of gaps, where each gap has its own remedies already.
+pub(super) fn next_below_gaps(snapshot: &Snapshot) -> Text {
+    let listed = !snapshot.waits_for.gaps.is_empty();
+    commands(snapshot.next.iter().filter(|advice| !(listed && matches!(advice.what, "fix" | "waive"))))
+}
+
+/// The same in the answer to `why`, which need not be told to ask why.
+pub(super) fn next_below_why(snapshot: &Snapshot) -> Text {
+    let told = if snapshot.waits_for.gaps.is_empty() { &WHY[..2] } else { &WHY[..] };
+    commands(snapshot.next.iter().filter(|advice| !told.contains(&advice.what)))
+}
+
+const WHY: [&str; 4] = ["why", "what is wrong", "fix", "waive"];
+
+fn commands<'a>(all: impl Iterator<Item = &'a Advice>) -> Text {
     let row =
         |advice: &Advice| vec![Line::new().say(advice.what), Line::new().tone(Tone::Strong, &advice.command)];
-    let rows: Vec<_> = snapshot.next.iter().map(row).collect();
-    table(2, &rows)
+    table(2, &all.map(row).collect::<Vec<_>>())
 }

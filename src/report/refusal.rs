@@ -86,7 +86,7 @@ pub fn refused(refusal: &Refusal, hints: &Hints) -> Text {
     text.extend(more(refusal.reasons.len()));
     let (dark, all) = dark(refusal);
     if dark > 0 {
-        text.push(consequence(dark, all));
+        text.push(consequence(dark, all, NO_TARGET));
     }
     text.push(
         Line::new()
@@ -152,7 +152,14 @@ pub(super) fn gaps(snapshot: &Snapshot, hints: &Hints) -> Text {
     text.extend(more(gaps.len()));
     let (dark, all) = snapshot_dark(snapshot);
     if dark > 0 {
-        text.push(consequence(dark, all));
+        let none = |why: &Why| {
+            matches!(
+                why,
+                Why::NotRegistered | Why::Unseen | Why::Unhealthy { healthy: 0, .. } | Why::Standing
+            )
+        };
+        let nothing = gaps.iter().all(|gap| none(&gap.why));
+        text.push(consequence(dark, all, if nothing { NO_TARGET } else { "not be covered by green" }));
     }
     text
 }
@@ -256,14 +263,15 @@ fn more(all: usize) -> Option<Line> {
     })
 }
 
-fn consequence(dark: usize, all: usize) -> Line {
-    let would = if dark == 1 { "1 of".to_owned() } else { format!("{dark} of") };
+fn consequence(dark: usize, all: usize, what: &str) -> Line {
     let all = count(all, "group");
     Line::new()
         .say("  If blue were removed now, ")
-        .tone(Tone::Bad, format!("{would} {all} would have no healthy target"))
+        .tone(Tone::Bad, format!("{dark} of {all} would {what}"))
         .say(".")
 }
+
+const NO_TARGET: &str = "have no healthy target";
 
 /// How many groups that blue serves would be lost, of how many that would be needed. The refusal counts the groups
 /// that the plan would have covered.

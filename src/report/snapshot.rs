@@ -11,7 +11,7 @@ use super::words::Stamp;
 use crate::cloud::Fault;
 use crate::drive::Outcome;
 use crate::model::{
-    Fleet, FleetId, InstanceState, Purpose, Revision, Share, Span, StrategyName, Time, Waiver,
+    Fleet, FleetId, InstanceState, Purpose, Revision, Seen, Share, Span, StrategyName, Time, Waiver,
 };
 use crate::rollout::{Actor, Phase, Rollout, Verdict};
 
@@ -58,6 +58,8 @@ pub struct Snapshot {
     pub green: FleetLine,
     /// Every group that matters.
     pub target_groups: Vec<GroupLine>,
+    /// When the last look began; none before the first.
+    pub looked_at: Option<Stamp>,
     /// What could not be searched in the last look.
     pub unread: Vec<String>,
     /// Every phase, in order.
@@ -115,10 +117,12 @@ pub struct FleetLine {
     pub size: u32,
     /// Running instances; none where it was not seen.
     pub running: Option<u32>,
-    /// The least percent that it carries in any group that matters.
-    pub share_min: u8,
+    /// Why it could not be read, where that is so.
+    pub unreadable: Option<String>,
+    /// The least percent that it carries in any group that matters; none where no group could be read.
+    pub share_min: Option<u8>,
     /// The most.
-    pub share_max: u8,
+    pub share_max: Option<u8>,
 }
 
 /// A phase.
@@ -167,13 +171,20 @@ impl Snapshot {
     pub fn of(state: &Rollout, timeline: &Timeline, hints: &Hints, now: Time, driven: Option<bool>) -> Self {
         let (plan, waits_for) = (state.plan(), Waiting::of(state, now));
         let (cause, stuck) = ending(state.phase());
+        // What has ended is judged as it was then: a waiver that counted still explains the verdict.
+        let judged_at = timeline.ended.unwrap_or(now);
         let waiver = |waiver: &Waiver| WaiverLine {
             group: waiver.group.to_string(),
             reason: waiver.reason.clone(),
             until: Stamp(waiver.until),
             by: waiver.by.clone(),
-            counts: waiver.until > now,
+            counts: waiver.until > judged_at,
         };
+        let mut next = Advice::all(state, &waits_for, hints);
+        let alone = driven == Some(false) && state.verdict().is_none();
+        if alone && !next.iter().any(|advice| advice.what == "go on") {
+            next.insert(0, Advice { what: "go on", command: hints.command("resume", "") });
+        }
         Self {
             schema: SCHEMA,
             at: Stamp(now),
@@ -187,13 +198,14 @@ impl Snapshot {
             phase: state.phase().name(),
             cause,
             stuck,
-            next: Advice::all(state, &waits_for, hints),
+            next,
             waits_for,
             began: timeline.began.map(Stamp),
             elapsed_ms: timeline.elapsed(now),
             blue: plan.blue.as_ref().map(|blue| FleetLine::of(state, blue)),
             green: FleetLine::of(state, &plan.green),
-            target_groups: GroupLine::all(state, now),
+            target_groups: GroupLine::all(state, judged_at),
+            looked_at: state.look().map(|look| Stamp(look.looked_at)),
             unread: state.look().map(|look| look.unread.iter().cloned().collect()).unwrap_or_default(),
             phases: phases(state, timeline, now),
             waivers: state.waivers().iter().map(waiver).collect(),
@@ -211,18 +223,16 @@ impl Snapshot {
     #[must_use]
     pub fn closed(mut self, outcome: &Outcome, hints: &Hints) -> Self {
         self.outcome = Some(self::outcome(outcome));
-        let go_on = |verb, rest| Advice { what: "go on", command: hints.command(verb, rest) };
         match outcome {
             Outcome::Fenced { .. } => {
                 self.next = vec![Advice { what: "follow it", command: hints.command("status", "--watch") }];
             }
-            Outcome::Interrupted => self.next.insert(0, go_on("resume", "")),
-            Outcome::Held { .. } if self.waits_for.gaps.is_empty() && !self.waits_for.late => {
-                self.next.insert(0, go_on("resume", ""));
-            }
-            Outcome::Ended(_) | Outcome::Held { .. } | Outcome::Paused | Outcome::AwaitsPromotion => {}
+            Outcome::Ended(_)
+            | Outcome::Held { .. }
+            | Outcome::Paused
+            | Outcome::AwaitsPromotion
+            | Outcome::Interrupted => {}
         }
-        self.next.dedup();
         if let (Outcome::Held { gaps }, true) = (outcome, self.waits_for.gaps.is_empty()) {
             self.waits_for.gaps.clone_from(gaps);
         }
@@ -287,9 +297,15 @@ impl FleetLine {
         let look = state.look();
         let seen = look.and_then(|look| look.fleet(&fleet.id));
         let all: std::collections::BTreeSet<_> = state.expected().keys().chain(state.served()).collect();
-        let share =
-            |id| look.and_then(|look| look.group(id)?.sides.get(&fleet.id)).map_or(Share::NONE, |s| s.share);
-        let shares: Vec<_> = all.into_iter().map(|id| share(id).percent()).collect();
+        let share = |id| {
+            let side = look?.group(id)?.sides.get(&fleet.id);
+            Some(side.map_or(Share::NONE, |side| side.share).percent())
+        };
+        let shares: Vec<_> = all.into_iter().filter_map(share).collect();
+        let unreadable = match look.and_then(|look| look.fleets.get(&fleet.id)) {
+            Some(Seen::Unknown(reason)) => Some(reason.clone()),
+            Some(Seen::Known(_)) | None => None,
+        };
         let running = seen
             .map(|seen| seen.instances.values().filter(|state| **state == InstanceState::Running).count());
         Self {
@@ -297,18 +313,19 @@ impl FleetLine {
             revision: fleet.revision.clone(),
             size: fleet.size,
             running: running.map(|running| u32::try_from(running).unwrap_or(u32::MAX)),
-            share_min: shares.iter().copied().min().unwrap_or(0),
-            share_max: shares.iter().copied().max().unwrap_or(0),
+            unreadable,
+            share_min: shares.iter().copied().min(),
+            share_max: shares.iter().copied().max(),
         }
     }
 
     /// What it carries: `90%`, or `0% to 90%` where the groups differ.
     #[must_use]
     pub fn share(&self) -> String {
-        if self.share_min == self.share_max {
-            format!("{}%", self.share_max)
-        } else {
-            format!("{}% to {}%", self.share_min, self.share_max)
+        match (self.share_min, self.share_max) {
+            (Some(min), Some(max)) if min == max => format!("{max}%"),
+            (Some(min), Some(max)) => format!("{min}% to {max}%"),
+            (None, _) | (_, None) => "unknown".into(),
         }
     }
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::hints::Hints;
 use super::receipt::{self, receipt};
 use super::refusal;
-use super::snapshot::{Snapshot, State};
+use super::snapshot::{PhaseState, Snapshot, State};
 use super::table::table;
 use super::terminal;
 use super::text::{Line, Text, Tone};
@@ -86,7 +86,7 @@ pub fn status(snapshot: &Snapshot) -> Text {
         text.push(Line::new().say(format!("  opened   {began}")));
     }
     for (name, fleet) in snapshot.blue.iter().map(|blue| ("blue", blue)).chain([("green", &snapshot.green)]) {
-        let line = Line::new().say("  fleet    ").line(terminal::fleet(name, fleet));
+        let line = Line::new().say("  fleet    ").line(terminal::fleet(snapshot, name, fleet));
         text.push(line.say(", revision ").quote(fleet.revision.as_str()));
     }
     text.gap();
@@ -142,6 +142,7 @@ fn driver(snapshot: &Snapshot) -> Line {
 fn phases(snapshot: &Snapshot) -> Text {
     let row = |phase: &super::snapshot::PhaseLine| {
         let (tone, glyph, word) = terminal::mark(phase.state);
+        let word = if phase.state == PhaseState::Running { snapshot.state.word() } else { word };
         vec![
             Line::new().tone(tone, glyph).say(format!(" {}", phase.phase)),
             Line::new().tone(tone, word),
@@ -157,7 +158,7 @@ fn phases(snapshot: &Snapshot) -> Text {
 pub fn why(snapshot: &Snapshot, hints: &Hints) -> Text {
     let mut text = Text::new();
     text.push(terminal::header(snapshot));
-    text.push(Line::new().say("  It is ").line(state(snapshot)).say("."));
+    text.push(Line::new().say("  state    ").line(state(snapshot)));
     text.extend(
         snapshot.stuck.as_deref().map(|stuck| Line::new().say("  what stands in the way: ").quote(stuck)),
     );
@@ -198,7 +199,7 @@ pub fn why(snapshot: &Snapshot, hints: &Hints) -> Text {
         text.push(Line::new().tone(Tone::Bad, "  last fault: ").quote(&fault.to_string()).say(applied));
     }
     text.gap();
-    text.extend(receipt::next(snapshot).lines().iter().cloned());
+    text.extend(receipt::next_below_why(snapshot).lines().iter().cloned());
     text
 }
 

@@ -4,6 +4,7 @@ use super::group::{GroupLine, GroupState, SideLine};
 use super::snapshot::{FleetLine, PhaseLine, PhaseState, Snapshot, State};
 use super::table::table;
 use super::text::{Line, Text, Tone};
+use super::waiting::Kind;
 use super::words::{clock, rough};
 
 /// The most groups in the picture, however high the terminal is.
@@ -20,10 +21,8 @@ pub fn frame(snapshot: &Snapshot, width: usize, height: usize) -> Text {
     for phase in &snapshot.phases {
         text.push(phase_line(snapshot, phase));
         if phase.state == PhaseState::Running {
-            if snapshot.state == State::Holding {
-                let gaps = snapshot.waits_for.gaps.iter().take(room);
-                text.extend(gaps.map(|gap| Line::new().say("     ").line(super::words::gap(gap))));
-            }
+            let gaps = snapshot.waits_for.gaps.iter().skip(1).take(room);
+            text.extend(gaps.map(|gap| Line::new().say("     holding: ").line(super::words::gap(gap))));
             text.extend(groups(snapshot, room).lines().iter().cloned());
         }
     }
@@ -56,22 +55,25 @@ pub(super) fn mark(state: PhaseState) -> (Tone, &'static str, &'static str) {
     }
 }
 
-fn phase_line(snapshot: &Snapshot, phase: &PhaseLine) -> Line {
-    let (tone, glyph, mut word) = mark(phase.state);
-    let running = phase.state == PhaseState::Running;
-    if running {
-        word = match snapshot.state {
-            State::Holding => "holding",
-            State::Paused => "paused",
-            State::AwaitsPromotion => "waiting",
-            _ => word,
-        };
+/// How the running phase goes, in a word, unless what it waits for begins with that word.
+fn going(snapshot: &Snapshot) -> &'static str {
+    match (snapshot.state, snapshot.waits_for.kind) {
+        (_, Kind::Gaps | Kind::Resume) => "",
+        (State::Holding, _) => "held",
+        (State::AwaitsPromotion, _) => "waiting",
+        _ => "running",
     }
+}
+
+fn phase_line(snapshot: &Snapshot, phase: &PhaseLine) -> Line {
+    let (tone, glyph, word) = mark(phase.state);
+    let running = phase.state == PhaseState::Running;
+    let word = if running { going(snapshot) } else { word };
     let line = Line::new()
         .say(" ")
         .tone(tone, glyph)
         .say(format!(" {:<11}", phase.phase))
-        .tone(tone, format!("{word:<9}"));
+        .tone(tone, if word.is_empty() { String::new() } else { format!("{word:<9}") });
     if !running {
         return match phase.took_ms {
             Some(took) if phase.state != PhaseState::ToCome => line.say(rough(took)),
@@ -110,7 +112,7 @@ pub(super) fn row(snapshot: &Snapshot, group: &GroupLine) -> Vec<Line> {
         (GroupState::Healthy, _) => (Tone::Good, "✔"),
         (_, Some(_)) => (Tone::Warn, "!"),
         (GroupState::Unhealthy | GroupState::Missing | GroupState::Unreadable, None) => (Tone::Bad, "✖"),
-        (GroupState::Unregistered | GroupState::Unknown, None) => (Tone::Warn, "◌"),
+        (GroupState::Unregistered | GroupState::Checking | GroupState::Unknown, None) => (Tone::Warn, "◌"),
     };
     let wrong = match (&group.reason, group.state) {
         (Some(reason), _) => reason.clone(),
@@ -120,26 +122,36 @@ pub(super) fn row(snapshot: &Snapshot, group: &GroupLine) -> Vec<Line> {
     let waived = group.waived.as_ref().map(|why| format!("waived: {}", super::escape::brief(why)));
     vec![
         Line::new().name(&group.group),
-        Line::new().tone(tone, glyph).say(format!(" green {}", side(&group.green, snapshot.green.size))),
-        Line::new().say(format!("share {}%", group.green.share_percent)),
-        snapshot
-            .blue
-            .as_ref()
-            .map_or_else(Line::new, |_| Line::new().say(format!("blue {} healthy", group.blue.healthy))),
+        Line::new()
+            .tone(tone, glyph)
+            .say(format!(" green {}", side(group.green.as_ref(), snapshot.green.size))),
+        Line::new().say(format!("share {}", share(group.green.as_ref()))),
+        snapshot.blue.as_ref().map_or_else(Line::new, |blue| {
+            Line::new().say(format!("blue {}", side(group.blue.as_ref(), blue.size)))
+        }),
         Line::new().tone(Tone::Faint, group.because()),
         Line::new().tone(tone, super::escape::brief(&wrong)),
         Line::new().tone(Tone::Warn, waived.unwrap_or_default()),
     ]
 }
 
-pub(super) fn side(side: &SideLine, size: u32) -> String {
-    if side.registered == 0 { "none".into() } else { format!("{}/{size} healthy", side.healthy) }
+/// Unknown is not none.
+pub(super) fn side(standing: Option<&SideLine>, whole: u32) -> String {
+    match standing {
+        None => "unknown".into(),
+        Some(standing) if standing.registered == 0 => "none".into(),
+        Some(standing) => format!("{}/{whole} healthy", standing.healthy),
+    }
+}
+
+pub(super) fn share(side: Option<&SideLine>) -> String {
+    side.map_or("unknown".into(), |side| format!("{}%", side.share_percent))
 }
 
 /// The last line: what blue does, and the way back.
 fn foot(snapshot: &Snapshot) -> Line {
     let line = match &snapshot.blue {
-        Some(blue) => fleet("blue", blue),
+        Some(blue) => fleet(snapshot, "blue", blue),
         None => Line::new().say("no blue: this is the first deployment"),
     };
     let back = snapshot.next.iter().find(|advice| matches!(advice.what, "roll back" | "give up"));
@@ -151,10 +163,15 @@ fn foot(snapshot: &Snapshot) -> Line {
 }
 
 /// `blue api-v1 2/2 serving 90%`.
-pub(super) fn fleet(name: &str, fleet: &FleetLine) -> Line {
+pub(super) fn fleet(snapshot: &Snapshot, name: &str, fleet: &FleetLine) -> Line {
     let line = Line::new().say(format!("{name} ")).name(&fleet.fleet);
     match fleet.running {
         Some(running) => line.say(format!(" {running}/{} running, serving {}", fleet.size, fleet.share())),
-        None => line.say(" is not there"),
+        None if snapshot.looked_at.is_none() => line.say(" not yet seen"),
+        None if fleet.unreadable.is_some() => {
+            line.say(" could not be read: ").quote(fleet.unreadable.as_deref().unwrap_or_default())
+        }
+        None if snapshot.phase == "ended" || name.trim() == "blue" => line.say(" is gone"),
+        None => line.say(" is not there yet"),
     }
 }

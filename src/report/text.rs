@@ -133,7 +133,7 @@ impl Line {
         let mut painted = String::new();
         for (tone, words) in &self.words {
             let style = if colour { tone.style() } else { Style::new() };
-            painted.push_str(&format!("{}{words}{}", style.render(), style.render_reset()));
+            painted.extend([style.render().to_string(), words.clone(), style.render_reset().to_string()]);
         }
         if colour { painted } else { painted.trim_end().to_owned() }
     }

@@ -58,7 +58,7 @@ impl Waiting {
         let open = state.verdict().is_none();
         let hold = hold(state).filter(|_| gaps.is_empty() && !paused(state));
         let (kind, what) = match state.phase() {
-            Phase::Ended(_) => (Kind::Nothing, "nothing: it is over".into()),
+            Phase::Ended(_) => (Kind::Nothing, "it is over".into()),
             _ if paused(state) => (Kind::Resume, "paused, waits for `resume`".into()),
             _ if !gaps.is_empty() => (Kind::Gaps, holding(&gaps)),
             phase if state.awaits_promotion() => {
@@ -90,7 +90,11 @@ impl Waiting {
         match (self.since, self.hold_ms) {
             (Some(since), Some(span)) if span > Span::ZERO => {
                 let gone = Span(now.since(since.0).min(span).0 / 1000 * 1000);
-                line.say(format!(", hold {} of {}", words::rough(gone), words::rough(span)))
+                let whole = words::rough(span);
+                match gone {
+                    Span::ZERO => line.say(format!(", hold {whole}")),
+                    gone => line.say(format!(", hold {} of {whole}", words::rough(gone))),
+                }
             }
             _ => line,
         }

@@ -7,8 +7,8 @@ use serde::{Serialize, Serializer};
 use super::text::{Line, Tone};
 use crate::cloud::Change;
 use crate::coverage::{Gap, Why};
-use crate::model::{Because, Health, Hold, OnDeadline, Sharing, Span, Time};
-use crate::rollout::{Actor, Event, Order, Rollout};
+use crate::model::{Because, Health, Hold, OnDeadline, Share, Sharing, Span, Time};
+use crate::rollout::{Actor, Event, Order, Phase, Rollout};
 
 /// A moment as people and machines read it: UTC, with seconds for people and milliseconds in JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,9 +55,9 @@ pub(super) fn rough(span: Span) -> String {
 
 pub(super) fn hold(hold: Hold) -> String {
     match hold {
-        Hold::For(Span::ZERO) => "at once".into(),
-        Hold::For(span) => span.to_string(),
-        Hold::Promote => "until `promote`".into(),
+        Hold::For(Span::ZERO) => "no hold".into(),
+        Hold::For(span) => format!("hold {span}"),
+        Hold::Promote => "hold until `promote`".into(),
     }
 }
 
@@ -155,6 +155,9 @@ pub(super) fn change(change: &Change) -> Line {
         Change::Register { fleet, groups } => {
             line.say("register ").name(fleet).say(" in ").line(names(groups.iter()))
         }
+        Change::Shift { group, from: Some(from), share: Share::NONE, .. } => {
+            line.say("shift ").name(group).say(" back: all to ").name(from)
+        }
         Change::Shift { group, to, share, .. } => {
             line.say("shift ").name(group).say(format!(": {share} to ")).name(to)
         }
@@ -210,7 +213,13 @@ pub(super) fn event(event: &Event, after: &Rollout) -> Vec<Line> {
         ],
         Event::Resumed { by } => vec![line.say("taken over by ").quote(&actor(by))],
         Event::Looked { .. } => {
-            vec![line.say("looked: ").line(super::waiting::Waiting::of(after, after.at()).line(after.at()))]
+            let waits = super::waiting::Waiting::of(after, after.at());
+            let turned = match after.phase() {
+                Phase::Restore { cause } if after.entered_at() == after.at() => Some(cause),
+                _ => None,
+            };
+            let turned = turned.map(|cause| Line::new().say("goes back: ").quote(&cause.to_string()));
+            turned.into_iter().chain([line.say("looked: ").line(waits.line(after.at()))]).collect()
         }
         Event::Changing { changes, .. } => brought(changes.iter().map(change)),
         Event::Retiring { fleet, covered, .. } => vec![

@@ -3,7 +3,8 @@
 use super::phase::{Cause, Phase, Verdict};
 use super::sight::Sight;
 use super::state::Rollout;
-use crate::model::{Hold, OnDeadline, Share, Span, Time};
+use crate::coverage;
+use crate::model::{GroupId, Hold, OnDeadline, Share, Span, Time};
 
 /// A rollout has fewer phases and steps than this; more moves on one look would be a circle.
 const MOVES_MAX: usize = 256;
@@ -181,7 +182,8 @@ impl Sight<'_> {
     fn drained(self, empty_since: Option<Time>) -> Option<Phase> {
         let (rollout, now) = (self.rollout, self.rollout.at);
         let blue = self.blue()?;
-        let empty = self.complete() && self.look.groups_of(blue).is_empty() && self.gaps(now).is_empty();
+        let left = coverage::stands(&self.question(blue, &self.required(), now)).is_empty();
+        let empty = self.complete() && left && self.gaps(now).is_empty();
         match (empty, empty_since) {
             (true, None) => Some(Phase::Drain { empty_since: Some(now) }),
             (true, Some(since)) => (now.since(since) >= rollout.plan.quiet).then_some(Phase::Retire),
@@ -198,12 +200,13 @@ impl Sight<'_> {
 
     /// Green may exist unseen if its creation was announced, so it counts as gone only after a good answer as well.
     fn withdrawn(self, cause: &Cause) -> Option<Phase> {
-        let back = self.rollout.served.iter().all(|id| self.share(id, self.green()) == Share::NONE);
-        if !back {
+        let carries = |id: &GroupId| self.share(id, self.green()) > Share::NONE;
+        if self.rollout.served.iter().any(carries) {
             return Some(Phase::Restore { cause: cause.clone() });
         }
         let asked = self.rollout.withdrawn || !self.rollout.provisioned;
-        let gone = asked && self.gone(self.green()) && self.complete();
+        let left = self.rollout.served.iter().all(|id| self.left(id));
+        let gone = asked && self.gone(self.green()) && self.complete() && left;
         let thawed = self.blue().is_none_or(|blue| self.thawed(blue));
         (gone && thawed).then(|| Phase::Ended(Verdict::RolledBack { cause: cause.clone() }))
     }

@@ -65,6 +65,9 @@ impl Rollout {
             return Next::Done(verdict.clone());
         }
         let now = now.max(self.at);
+        if now < self.not_before {
+            return Next::Wait { until: self.not_before };
+        }
         let Some(sight) = self.sight() else { return Next::Look };
         let want = if self.paused && self.reversible() { Want::Nothing } else { sight.want(now) };
         if sight.look.looked_at >= self.due() {
@@ -263,7 +266,14 @@ impl<'a> Sight<'a> {
                 self.target_share(group, step) == Share::ALL && self.share(id, self.green()) < Share::ALL
             }
         });
-        short.map(|(id, group)| self.shift(id, self.target_share(group, step))).collect()
+        short
+            .map(|(id, group)| {
+                // Where blue stands in no way, a share that is left to it would be answered by nobody.
+                let beside = self.blue().is_some_and(|blue| self.side(id, blue).is_some_and(Side::stands));
+                let share = if beside { self.target_share(group, step) } else { Share::ALL };
+                self.shift(id, share)
+            })
+            .collect()
     }
 
     /// Blue keeps the rest only where it stands: in a group that is new in the file it cannot carry any.
@@ -300,8 +310,7 @@ impl<'a> Sight<'a> {
         let attached = self.look.fleet(fleet).map(|seen| &seen.attached);
         let stays = |id: &GroupId, side: Option<&Side>| {
             let active = |side: &Side| side.targets.values().any(|target| target.health != Health::Draining);
-            side.is_some_and(|side| side.share > Share::NONE || active(side))
-                || attached.is_some_and(|groups| groups.contains(id))
+            side.is_some_and(active) || attached.is_some_and(|groups| groups.contains(id))
         };
         let groups: BTreeSet<_> =
             self.look.groups_of(fleet).into_iter().filter(|id| stays(id, self.side(id, fleet))).collect();
@@ -350,6 +359,24 @@ impl<'a> Sight<'a> {
 
     fn want_withdrawn(self, now: Time) -> Want {
         let green = self.green();
+        // A group that this look does not show may be green's still: it must not lose green on a guess.
+        if !self.rollout.served.iter().all(|id| self.left(id)) {
+            return Want::Nothing;
+        }
+        // Groups that blue never served were nobody's before, and are nobody's again.
+        let own = self
+            .look
+            .groups
+            .iter()
+            .filter(|(_, seen)| seen.known().is_some_and(|group| group.sharing == Sharing::Paired));
+        let alone: Vec<_> = own
+            .map(|(id, _)| id)
+            .filter(|id| !self.rollout.served.contains(*id) && self.share(id, green) > Share::NONE)
+            .map(|id| Change::Shift { group: id.clone(), to: green.clone(), from: None, share: Share::NONE })
+            .collect();
+        if !alone.is_empty() {
+            return Want::Changes(alone);
+        }
         let leave = self.want_deregistered(green);
         if !leave.is_empty() {
             return Want::Changes(leave);

@@ -5,6 +5,7 @@
 //! draw chance or call a cloud.
 
 mod advance;
+mod canon;
 mod decide;
 mod event;
 mod phase;

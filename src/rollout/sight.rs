@@ -133,15 +133,27 @@ impl<'a> Sight<'a> {
         healthy >= planned.min(self.healthy(group, self.green()).max(1))
     }
 
-    /// Whether a group that blue served is blue's again. A group that is gone carries nothing; one that could not be
-    /// read may.
+    /// Whether a group that blue served is blue's again.
     pub(super) fn restored(self, id: &GroupId) -> bool {
-        let Some(seen) = self.look.groups.get(id) else { return self.look.unread.is_empty() };
-        let Some(group) = seen.known() else { return false };
         let Some(blue) = self.blue() else { return true };
-        let green = group.sides.get(self.green()).map_or(Share::NONE, |side| side.share);
-        let proved = !self.rollout.lit.contains(id) || self.healthy(id, blue) > 0;
-        green == Share::NONE && proved
+        let proved =
+            !self.rollout.lit.contains(id) || self.look.group(id).is_none() || self.healthy(id, blue) > 0;
+        self.left(id) && proved
+    }
+
+    /// Whether green certainly carries nothing in a group. One that could not be read may be carried by it, and so may
+    /// one that is missing in a look, unless green was never told to: a deleted group then needs a waiver.
+    pub(super) fn left(self, id: &GroupId) -> bool {
+        let rollout = self.rollout;
+        match self.look.groups.get(id) {
+            Some(Seen::Known(_)) => self.share(id, self.green()) == Share::NONE,
+            Some(Seen::Unknown(_)) => false,
+            None => {
+                let told = rollout.lit.contains(id) || rollout.told.contains(id);
+                let waived = rollout.waivers.iter().any(|w| w.group == *id && w.until > rollout.at);
+                self.look.unread.is_empty() && (!told || waived)
+            }
+        }
     }
 
     /// Every group that must be lit without blue.

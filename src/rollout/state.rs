@@ -1,18 +1,20 @@
 //! The state of a rollout, and the fold that makes it from facts.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::event::{Actor, Event, Order, Recorded};
 use super::phase::{Cause, Phase, Verdict};
 use crate::cloud::{Change, Fault};
 use crate::model::{
-    Because, Fleet, FleetId, GroupId, GroupPlan, Inventory, Plan, Sharing, Span, Steps, Time, Token, Waiver,
+    Because, Fleet, FleetId, GroupId, GroupPlan, Inventory, Plan, Share, Sharing, Span, Steps, Time, Token,
+    Waiver,
 };
 
 /// A rollout as its facts tell it. Built only by [`Rollout::fold`] and [`Rollout::evolve`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Rollout {
-    pub(super) plan: Plan,
+    pub(super) plan: Arc<Plan>,
     pub(super) driver: Actor,
     /// The nonce of whoever opened it: part of every token, so that no two journals share one.
     pub(super) opener: String,
@@ -47,6 +49,8 @@ pub struct Rollout {
     pub(super) served: BTreeSet<GroupId>,
     /// Groups whose traffic green has carried.
     pub(super) lit: BTreeSet<GroupId>,
+    /// Groups whose traffic green was told to carry; it may carry them even where no look has shown it.
+    pub(super) told: BTreeSet<GroupId>,
     /// Fleets whose scaling we hold still.
     pub(super) froze: BTreeSet<FleetId>,
     pub(super) waivers: Vec<Waiver>,
@@ -141,6 +145,7 @@ impl Rollout {
             expected: plan.groups.clone(),
             served: plan.groups.keys().filter(stands).cloned().collect(),
             lit: BTreeSet::new(),
+            told: BTreeSet::new(),
             froze: BTreeSet::new(),
             waivers: plan.waivers.clone(),
             paused: false,
@@ -150,7 +155,7 @@ impl Rollout {
             retiring: false,
             withdrawn: false,
             tokens: 0,
-            plan: (**plan).clone(),
+            plan: Arc::new((**plan).clone()),
         })
     }
 
@@ -191,21 +196,23 @@ impl Rollout {
         self.driver = by.clone();
         self.epoch += 1;
         self.look = None;
-        self.not_before = self.at;
-        self.progress_at = self.at;
-        self.retry_at = self.at;
         if let (Phase::Ended(Verdict::Failed { cause, .. }), true) = (&self.phase, self.resumable()) {
             let cause = cause.clone();
             self.enter(Phase::Restore { cause });
         }
+        // What was announced may still be on its way, and a look before it lands shows a world that is about to change.
+        self.not_before = self.not_before.max(self.at);
         if self.calls.take().is_some() {
             self.answered = false;
+            self.not_before = self.not_before.max(self.at + self.plan.pace.lands);
         }
+        self.progress_at = self.not_before;
+        self.retry_at = self.at;
         match &mut self.phase {
             Phase::Settle { healthy_since: since }
             | Phase::Shift { reached: since, .. }
             | Phase::Drain { empty_since: since } => *since = None,
-            Phase::Bake { since } => *since = self.at,
+            Phase::Bake { since } => *since = self.not_before,
             Phase::Provision
             | Phase::Register
             | Phase::Retire
@@ -266,6 +273,18 @@ impl Rollout {
             match change {
                 Change::Provision { .. } => self.provisioned = true,
                 Change::Freeze { fleet } => drop(self.froze.insert(fleet.clone())),
+                Change::Shift { group, to, share, .. }
+                    if *to == self.plan.green.id && *share > Share::NONE =>
+                {
+                    self.told.insert(group.clone());
+                }
+                Change::Register { fleet, groups } if *fleet == self.plan.green.id => {
+                    // In a shared group registering is already a share of the traffic.
+                    let shared = |id: &&GroupId| {
+                        self.expected.get(*id).is_none_or(|group| group.sharing == Sharing::Shared)
+                    };
+                    self.told.extend(groups.iter().filter(shared).cloned());
+                }
                 Change::Thaw { .. }
                 | Change::Register { .. }
                 | Change::Shift { .. }
@@ -325,7 +344,7 @@ impl Rollout {
         }
         for (id, group) in &inventory.groups {
             let side = group.known().and_then(|group| group.sides.get(&self.plan.green.id));
-            if side.is_some_and(|side| side.share > crate::model::Share::NONE) {
+            if side.is_some_and(|side| side.share > Share::NONE) {
                 self.lit.insert(id.clone());
             }
         }
@@ -347,12 +366,13 @@ impl Rollout {
 
     /// Turns round. Without a blue there is nowhere to go back to once green carries traffic.
     pub(super) fn go_back(&mut self, cause: Cause) {
-        let phase = match (&self.plan.blue, self.lit.is_empty()) {
+        let dark = self.lit.is_empty() && self.told.is_empty();
+        let phase = match (&self.plan.blue, dark) {
             (Some(_), _) => Phase::Restore { cause },
             (None, true) => Phase::Withdraw { cause },
             (None, false) => Phase::Ended(Verdict::Failed {
                 cause,
-                stuck: "there is no earlier fleet to go back to; green is left serving".into(),
+                stuck: "there is no earlier fleet to go back to; green is left as it is".into(),
             }),
         };
         self.enter(phase);

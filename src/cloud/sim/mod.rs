@@ -1,0 +1,13 @@
+//! A simulated cloud: one small world with rules of its own, for checks, drills and tests.
+//!
+//! Promises: the [`World`] is a plain value without a clock, chance or a lock: the same calls at the same times make
+//! the same world, so that a checker can copy, compare and enumerate it. The rules of every fake cloud live here in
+//! one place. The [`Oracle`] reads the world and never the rollout, so that neither can excuse the other.
+
+mod act;
+mod oracle;
+mod outside;
+mod world;
+
+pub use oracle::{Oracle, Violation};
+pub use world::{SimFleet, SimGroup, SimInstance, SimTarget, World};
