@@ -3,6 +3,22 @@
 //! Promises: stdout holds data and stderr talk; every end has one documented exit code; nothing waits for input unless
 //! a person sits at a terminal. Must not decide anything about a rollout.
 
+/// As `std::println!`, which panics where nobody reads: in the middle of a rollout, that would leave it undriven.
+macro_rules! println {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout(), $($text)*);
+    }};
+}
+
+/// As `std::eprintln!`, for the same reason.
+macro_rules! eprintln {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($text)*);
+    }};
+}
+
 mod args;
 mod backend;
 mod context;

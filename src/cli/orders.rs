@@ -7,7 +7,7 @@ use super::error::CliError;
 use super::plan::{next, prepare, waivers};
 use super::rollout::{begin, code, take_over, verdict_code};
 use super::{exit, show};
-use crate::drive::{Outcome, Presence, follow, order};
+use crate::drive::{OpenError, Outcome, Presence, follow, order};
 use crate::journal::{FileStore, Log};
 use crate::model::{Purpose, Revision, RolloutId, ServiceName, Span};
 use crate::rollout::{Event, Order, Phase, Rollout, Verdict};
@@ -235,9 +235,10 @@ async fn watch_or_take_over(
     id: &RolloutId,
     attend: Span,
 ) -> Result<u8, CliError> {
+    // One reading for both: what is written between two would be folded twice.
     let history = context.journal.read(id).await?;
     let log = context.journal.log(&history)?;
-    let state = context.read(id).await?;
+    let state = Rollout::fold(&history.into_recorded()?).map_err(OpenError::OutOfOrder)?;
     let (state, released) = follow_on(context, service, (log, state)).await?;
     if let Some(verdict) = state.verdict() {
         return Ok(verdict_code(verdict));
@@ -247,6 +248,8 @@ async fn watch_or_take_over(
             Outcome::Paused
         } else if state.awaits_promotion() {
             Outcome::AwaitsPromotion
+        } else if state.at() >= state.due() {
+            Outcome::Held { gaps: state.gaps() }
         } else {
             Outcome::Interrupted
         };

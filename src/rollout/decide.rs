@@ -276,8 +276,10 @@ impl<'a> Sight<'a> {
             .collect()
     }
 
+    /// Blue keeps the rest only where it stands: in a group that is new in the file it cannot carry any.
     fn shift(self, group: &GroupId, share: Share) -> Change {
-        Change::Shift { group: group.clone(), to: self.green().clone(), from: self.blue().cloned(), share }
+        let from = self.blue().filter(|blue| self.look.groups_of(blue).contains(group)).cloned();
+        Change::Shift { group: group.clone(), to: self.green().clone(), from, share }
     }
 
     fn want_covered(self, since: Time, now: Time) -> Want {

@@ -146,7 +146,9 @@ impl Host {
             Ok(stream) => Ok(Some(stream)),
             Err(error) => match error.kind() {
                 std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => Ok(None),
-                std::io::ErrorKind::PermissionDenied => Err(fault::file("Connect", &socket, &error)),
+                std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::NotADirectory => {
+                    Err(fault::file("Connect", &socket, &error))
+                }
                 _ => Err(fault::unreachable("Connect", error)),
             },
         }

@@ -515,15 +515,11 @@ fn bind(id: &GroupId, settings: &GroupSettings) -> Result<TcpListener, Fault> {
         TcpListener::from_std(listener)
     });
     listener.map_err(|error| {
-        let kind = match error.kind() {
-            std::io::ErrorKind::AddrInUse => FaultKind::Conflict,
-            std::io::ErrorKind::PermissionDenied => FaultKind::Denied,
-            _ => FaultKind::Invalid,
-        };
-        let why = if kind == FaultKind::Conflict {
-            "something else listens there".to_owned()
-        } else {
-            error.to_string()
+        // Whoever holds the port will not let go because we ask again: a person has to know at once.
+        let (kind, why) = match error.kind() {
+            std::io::ErrorKind::AddrInUse => (FaultKind::Denied, "something else listens there".to_owned()),
+            std::io::ErrorKind::PermissionDenied => (FaultKind::Denied, error.to_string()),
+            _ => (FaultKind::Invalid, error.to_string()),
         };
         Fault::new(kind, "Listen", format!("group `{id}` cannot listen on {}: {why}", settings.listen))
     })

@@ -1,0 +1,16 @@
+//! The product end to end: the real binary, real processes, real traffic, real signals.
+#![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop, and say where")]
+#![expect(clippy::disallowed_methods, reason = "what is waited for and measured here happens in real time")]
+
+mod crashes;
+mod failing;
+mod incident;
+mod job;
+mod loss;
+mod orders;
+mod plans;
+mod rig;
+mod secrets;
+mod signals;
+mod trouble;
