@@ -153,12 +153,9 @@ async fn bring_back(
     let wish =
         Wish { revision: Some(revision.clone()), exceptions: args.exceptions.clone(), ..Wish::default() };
     let purpose = Purpose::Rollback { of: id.number };
-    let (draft, look) =
-        prepare(context, &spec, &backend, next(context, &spec).await?, purpose, &wish).await?;
+    let (draft, _) = prepare(context, &spec, &backend, next(context, &spec).await?, purpose, &wish).await?;
     show::say(context, &format!("blue is gone: bringing {revision} back by a new rollout"));
-    if context.text() {
-        show::draft(context, &draft, &look)?;
-    }
+    show::remarks(context, &draft);
     begin(context, &backend, draft.plan, Span::ZERO).await
 }
 

@@ -46,10 +46,8 @@ async fn one(context: &Context, service: &ServiceName, args: &Args) -> Result<u8
         Bootstrapped::Not(id) | Bootstrapped::Done(id) => id,
         Bootstrapped::Failed(code) => return Ok(code),
     };
-    let (draft, look) = prepare(context, &spec, &backend, id, Purpose::Deploy, &args.wish).await?;
-    if context.text() {
-        show::draft(context, &draft, &look)?;
-    }
+    let (draft, _) = prepare(context, &spec, &backend, id, Purpose::Deploy, &args.wish).await?;
+    show::remarks(context, &draft);
     confirm(&draft, args.yes)?;
     begin(context, &backend, draft.plan, args.patience.wait_promote).await
 }

@@ -95,13 +95,11 @@ pub fn plan(context: &Context, draft: &Draft, look: &Inventory) -> Result<bool, 
     Ok(proposal.changes)
 }
 
-/// A plan, as talk before it is followed.
-pub fn draft(context: &Context, draft: &Draft, look: &Inventory) -> Result<(), CliError> {
-    let hints = hints(context, &draft.plan.rollout.service);
-    let text = Proposal::of(draft, look, &hints).text();
-    text.print(&mut io::stderr(), context.colour_err())
-        .and_then(|()| writeln!(io::stderr()))
-        .map_err(unwritable)
+/// The remarks on a plan, as talk before it is followed. The plan itself is `deployer plan`'s to show.
+pub fn remarks(context: &Context, draft: &Draft) {
+    for note in &draft.notes {
+        say(context, &format!("note: {note}"));
+    }
 }
 
 /// A refused plan.
