@@ -22,9 +22,10 @@ pub async fn status(context: &Context) -> Result<u8, CliError> {
         println!("{}", text.map_err(|error| CliError::new(format!("failed to print: {error}")))?);
         return Ok(exit::DONE);
     }
-    match status.supervisor {
-        Some(pid) => println!("supervisor {pid} holds {}", status.dir.display()),
-        None => println!("no supervisor runs for {}", status.dir.display()),
+    if let Some(pid) = status.supervisor {
+        println!("supervisor {pid} holds {}", status.dir.display());
+    } else {
+        println!("no supervisor runs for {}", status.dir.display());
     }
     for (id, fleet) in &status.fleets {
         let leaving = if fleet.leaving { ", being retired" } else { "" };

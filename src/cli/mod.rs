@@ -11,6 +11,14 @@ macro_rules! println {
     }};
 }
 
+/// As `std::print!`, for the same reason.
+macro_rules! print {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = write!(std::io::stdout(), $($text)*);
+    }};
+}
+
 /// As `std::eprintln!`, for the same reason.
 macro_rules! eprintln {
     ($($text:tt)*) => {{

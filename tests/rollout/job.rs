@@ -55,12 +55,12 @@ fn what_is_asked_for_in_vain_is_refused_before_anything_runs() {
 #[test]
 fn a_group_that_is_new_in_the_file_is_taken_up_step_by_step_and_left_again_on_the_way_back() {
     let mut rig = Rig::with_blue(|_| {});
-    rig.edit(|file| drop(file.groups.insert("partner")));
+    rig.edit(|file| file.declare("partner"));
     rig.run(&["rollout", "api", "--strategy", "canary"]).ended_with(14);
     rig.run(&["abort", "api"]).ended_with(0);
-    rig.edit(|file| drop(file.groups.remove("partner")));
+    rig.edit(|file| file.leave_out("partner"));
     rig.serves("1.0.0", 2);
-    rig.edit(|file| drop(file.groups.insert("partner")));
+    rig.edit(|file| file.declare("partner"));
     rig.run(&["rollout", "api"]).ended_with(0);
     rig.serves("2.0.0", 2);
     rig.answers_in("partner", "2.0.0");

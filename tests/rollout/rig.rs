@@ -20,7 +20,7 @@ use deployer::spec::{LocalGroup, LocalSpec};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// How long anything may take on a busy machine before a test gives up.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Ports are taken from below the range that systems draw from for outgoing connections, so that a port which is free
 /// now is still free when a supervisor listens on it.
 const PORTS: std::ops::Range<u16> = 20_000..32_000;
@@ -65,6 +65,14 @@ impl Default for Deployment {
 }
 
 impl Deployment {
+    pub fn declare(&mut self, group: &'static str) {
+        self.groups.insert(group);
+    }
+
+    pub fn leave_out(&mut self, group: &str) {
+        self.groups.remove(group);
+    }
+
     fn text(&self, port: impl Fn(&str) -> u16) -> String {
         let mut text = format!(
             "service: api\nrevision: {}\nenvironment: local\nstrategy: {}\nstrategies:\n  bluegreen:\n    steps: {}\n  \
@@ -227,7 +235,7 @@ impl Rig {
 
     /// How many entries a rollout has.
     pub fn entries(&self, number: u64) -> usize {
-        (1..).take_while(|seq| self.entry(number, *seq).exists()).count()
+        (1..100_000).take_while(|seq| self.entry(number, *seq).exists()).count()
     }
 
     pub fn latest(&self) -> u64 {
@@ -421,10 +429,6 @@ impl Drop for Rig {
 }
 
 impl Running {
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     pub fn signal(&self, what: Signal) {
         signal(self.child.id(), what);
     }
@@ -524,7 +528,7 @@ pub fn beside_each_other<T: Sync>(cases: &[T], test: impl Fn(&T) + Sync) {
     std::thread::scope(|scope| {
         let running: Vec<_> = cases.iter().map(|case| scope.spawn(|| test(case))).collect();
         let ends: Vec<_> = running.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
-        for panic in ends.into_iter().filter_map(Result::err) {
+        if let Some(panic) = ends.into_iter().find_map(Result::err) {
             std::panic::resume_unwind(panic);
         }
     });

@@ -85,7 +85,7 @@ fn a_resume_of_a_rollout_that_is_driven_follows_it() {
 fn whoever_begins_to_follow_while_the_journal_grows_folds_each_fact_once() {
     // Many steps without a hold between: something is written at every moment.
     let rig = Rig::with_blue(|file| {
-        file.steps = "[4, 8, 12, 16, 20, 24, 28, 32, 36, 40, 44, 48, 52, 56, 60, 70, 80, 90, 100]"
+        file.steps = "[4, 8, 12, 16, 20, 24, 28, 32, 36, 40, 44, 48, 52, 56, 60, 70, 80, 90, 100]";
     });
     let mut rollout = rig.start(&["rollout", "api"]);
     rig.until(2, "the rollout to be open", |_| true);

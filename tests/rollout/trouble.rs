@@ -39,12 +39,12 @@ fn a_port_that_somebody_else_holds_is_named_and_nothing_is_left_half_started() {
 fn a_new_group_on_a_port_that_somebody_else_holds_goes_back_and_leaves_blue_as_it_was() {
     let mut rig = Rig::with_blue(|_| {});
     let taken = TcpListener::bind(rig.address("partner")).unwrap();
-    rig.edit(|file| drop(file.groups.insert("partner")));
+    rig.edit(|file| file.declare("partner"));
     rig.run(&["rollout", "api"]).ended_with(11);
-    rig.edit(|file| drop(file.groups.remove("partner")));
+    rig.edit(|file| file.leave_out("partner"));
     rig.serves("1.0.0", 2);
     drop(taken);
-    rig.edit(|file| drop(file.groups.insert("partner")));
+    rig.edit(|file| file.declare("partner"));
     rig.run(&["rollout", "api"]).ended_with(0);
     rig.serves("2.0.0", 2);
     rig.verify();
