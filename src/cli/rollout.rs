@@ -151,7 +151,10 @@ async fn bootstrap(
     }
     let (draft, _) = prepare(context, &first, backend, id, Purpose::Deploy, &wish).await?;
     match begin(context, backend, draft.plan, Span::ZERO).await? {
-        exit::DONE => Ok(Bootstrapped::Done(next(context, spec).await?)),
+        exit::DONE => {
+            show::say(context, "");
+            Ok(Bootstrapped::Done(next(context, spec).await?))
+        }
         code => Ok(Bootstrapped::Failed(code)),
     }
 }
