@@ -11,7 +11,7 @@ use deployer::drill::{Ending, Run, Scene, run, summary};
 use deployer::model::{Deadlines, Hold, Pace, Sharing, Span, Steps};
 
 fn seeds() -> u64 {
-    std::env::var("SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(2_000)
+    std::env::var("SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(10_000)
 }
 
 fn scene() -> Scene {

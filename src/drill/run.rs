@@ -197,6 +197,14 @@ impl Stage {
         };
         Box::pin(async move {
             let id = plan.rollout.clone();
+            if let Ok(history) = journal.read(&id).await
+                && let Ok(facts) = history.into_recorded()
+                && let Ok(state) = Rollout::fold(&facts)
+                && let Some(verdict) = state.verdict()
+            {
+                // The driver before this one died, or was taken for dead, after its last word.
+                return Ok(Outcome::Ended(verdict.clone()));
+            }
             let fresh = first || matches!(journal.latest(&id.service, &id.environment).await, Ok(None));
             let hands = Hands { me, clock, settings: Settings::default(), stop, onlooker };
             let driver = if fresh {

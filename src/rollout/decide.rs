@@ -239,7 +239,9 @@ impl<'a> Sight<'a> {
     /// Whether we have given back the scaling of a fleet that we held still.
     pub(super) fn thawed(self, fleet: &FleetId) -> bool {
         let frozen = self.look.fleet(fleet).is_some_and(|seen| seen.scaling == Scaling::Frozen);
-        !(frozen && self.rollout.froze.contains(fleet))
+        // A look that does not show our freeze may lag behind, so a good answer to the thaw is asked for as well.
+        let given_back = self.rollout.thawed.contains(fleet) && !frozen;
+        !self.rollout.froze.contains(fleet) || given_back || self.gone(fleet)
     }
 
     fn want_registered(self, groups: BTreeSet<&GroupId>) -> Vec<Change> {

@@ -146,7 +146,10 @@ impl<'a> Sight<'a> {
     pub(super) fn left(self, id: &GroupId) -> bool {
         let rollout = self.rollout;
         match self.look.groups.get(id) {
-            Some(Seen::Known(_)) => self.share(id, self.green()) == Share::NONE,
+            Some(Seen::Known(group)) => {
+                let told = group.sharing == Sharing::Paired && rollout.told.contains(id);
+                self.share(id, self.green()) == Share::NONE && !told
+            }
             Some(Seen::Unknown(_)) => false,
             None => {
                 let told = rollout.lit.contains(id) || rollout.told.contains(id);

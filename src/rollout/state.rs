@@ -49,10 +49,13 @@ pub struct Rollout {
     pub(super) served: BTreeSet<GroupId>,
     /// Groups whose traffic green has carried.
     pub(super) lit: BTreeSet<GroupId>,
-    /// Groups whose traffic green was told to carry; it may carry them even where no look has shown it.
+    /// Groups whose traffic green was told to carry, and not told with a good answer to give back. A look that does not
+    /// show it carry them may only lag behind.
     pub(super) told: BTreeSet<GroupId>,
     /// Fleets whose scaling we hold still.
     pub(super) froze: BTreeSet<FleetId>,
+    /// Those of them that were given back with a good answer since.
+    pub(super) thawed: BTreeSet<FleetId>,
     pub(super) waivers: Vec<Waiver>,
     pub(super) paused: bool,
     /// The present hold was ended by an order.
@@ -147,6 +150,7 @@ impl Rollout {
             lit: BTreeSet::new(),
             told: BTreeSet::new(),
             froze: BTreeSet::new(),
+            thawed: BTreeSet::new(),
             waivers: plan.waivers.clone(),
             paused: false,
             promoted: false,
@@ -272,7 +276,10 @@ impl Rollout {
         for change in changes {
             match change {
                 Change::Provision { .. } => self.provisioned = true,
-                Change::Freeze { fleet } => drop(self.froze.insert(fleet.clone())),
+                Change::Freeze { fleet } => {
+                    self.froze.insert(fleet.clone());
+                    self.thawed.remove(fleet);
+                }
                 Change::Shift { group, to, share, .. }
                     if *to == self.plan.green.id && *share > Share::NONE =>
                 {
@@ -318,8 +325,9 @@ impl Rollout {
         let wait = Span(RETRY_FIRST_MS.saturating_mul(1 << self.repeats.min(10))).min(RETRY_MAX);
         self.retry_at = self.at + wait;
         let Some(fault) = faults.iter().find(|fault| !fault.kind.retryable()).or(faults.first()) else {
-            let green = Action::Retire(self.plan.green.id.clone());
-            self.withdrawn |= calls.is_some_and(|calls| calls.action == green);
+            if let Some(calls) = calls {
+                self.answered_well(&calls.action);
+            }
             return;
         };
         self.fault = Some(fault.clone());
@@ -334,6 +342,29 @@ impl Rollout {
         };
         if early && !fault.kind.retryable() && !fault.ambiguous {
             self.go_back(Cause::Refused { fault: fault.to_string() });
+        }
+    }
+
+    /// What a good answer settles for which a look alone is not enough: one that lags behind looks the same.
+    fn answered_well(&mut self, action: &Action) {
+        let green = &self.plan.green.id;
+        match action {
+            Action::Retire(fleet) => self.withdrawn |= fleet == green,
+            Action::Change(changes) => {
+                for change in changes {
+                    match change {
+                        Change::Shift { group, to, share: Share::NONE, .. } if to == green => {
+                            self.told.remove(group);
+                        }
+                        Change::Thaw { fleet } => drop(self.thawed.insert(fleet.clone())),
+                        Change::Provision { .. }
+                        | Change::Register { .. }
+                        | Change::Shift { .. }
+                        | Change::Deregister { .. }
+                        | Change::Freeze { .. } => {}
+                    }
+                }
+            }
         }
     }
 

@@ -10,7 +10,7 @@ use super::trouble::{Outside, Trouble};
 use super::world::World;
 use crate::cloud::{Backend, Capability, Change, Fault, FaultKind, Scope};
 use crate::coverage::Retirement;
-use crate::model::{FleetId, GroupId, Inventory, Seen, Span, Time, Token};
+use crate::model::{FleetId, GroupId, Inventory, Seen, Share, Sharing, Span, Time, Token};
 
 /// A call takes effect within this time of being sent, or never.
 const LANDS: Span = Span::secs(30);
@@ -352,18 +352,25 @@ impl Inner {
     }
 }
 
-/// Configuration as it was, with the health of today.
+/// Weights and attachments as they were; targets with their health as they are, for those come from one fresh answer.
 fn lagging(then: &Inventory, now: &Inventory) -> Inventory {
-    let mut seen = Inventory { looked_at: now.looked_at, ..then.clone() };
+    let mut seen = now.clone();
+    for (id, fleet) in &mut seen.fleets {
+        if let (Seen::Known(fleet), Some(then)) = (fleet, then.fleet(id)) {
+            fleet.attached.clone_from(&then.attached);
+            fleet.scaling = then.scaling;
+        }
+    }
     for (id, group) in &mut seen.groups {
-        let (Seen::Known(group), Some(today)) = (group, now.group(id)) else { continue };
-        for (fleet, side) in &mut group.sides {
-            let Some(current) = today.sides.get(fleet) else { continue };
-            for (id, target) in &mut side.targets {
-                if let Some(current) = current.targets.get(id) {
-                    target.health = current.health;
-                }
-            }
+        let (Seen::Known(group), Some(then)) = (group, then.group(id)) else { continue };
+        if group.sharing == Sharing::Shared {
+            continue;
+        }
+        for side in group.sides.values_mut() {
+            side.share = Share::NONE;
+        }
+        for (fleet, side) in then.sides.iter().filter(|(_, side)| side.share > Share::NONE) {
+            group.sides.entry(fleet.clone()).or_default().share = side.share;
         }
     }
     seen
