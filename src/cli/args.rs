@@ -327,7 +327,10 @@ pub struct Drill {
     /// Rehearse this one seed and print its timeline
     #[arg(long, conflicts_with = "seeds")]
     pub seed: Option<u64>,
-    /// Only these faults; all of them otherwise
+    /// One of the file's strategies; its default one otherwise
+    #[arg(long, value_name = "NAME")]
+    pub strategy: Option<StrategyName>,
+    /// Only these faults (or `none`); all of them otherwise
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     pub faults: Option<Vec<String>>,
 }

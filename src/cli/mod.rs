@@ -40,6 +40,7 @@ mod local;
 mod orders;
 mod plan;
 
+mod rehearse;
 mod rollout;
 mod show;
 
@@ -101,13 +102,13 @@ async fn run(context: &Context, verb: Verb) -> Result<u8, CliError> {
         Verb::Resume(args) => orders::resume(context, args).await,
         Verb::Abort(args) => orders::abort(context, args).await,
         Verb::Rollback(args) => orders::rollback(context, args).await,
+        Verb::Drill(args) => rehearse::drill(context, args).await,
         Verb::Validate(args) => files::validate(context, &args.files),
         Verb::Local(Local::Status) => local::status(context).await,
         Verb::Local(Local::Logs { instance, lines }) => local::logs(context, &instance, lines).await,
         Verb::Local(Local::Stop) => local::stop(context).await,
         Verb::Journal(Journal::Verify { service }) => journal::verify(context, service.as_ref()).await,
-        Verb::Drill(_)
-        | Verb::Schema
+        Verb::Schema
         | Verb::Completions { .. }
         | Verb::Man { .. }
         | Verb::Sample { .. }
