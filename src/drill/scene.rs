@@ -39,8 +39,7 @@ impl Scene {
             }
         }
         // Blue has served for long: its targets were judged long ago.
-        let served = world.rebased(|time| Time(time.0.saturating_sub(HEALTH_INTERVAL.0)), |_| None);
-        let mut world = served;
+        let mut world = world.rebased(|time| Time(time.0.saturating_sub(HEALTH_INTERVAL.0)), |_| None);
         world.tick(now);
         Self { world, plan }
     }
@@ -56,7 +55,7 @@ pub fn weather(scene: &Scene, rng: &mut fastrand::Rng, troubles: &BTreeSet<Troub
     let mut draw = |trouble: Trouble, percent: u64| {
         let (drawn, at) = (rng.u64(0..100) < percent, rng.u64(0..WEATHER_SPAN_MS));
         let group = groups.get(rng.usize(0..groups.len().max(1))).map(|id| (*id).clone());
-        (drawn && troubles.contains(&trouble)).then_some((scene.world.now + Span(at), group?)).into()
+        (drawn && troubles.contains(&trouble)).then_some((scene.world.now + Span(at), group?))
     };
     let sick: Option<(Time, GroupId)> = draw(Trouble::SickenGreen, 25);
     if let Some((at, group)) = sick {
