@@ -89,7 +89,8 @@ pub fn run_with<B: Backend>(
 ) -> Run {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = runtime.expect("a runtime on the present thread needs nothing but memory");
-    runtime.block_on(Stage::set(scene, seed, troubles).play(door))
+    // The clocks are set inside the runtime: outside it they would show the real time, and no run would be like another.
+    runtime.block_on(async { Stage::set(scene, seed, troubles).play(door).await })
 }
 
 struct Stage {
