@@ -294,7 +294,7 @@ static LOCAL: Place = Place {
         key("health", Shape::Place(&HEALTH), Need::Optional, "How each target is checked."),
         key(
             "groups",
-            Shape::Named { place: &GROUP, names: Names::Label, least: 1, most: 100 },
+            Shape::Named { place: &GROUP, names: Names::Label, least: 1, most: 256 },
             Need::Required,
             "Every target group that the service must be reachable through.",
         ),
