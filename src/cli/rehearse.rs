@@ -113,10 +113,17 @@ fn report(spec: &Spec, scene: &Scene, summary: &Summary, runs: &[Run]) {
         let example = runs.iter().find(|run| run.ending == *ending).map_or(0, |run| run.seed);
         println!("  {count:>6}  {:<44} such as --seed {example}", words(*ending));
     }
-    println!("\n  phase       longest   deadline");
-    for (phase, longest) in &summary.slowest {
+    println!("\n  phase        longest  deadline");
+    for (phase, longest) in summary.slowest.iter().filter(|(phase, _)| **phase != "ended") {
         let deadline = deadline(&scene.plan.deadlines, phase);
-        println!("  {phase:<10}  {:>7}   {}", clock(*longest), deadline.map_or_else(|| "-".into(), clock));
+        let limit = deadline.map_or_else(|| "-".into(), clock);
+        // A phase may take longer than its deadline by making progress, or by waiting for people.
+        let over = if deadline.is_some_and(|deadline| *longest > deadline) {
+            "   longer than its deadline"
+        } else {
+            ""
+        };
+        println!("  {phase:<10}  {:>8}  {limit:>8}{over}", clock(*longest));
     }
     println!("\n{}", verdict(summary));
 }

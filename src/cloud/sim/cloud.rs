@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::oracle::{Oracle, Violation};
 use super::trouble::{Outside, Trouble};
+use super::words::told;
 use super::world::World;
 use crate::cloud::{Backend, Capability, Change, Fault, FaultKind, Scope};
 use crate::coverage::Retirement;
@@ -294,7 +295,7 @@ impl Inner {
                     self.remember(at);
                     self.world.happen(&outside);
                     self.disturbed_at = Some(at);
-                    self.log.push((at, format!("outside: {outside:?}")));
+                    self.log.push((at, outside.to_string()));
                 }
             } else {
                 break;
@@ -321,7 +322,7 @@ impl Inner {
                 Ok(())
             }
         };
-        self.log.push((key.0, format!("{:?} {answer:?}", flying.call)));
+        self.log.push((key.0, told(&flying.call, &answer)));
         flying.done = Some(answer);
         let seen = flying.seen;
         // Nobody can prevent what others did after the look that the call rests on.

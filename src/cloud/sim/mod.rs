@@ -9,6 +9,7 @@ mod cloud;
 mod oracle;
 mod outside;
 mod trouble;
+mod words;
 mod world;
 
 pub use cloud::{Call, SimCloud};
