@@ -190,12 +190,23 @@ fn actor() -> Actor {
         ))
     };
     Actor {
-        user: clean(user.unwrap_or_else(|| "unknown".into())),
+        user: clean(user.unwrap_or_else(nameless)),
         host: clean(host()),
         pid: std::process::id(),
         run_url: run().map(clean),
         nonce: nonce(),
     }
+}
+
+/// In a container or under a service manager nobody may have said who we are.
+#[cfg(unix)]
+fn nameless() -> String {
+    format!("uid {}", rustix::process::getuid().as_raw())
+}
+
+#[cfg(not(unix))]
+fn nameless() -> String {
+    std::env::var("USERNAME").unwrap_or_else(|_| "unknown".into())
 }
 
 #[cfg(unix)]

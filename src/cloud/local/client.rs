@@ -50,6 +50,11 @@ impl LocalBackend {
             })?;
         }
         let workdir = std::env::current_dir().map_err(|e| fault::file("Provision", Path::new("."), &e))?;
+        // Said now: a slip of the finger must not look like a service that is slow to come up.
+        if let Some(program) = command.first().filter(|program| !runnable(program, &workdir)) {
+            let why = format!("the command `{program}` is not a program that can be run here");
+            return Err(fault::refused(FaultKind::Invalid, "Provision", why));
+        }
         let settings = FleetSettings {
             service: self.service.clone(),
             revision: fleet.revision.clone(),
@@ -60,6 +65,19 @@ impl LocalBackend {
         };
         Ok(Provision { fleet: fleet.id.clone(), settings, groups: GroupSettings::of(&self.spec) })
     }
+}
+
+/// Whether a program would be found as the system finds it: by its path, or in one of `PATH`'s folders.
+fn runnable(program: &str, workdir: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    let runs = |path: &Path| {
+        path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+    };
+    if program.contains('/') {
+        return runs(&workdir.join(program));
+    }
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&folders).any(|folder| runs(&folder.join(program)))
 }
 
 impl Backend for LocalBackend {
