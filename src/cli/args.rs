@@ -20,6 +20,7 @@ pub struct Cli {
 
 /// Options of every verb.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Options of every verb")]
 pub struct Global {
     /// The folder of the deployment files: `SERVICE.yaml` each
     #[arg(

@@ -64,8 +64,10 @@ impl Context {
             revision: wish.revision.clone(),
         };
         let source = spec::Source { name: &name, text: &text };
-        let spec = spec::read(&source, &ask, &|name| std::env::var(name).ok())
-            .map_err(|faults| CliError::usage(faults.render(self.colour_err())))?;
+        let spec = spec::read(&source, &ask, &|name| std::env::var(name).ok()).map_err(|faults| {
+            eprintln!("{}", faults.render(self.colour_err()).trim_end());
+            CliError::shown(exit::USAGE)
+        })?;
         if spec.service == *service {
             Ok(spec)
         } else {
