@@ -1,0 +1,44 @@
+//! What a look could not read is taken for no answer, whichever one would be convenient.
+
+use deployer::coverage::Why;
+use deployer::model::{Inventory, Scaling, Seen, Span};
+use deployer::rollout::{Next, Order, Phase, Verdict};
+
+use crate::common::{blue, green, group, world_with_blue};
+use crate::rig::{blind, both, forgotten};
+
+fn without_blue(look: &mut Inventory) {
+    look.fleets.insert(blue(), Seen::Unknown("throttled".into()));
+}
+
+fn without_green(look: &mut Inventory) {
+    look.fleets.insert(green(), Seen::Unknown("throttled".into()));
+}
+
+fn without_anything(look: &mut Inventory) {
+    *look = Inventory { looked_at: look.looked_at, ..Inventory::default() };
+    look.unread.insert("denied".into());
+}
+
+#[test]
+fn a_group_that_could_not_be_read_is_not_called_sick_and_not_given_back() {
+    let mut rig = both(|_| {});
+    rig.until_phase("bake");
+    rig.blur = |look| {
+        look.groups.insert(group("internal"), Seen::Unknown("throttled".into()));
+    };
+    rig.look();
+    assert_eq!(rig.phase().name(), "bake");
+    rig.order(Order::Abort);
+    let asked = rig.now();
+    rig.until(|rig| rig.now() >= asked + Span::mins(1));
+    assert_eq!(rig.phase().name(), "restore");
+    assert_eq!((rig.share("internal", &green()), rig.share("public", &blue())), (100, 100));
+}
+
+#[test]
+fn without_a_look_nothing_is_decided() {
+    let rig = both(|_| {});
+    assert_eq!(rig.next(), Next::Look);
+    assert_eq!(world_with_blue(1).fleets.len(), 1);
+}
