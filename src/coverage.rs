@@ -208,6 +208,10 @@ fn blind(question: &Question<'_>) -> Vec<Gap> {
     if stale {
         gaps.push(gap(None, 0, Why::Stale));
     }
+    // Its attachments and its instances are unknown then, and so is where it stands.
+    if let Some(Seen::Unknown(reason)) = look.fleets.get(question.leaving) {
+        gaps.push(gap(None, 0, Why::Unread(format!("fleet `{}`: {reason}", question.leaving))));
+    }
     gaps
 }
 

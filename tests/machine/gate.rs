@@ -187,6 +187,16 @@ fn a_green_that_was_not_seen_or_not_read_carries_nothing() {
 }
 
 #[test]
+fn a_blue_that_could_not_be_read_may_stand_anywhere() {
+    let mut case = case();
+    case.look.fleets.insert(blue(), Seen::Unknown("throttled".into()));
+    let unread = [blind(Why::Unread("fleet `api-1`: throttled".into()))];
+    assert_eq!(case.refused(), unread);
+    assert_eq!(case.gaps(), unread);
+    assert_eq!(case.idle().unwrap_err(), unread);
+}
+
+#[test]
 fn a_healthy_target_of_a_stranger_proves_nothing() {
     let mut case = case();
     case.internal(|seen| {

@@ -21,6 +21,23 @@ fn without_anything(look: &mut Inventory) {
 }
 
 #[test]
+fn a_blue_that_could_not_be_read_is_not_drained_and_not_retired() {
+    let unread = blind(Why::Unread("fleet `api-1`: throttled".into()));
+    for phase in ["bake", "drain", "retire"] {
+        let mut rig = both(|_| {});
+        rig.until_phase(phase);
+        let changes = rig.changes.len();
+        rig.blur = without_blue;
+        rig.look();
+        assert_eq!(rig.held_by(), std::slice::from_ref(&unread), "{phase}");
+        assert_eq!((rig.changes.len(), rig.retired.len()), (changes, 0), "{phase}");
+        rig.blur = |_| {};
+        rig.run_out();
+        assert_eq!(*rig.phase(), Phase::Ended(Verdict::Completed), "{phase}");
+    }
+}
+
+#[test]
 fn a_group_that_could_not_be_read_is_not_called_sick_and_not_given_back() {
     let mut rig = both(|_| {});
     rig.until_phase("bake");
