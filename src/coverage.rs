@@ -139,6 +139,8 @@ pub fn gaps(question: &Question<'_>) -> Vec<Gap> {
 /// All gaps, of every group.
 pub fn prove(question: &Question<'_>) -> Result<Retirement, Vec<Gap>> {
     let (covered, mut gaps) = weigh(question);
+    // A waiver excuses a dark group; whether the leaving fleet stands in it has to be seen all the same.
+    gaps.extend(unknown(question));
     gaps.extend(standing(question));
     seal(question.leaving, covered, gaps)
 }
@@ -150,11 +152,7 @@ pub fn prove(question: &Question<'_>) -> Result<Retirement, Vec<Gap>> {
 /// All gaps; an unread or unknown group is one, for the fleet could stand there.
 pub fn prove_idle(question: &Question<'_>) -> Result<Retirement, Vec<Gap>> {
     let mut gaps = blind(question);
-    for (id, seen) in &question.look.groups {
-        if let Seen::Unknown(reason) = seen {
-            gaps.push(gap(Some(id), 0, Why::Unknown(reason.clone())));
-        }
-    }
+    gaps.extend(unknown(question));
     gaps.extend(standing(question));
     let mut covered = BTreeMap::new();
     for id in question.required {
@@ -192,12 +190,17 @@ fn weigh(question: &Question<'_>) -> (BTreeMap<GroupId, Evidence>, Vec<Gap>) {
         }
     }
     // A group that could not be read may be one in which the leaving fleet stands.
-    for (id, seen) in &question.look.groups {
-        if let (Seen::Unknown(reason), false) = (seen, required.contains(id)) {
-            gaps.push(gap(Some(id), 0, Why::Unknown(reason.clone())));
-        }
-    }
+    let strange = |gap: &Gap| gap.group.as_ref().is_some_and(|id| !required.contains(id));
+    gaps.extend(unknown(question).filter(strange));
     (covered, gaps)
+}
+
+/// Every group that could not be read.
+fn unknown<'a>(question: &Question<'a>) -> impl Iterator<Item = Gap> + use<'a> {
+    question.look.groups.iter().filter_map(|(id, seen)| match seen {
+        Seen::Unknown(reason) => Some(gap(Some(id), 0, Why::Unknown(reason.clone()))),
+        Seen::Known(_) => None,
+    })
 }
 
 /// What makes the look as a whole unfit to prove anything.

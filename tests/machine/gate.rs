@@ -328,6 +328,15 @@ fn a_waived_group_may_keep_blues_share_where_nobody_takes_it_over() {
 }
 
 #[test]
+fn a_waived_group_has_to_be_read_before_blue_goes() {
+    let mut case = case();
+    case.waivers.push(waiver("internal", NOW + Span::mins(1)));
+    case.look.groups.insert(group("internal"), Seen::Unknown("throttled".into()));
+    assert_eq!(case.refused(), [gap("internal", 0, Why::Unknown("throttled".into()))]);
+    assert_eq!(case.gaps(), [], "that it would go dark is excused");
+}
+
+#[test]
 fn a_refusal_names_every_gap_at_once() {
     let mut case = case();
     case.not_before = NOW + Span(1);
