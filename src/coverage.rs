@@ -182,6 +182,10 @@ fn weigh(question: &Question<'_>) -> (BTreeMap<GroupId, Evidence>, Vec<Gap>) {
     }
     let mut required = question.look.groups_of(question.leaving);
     required.extend(question.required.iter().cloned());
+    if required.is_empty() {
+        // To find nothing to prove proves nothing.
+        gaps.push(gap(None, 0, Why::Unread("no target group is known".into())));
+    }
     let mut covered = BTreeMap::new();
     for id in &required {
         match judge(question, id) {

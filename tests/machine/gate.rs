@@ -337,6 +337,13 @@ fn a_waived_group_has_to_be_read_before_blue_goes() {
 }
 
 #[test]
+fn to_have_nothing_to_prove_proves_nothing() {
+    let mut case = case();
+    case.required.clear();
+    assert_eq!(case.refused(), [blind(Why::Unread("no target group is known".into()))]);
+}
+
+#[test]
 fn a_refusal_names_every_gap_at_once() {
     let mut case = case();
     case.not_before = NOW + Span(1);
