@@ -107,9 +107,21 @@ impl<'a> Sight<'a> {
         want == Share::NONE || (there && self.well(id))
     }
 
-    /// The first group that green carries and is not well in. One that cannot be read is not judged here: it holds
-    /// the rollout up, and turning round on a guess could move traffic for nothing.
+    /// Whether the fleet may well exist, and the look does not tell how it is.
+    pub(super) fn unread(self, fleet: &FleetId) -> bool {
+        match self.look.fleets.get(fleet) {
+            None => !self.look.unread.is_empty(),
+            Some(Seen::Known(_)) => false,
+            Some(Seen::Unknown(_)) => true,
+        }
+    }
+
+    /// The first group that green carries and is not well in. What cannot be read, a group or green itself, is not
+    /// judged here: it holds the rollout up, and turning round on a guess could move traffic for nothing.
     pub(super) fn sick(self) -> Option<&'a GroupId> {
+        if self.unread(self.green()) {
+            return None;
+        }
         self.rollout.expected.iter().find_map(|(id, plan)| {
             let known = self.look.group(id)?;
             let side = known.sides.get(self.green());

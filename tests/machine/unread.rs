@@ -21,6 +21,22 @@ fn without_anything(look: &mut Inventory) {
 }
 
 #[test]
+fn a_green_that_could_not_be_read_is_not_called_sick() {
+    for blur in [without_green as fn(&mut Inventory), without_anything] {
+        for phase in ["shift", "bake", "drain", "retire"] {
+            let mut rig = both(|_| {});
+            rig.until_phase(phase);
+            rig.blur = blur;
+            rig.look();
+            assert!(rig.phase().forward(), "{phase}: {:?}", rig.phase());
+            rig.blur = |_| {};
+            rig.run_out();
+            assert_eq!(*rig.phase(), Phase::Ended(Verdict::Completed), "{phase}");
+        }
+    }
+}
+
+#[test]
 fn a_blue_that_could_not_be_read_is_not_drained_and_not_retired() {
     let unread = blind(Why::Unread("fleet `api-1`: throttled".into()));
     for phase in ["bake", "drain", "retire"] {
