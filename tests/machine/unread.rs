@@ -54,6 +54,19 @@ fn a_blue_that_could_not_be_read_is_not_drained_and_not_retired() {
 }
 
 #[test]
+fn a_blue_that_could_not_be_read_does_not_count_as_held_still() {
+    for blur in [without_blue as fn(&mut Inventory), without_anything] {
+        let mut rig = both(|_| {});
+        rig.blur = blur;
+        rig.until(|rig| rig.now() >= crate::common::NOW + Span::mins(1));
+        assert_eq!((rig.phase(), rig.changes.len()), (&Phase::Provision, 0));
+        rig.blur = |_| {};
+        rig.until_phase("register");
+        assert_eq!(rig.world.fleets[&blue()].scaling, Scaling::Frozen);
+    }
+}
+
+#[test]
 fn a_group_that_could_not_be_read_is_not_called_sick_and_not_given_back() {
     let mut rig = both(|_| {});
     rig.until_phase("bake");
