@@ -143,6 +143,20 @@ fn a_resumption_starts_every_wait_for_staying_well_again() {
 }
 
 #[test]
+fn an_order_long_after_the_last_look_ends_no_wait_that_nobody_watched() {
+    for phase in ["settle", "shift", "bake", "drain"] {
+        let mut rig = unhurried();
+        into_hold(&mut rig, phase);
+        let before = rig.phase().clone();
+        rig.pass(Span::mins(60));
+        rig.order(Order::Resume);
+        let drained_again = Phase::Drain { empty_since: None };
+        let unmoved = *rig.phase() == before || phase == "drain" && *rig.phase() == drained_again;
+        assert!(unmoved, "{phase}: {:?}", rig.phase());
+    }
+}
+
+#[test]
 fn an_amendment_of_a_group_that_nobody_has_seen_is_ignored() {
     let mut rig = both(|_| {});
     rig.until_phase("bake");
