@@ -105,8 +105,9 @@ impl Rollout {
             Some(_) if now < self.retry_at => {
                 self.until(now, self.plan.pace.soon, |until| Next::Wait { until: until.min(self.retry_at) })
             }
-            // Not known to have been applied: under the same token it cannot be applied twice.
-            Some(last) if !self.answered => next(last.token.clone()),
+            // Not known to have been applied: under the same token it cannot be applied twice. A fleet is taken away
+            // under one token for good: a slow end is no reason for a second one.
+            Some(last) if !self.answered || matches!(action, Action::Retire(_)) => next(last.token.clone()),
             Some(_) | None => self.token().map_or(Next::Look, next),
         }
     }

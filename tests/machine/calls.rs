@@ -141,6 +141,22 @@ fn replies_that_are_lost_do_not_keep_a_rollout_from_completing() {
 }
 
 #[test]
+fn blue_is_taken_away_under_one_token_however_slowly_it_goes() {
+    let mut rig = both(|_| {});
+    rig.until_phase("retire");
+    rig.replies = vec![
+        Reply::Unseen,
+        Reply::Refused(FaultKind::Throttled),
+        Reply::Unseen,
+        Reply::Refused(FaultKind::Denied),
+    ];
+    rig.run_out();
+    assert_eq!(*rig.phase(), Phase::Ended(Verdict::Completed));
+    assert_eq!(rig.retired.len(), 5);
+    assert!(rig.retired.iter().all(|(fleet, token, _)| (fleet, token) == (&blue(), &rig.retired[0].1)));
+}
+
+#[test]
 fn a_retirement_that_never_takes_effect_is_held_at_its_deadline() {
     let mut rig = both(|_| {});
     rig.until_phase("retire");
