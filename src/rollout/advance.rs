@@ -111,10 +111,24 @@ impl Sight<'_> {
             // Past the cut-over blue is the way back and green is well: holding is the safe end.
             Phase::Bake { .. } | Phase::Drain { .. } | Phase::Retire | Phase::Ended(_) => None,
             Phase::Restore { cause } | Phase::Withdraw { cause } => {
-                let stuck = format!("no progress in `{}` before its deadline", rollout.phase.name());
-                Some(Phase::Ended(Verdict::Failed { cause: cause.clone(), stuck }))
+                Some(Phase::Ended(Verdict::Failed { cause: cause.clone(), stuck: self.stuck() }))
             }
         }
+    }
+
+    /// What stands in the way of a way back that is late, by name.
+    fn stuck(self) -> String {
+        let rollout = self.rollout;
+        let back = matches!(rollout.phase, Phase::Restore { .. });
+        let (what, groups): (_, Vec<_>) = if back {
+            let open = rollout.served.iter().filter(|id| !self.restored(id));
+            ("not proved to be back on blue", open.map(|id| format!("`{id}`")).collect())
+        } else {
+            let standing = self.look.groups_of(self.green());
+            ("green still stands in", standing.iter().map(|id| format!("`{id}`")).collect())
+        };
+        let late = format!("no progress in `{}` before its deadline", rollout.phase.name());
+        if groups.is_empty() { late } else { format!("{late}; {what}: {}", groups.join(", ")) }
     }
 
     fn exit(self) -> Option<Phase> {

@@ -85,6 +85,44 @@ fn green_that_falls_ill_sends_the_rollout_back_by_name() {
 }
 
 #[test]
+fn a_group_where_blue_is_sick_keeps_green_until_the_deadline_names_it_and_a_resumption_tries_again() {
+    for phase in ["bake", "drain", "retire"] {
+        let mut rig = both(|_| {});
+        rig.until_phase(phase);
+        rig.world.sicken(&group("internal"), &old());
+        rig.look();
+        rig.order(Order::Abort);
+        rig.run_out();
+        let stuck = "no progress in `restore` before its deadline; not proved to be back on blue: `internal`"
+            .to_owned();
+        assert_eq!(*rig.phase(), Phase::Ended(Verdict::Failed { cause: ordered(), stuck }), "{phase}");
+        assert_eq!((rig.share("internal", &green()), rig.share("public", &green())), (100, 0), "{phase}");
+        assert_eq!(rig.share("public", &blue()), 100, "{phase}");
+        rig.world.recover(&group("internal"), &old());
+        rig.resume();
+        assert_eq!(*rig.phase(), Phase::Restore { cause: ordered() }, "{phase}");
+        rig.run_out();
+        assert_eq!(*rig.phase(), rolled_back(ordered()), "{phase}");
+        blue_has_everything(&rig);
+    }
+}
+
+#[test]
+fn green_that_does_not_go_is_said_by_name_at_the_deadline() {
+    let mut rig = both(|_| {});
+    rig.until_phase("bake").order(Order::Abort);
+    rig.until_phase("withdraw");
+    for group in rig.world.groups.values_mut() {
+        group.deregistration_delay = Span::mins(600);
+    }
+    rig.run_out();
+    let stuck = "no progress in `withdraw` before its deadline; green still stands in: `internal`, `public`"
+        .to_owned();
+    assert_eq!(*rig.phase(), Phase::Ended(Verdict::Failed { cause: ordered(), stuck }));
+    assert!(rig.world.fleets.contains_key(&green()));
+}
+
+#[test]
 fn after_blues_retirement_is_announced_an_abort_does_nothing() {
     let mut rig = both(|_| {});
     rig.until(|rig| matches!(rig.next(), Next::Retire(..)));
