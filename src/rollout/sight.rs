@@ -145,11 +145,12 @@ impl<'a> Sight<'a> {
         healthy >= planned.min(self.healthy(group, self.green()).max(1))
     }
 
-    /// Whether a group that blue served is blue's again.
+    /// Whether a group that blue served is blue's again. Where green carried it, blue has to be seen to carry all of it,
+    /// healthy: that green carries nothing is not enough.
     pub(super) fn restored(self, id: &GroupId) -> bool {
         let Some(blue) = self.blue() else { return true };
-        let proved =
-            !self.rollout.lit.contains(id) || self.look.group(id).is_none() || self.healthy(id, blue) > 0;
+        let carried = || self.healthy(id, blue) > 0 && self.share(id, blue) == Share::ALL;
+        let proved = !self.rollout.lit.contains(id) || self.look.group(id).is_none() || carried();
         self.left(id) && proved
     }
 

@@ -108,6 +108,17 @@ fn a_group_where_blue_is_sick_keeps_green_until_the_deadline_names_it_and_a_resu
 }
 
 #[test]
+fn blue_is_called_back_only_where_it_is_seen_to_carry_everything() {
+    let mut rig = both(|_| {});
+    rig.until_phase("bake");
+    rig.world.groups.get_mut(&group("internal")).unwrap().weights.clear();
+    rig.order(Order::Abort);
+    rig.run_out();
+    assert_eq!(*rig.phase(), rolled_back(ordered()));
+    blue_has_everything(&rig);
+}
+
+#[test]
 fn green_that_does_not_go_is_said_by_name_at_the_deadline() {
     let mut rig = both(|_| {});
     rig.until_phase("bake").order(Order::Abort);
