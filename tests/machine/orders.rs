@@ -166,3 +166,16 @@ fn an_amendment_of_a_group_that_nobody_has_seen_is_ignored() {
     rig.run_out();
     assert_eq!(*rig.phase(), Phase::Ended(Verdict::Completed));
 }
+
+#[test]
+fn a_group_amended_before_the_first_look_is_taken_up_as_that_look_shows_it() {
+    let mut rig = forgotten();
+    rig.order(Order::Amend { group: group("internal") });
+    rig.order(Order::Amend { group: group("intrenal") });
+    assert_eq!(rig.state.expected().len(), 1);
+    rig.look();
+    let expected: Vec<_> = rig.state.expected().keys().cloned().collect();
+    assert_eq!(expected, [group("internal"), group("public")]);
+    rig.run_out();
+    assert_eq!(*rig.phase(), Phase::Ended(Verdict::Completed));
+}

@@ -83,6 +83,24 @@ fn a_group_that_could_not_be_read_is_not_called_sick_and_not_given_back() {
 }
 
 #[test]
+fn a_group_amended_while_it_cannot_be_read_is_taken_up_when_it_can() {
+    let mut rig = forgotten();
+    rig.held_by();
+    rig.blur = |look| {
+        look.groups.insert(group("internal"), Seen::Unknown("throttled".into()));
+    };
+    rig.look();
+    rig.order(Order::Amend { group: group("internal") });
+    rig.look();
+    assert_eq!(rig.phase().name(), "bake");
+    rig.blur = |_| {};
+    rig.look();
+    assert_eq!(*rig.phase(), Phase::Register);
+    rig.run_out();
+    assert_eq!(*rig.phase(), Phase::Ended(Verdict::Completed));
+}
+
+#[test]
 fn without_a_look_nothing_is_decided() {
     let rig = both(|_| {});
     assert_eq!(rig.next(), Next::Look);
