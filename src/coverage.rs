@@ -139,6 +139,8 @@ pub fn gaps(question: &Question<'_>) -> Vec<Gap> {
 /// All gaps, of every group.
 pub fn prove(question: &Question<'_>) -> Result<Retirement, Vec<Gap>> {
     let (covered, mut gaps) = weigh(question);
+    // A waiver excuses a dark group; whether the leaving fleet stands in it has to be seen all the same.
+    gaps.extend(unknown(question));
     gaps.extend(standing(question));
     seal(question.leaving, covered, gaps)
 }
@@ -150,11 +152,7 @@ pub fn prove(question: &Question<'_>) -> Result<Retirement, Vec<Gap>> {
 /// All gaps; an unread or unknown group is one, for the fleet could stand there.
 pub fn prove_idle(question: &Question<'_>) -> Result<Retirement, Vec<Gap>> {
     let mut gaps = blind(question);
-    for (id, seen) in &question.look.groups {
-        if let Seen::Unknown(reason) = seen {
-            gaps.push(gap(Some(id), 0, Why::Unknown(reason.clone())));
-        }
-    }
+    gaps.extend(unknown(question));
     gaps.extend(standing(question));
     let mut covered = BTreeMap::new();
     for id in question.required {
@@ -184,6 +182,10 @@ fn weigh(question: &Question<'_>) -> (BTreeMap<GroupId, Evidence>, Vec<Gap>) {
     }
     let mut required = question.look.groups_of(question.leaving);
     required.extend(question.required.iter().cloned());
+    if required.is_empty() {
+        // To find nothing to prove proves nothing.
+        gaps.push(gap(None, 0, Why::Unread("no target group is known".into())));
+    }
     let mut covered = BTreeMap::new();
     for id in &required {
         match judge(question, id) {
@@ -192,12 +194,17 @@ fn weigh(question: &Question<'_>) -> (BTreeMap<GroupId, Evidence>, Vec<Gap>) {
         }
     }
     // A group that could not be read may be one in which the leaving fleet stands.
-    for (id, seen) in &question.look.groups {
-        if let (Seen::Unknown(reason), false) = (seen, required.contains(id)) {
-            gaps.push(gap(Some(id), 0, Why::Unknown(reason.clone())));
-        }
-    }
+    let strange = |gap: &Gap| gap.group.as_ref().is_some_and(|id| !required.contains(id));
+    gaps.extend(unknown(question).filter(strange));
     (covered, gaps)
+}
+
+/// Every group that could not be read.
+fn unknown<'a>(question: &Question<'a>) -> impl Iterator<Item = Gap> + use<'a> {
+    question.look.groups.iter().filter_map(|(id, seen)| match seen {
+        Seen::Unknown(reason) => Some(gap(Some(id), 0, Why::Unknown(reason.clone()))),
+        Seen::Known(_) => None,
+    })
 }
 
 /// What makes the look as a whole unfit to prove anything.
@@ -207,6 +214,10 @@ fn blind(question: &Question<'_>) -> Vec<Gap> {
     let stale = look.looked_at < question.not_before || question.now.since(look.looked_at) > question.fresh;
     if stale {
         gaps.push(gap(None, 0, Why::Stale));
+    }
+    // Its attachments and its instances are unknown then, and so is where it stands.
+    if let Some(Seen::Unknown(reason)) = look.fleets.get(question.leaving) {
+        gaps.push(gap(None, 0, Why::Unread(format!("fleet `{}`: {reason}", question.leaving))));
     }
     gaps
 }

@@ -67,17 +67,23 @@ impl Rollout {
             Phase::Ended(_) => Time(u64::MAX),
         }
     }
-
-    fn held_for(&self, since: Time, hold: Hold) -> bool {
-        let over = match hold {
-            Hold::For(span) => self.at.since(since) >= span,
-            Hold::Promote => false,
-        };
-        over || self.promoted || self.hurry
-    }
 }
 
 impl Sight<'_> {
+    /// Whether everything was still as it should be when the time was over. Only a look that began then can tell: an
+    /// order that comes long after the last look lets time pass that nobody watched.
+    fn watched(self, since: Time, span: Span) -> bool {
+        self.look.looked_at.since(since) >= span
+    }
+
+    fn held_for(self, since: Time, hold: Hold) -> bool {
+        let over = match hold {
+            Hold::For(span) => self.watched(since, span),
+            Hold::Promote => false,
+        };
+        over || self.rollout.promoted || self.rollout.hurry
+    }
+
     /// The phase that follows on this look, if any. First the guards, then the exit.
     fn next_phase(self) -> Option<Phase> {
         let rollout = self.rollout;
@@ -105,10 +111,24 @@ impl Sight<'_> {
             // Past the cut-over blue is the way back and green is well: holding is the safe end.
             Phase::Bake { .. } | Phase::Drain { .. } | Phase::Retire | Phase::Ended(_) => None,
             Phase::Restore { cause } | Phase::Withdraw { cause } => {
-                let stuck = format!("no progress in `{}` before its deadline", rollout.phase.name());
-                Some(Phase::Ended(Verdict::Failed { cause: cause.clone(), stuck }))
+                Some(Phase::Ended(Verdict::Failed { cause: cause.clone(), stuck: self.stuck() }))
             }
         }
+    }
+
+    /// What stands in the way of a way back that is late, by name.
+    fn stuck(self) -> String {
+        let rollout = self.rollout;
+        let back = matches!(rollout.phase, Phase::Restore { .. });
+        let (what, groups): (_, Vec<_>) = if back {
+            let open = rollout.served.iter().filter(|id| !self.restored(id));
+            ("not proved to be back on blue", open.map(|id| format!("`{id}`")).collect())
+        } else {
+            let standing = self.look.groups_of(self.green());
+            ("green still stands in", standing.iter().map(|id| format!("`{id}`")).collect())
+        };
+        let late = format!("no progress in `{}` before its deadline", rollout.phase.name());
+        if groups.is_empty() { late } else { format!("{late}; {what}: {}", groups.join(", ")) }
     }
 
     fn exit(self) -> Option<Phase> {
@@ -125,7 +145,7 @@ impl Sight<'_> {
                 match (well, healthy_since) {
                     (true, None) => Some(Phase::Settle { healthy_since: Some(now) }),
                     (true, Some(since)) => {
-                        let settled = now.since(*since) >= rollout.plan.settle;
+                        let settled = self.watched(*since, rollout.plan.settle);
                         settled.then_some(Phase::Shift { step: 0, reached: None })
                     }
                     (false, None) => None,
@@ -137,7 +157,7 @@ impl Sight<'_> {
                 self.shifted(*step, *reached, there)
             }
             Phase::Bake { since } => {
-                let over = rollout.held_for(*since, rollout.plan.bake);
+                let over = self.held_for(*since, rollout.plan.bake);
                 let covered = over && self.gaps(now).is_empty();
                 let next = if rollout.plan.blue.is_some() {
                     Phase::Drain { empty_since: None }
@@ -172,7 +192,7 @@ impl Sight<'_> {
                 } else {
                     Phase::Bake { since: now }
                 };
-                rollout.held_for(since, hold).then_some(next)
+                self.held_for(since, hold).then_some(next)
             }
             (false, None) => None,
             (false, Some(_)) => Some(Phase::Shift { step, reached: None }),
@@ -186,7 +206,7 @@ impl Sight<'_> {
         let empty = self.complete() && left && self.gaps(now).is_empty();
         match (empty, empty_since) {
             (true, None) => Some(Phase::Drain { empty_since: Some(now) }),
-            (true, Some(since)) => (now.since(since) >= rollout.plan.quiet).then_some(Phase::Retire),
+            (true, Some(since)) => self.watched(since, rollout.plan.quiet).then_some(Phase::Retire),
             (false, None) => None,
             (false, Some(_)) => Some(Phase::Drain { empty_since: None }),
         }

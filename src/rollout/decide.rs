@@ -105,8 +105,9 @@ impl Rollout {
             Some(_) if now < self.retry_at => {
                 self.until(now, self.plan.pace.soon, |until| Next::Wait { until: until.min(self.retry_at) })
             }
-            // Not known to have been applied: under the same token it cannot be applied twice.
-            Some(last) if !self.answered => next(last.token.clone()),
+            // Not known to have been applied: under the same token it cannot be applied twice. A fleet is taken away
+            // under one token for good: a slow end is no reason for a second one.
+            Some(last) if !self.answered || matches!(action, Action::Retire(_)) => next(last.token.clone()),
             Some(_) | None => self.token().map_or(Next::Look, next),
         }
     }
@@ -214,7 +215,9 @@ impl<'a> Sight<'a> {
     /// First the shield over blue, then green.
     fn want_provisioned(self) -> Vec<Change> {
         if let Some(blue) = self.blue().filter(|blue| !self.held_still(blue)) {
-            return vec![Change::Freeze { fleet: blue.clone() }];
+            // One that could not be read may be held still by somebody else, and would then not be ours to give back.
+            let loose = self.look.fleet(blue).is_some();
+            return loose.then(|| Change::Freeze { fleet: blue.clone() }).into_iter().collect();
         }
         let green = &self.rollout.plan.green;
         match self.look.fleets.get(&green.id) {
@@ -226,10 +229,15 @@ impl<'a> Sight<'a> {
         }
     }
 
-    /// Whether the fleet's size cannot change under us, as far as the plan asks for it.
+    /// Whether the fleet's size cannot change under us, as far as the plan asks for it. One that is not there has none.
     fn held_still(self, fleet: &FleetId) -> bool {
         let scaling = self.look.fleet(fleet).map(|seen| seen.scaling);
-        !self.rollout.plan.freeze || matches!(scaling, Some(Scaling::Frozen | Scaling::Fixed) | None)
+        let still = match scaling {
+            Some(Scaling::Frozen | Scaling::Fixed) => true,
+            Some(Scaling::Active) => false,
+            None => !self.unread(fleet),
+        };
+        !self.rollout.plan.freeze || still
     }
 
     pub(super) fn shielded(self) -> bool {

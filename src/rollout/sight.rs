@@ -107,9 +107,21 @@ impl<'a> Sight<'a> {
         want == Share::NONE || (there && self.well(id))
     }
 
-    /// The first group that green carries and is not well in. One that cannot be read is not judged here: it holds
-    /// the rollout up, and turning round on a guess could move traffic for nothing.
+    /// Whether the fleet may well exist, and the look does not tell how it is.
+    pub(super) fn unread(self, fleet: &FleetId) -> bool {
+        match self.look.fleets.get(fleet) {
+            None => !self.look.unread.is_empty(),
+            Some(Seen::Known(_)) => false,
+            Some(Seen::Unknown(_)) => true,
+        }
+    }
+
+    /// The first group that green carries and is not well in. What cannot be read, a group or green itself, is not
+    /// judged here: it holds the rollout up, and turning round on a guess could move traffic for nothing.
     pub(super) fn sick(self) -> Option<&'a GroupId> {
+        if self.unread(self.green()) {
+            return None;
+        }
         self.rollout.expected.iter().find_map(|(id, plan)| {
             let known = self.look.group(id)?;
             let side = known.sides.get(self.green());
@@ -133,11 +145,12 @@ impl<'a> Sight<'a> {
         healthy >= planned.min(self.healthy(group, self.green()).max(1))
     }
 
-    /// Whether a group that blue served is blue's again.
+    /// Whether a group that blue served is blue's again. Where green carried it, blue has to be seen to carry all of it,
+    /// healthy: that green carries nothing is not enough.
     pub(super) fn restored(self, id: &GroupId) -> bool {
         let Some(blue) = self.blue() else { return true };
-        let proved =
-            !self.rollout.lit.contains(id) || self.look.group(id).is_none() || self.healthy(id, blue) > 0;
+        let carried = || self.healthy(id, blue) > 0 && self.share(id, blue) == Share::ALL;
+        let proved = !self.rollout.lit.contains(id) || self.look.group(id).is_none() || carried();
         self.left(id) && proved
     }
 

@@ -7,7 +7,7 @@ use super::event::{Actor, Event, Order, Recorded};
 use super::phase::{Cause, Phase, Verdict};
 use crate::cloud::{Change, Fault};
 use crate::model::{
-    Because, Fleet, FleetId, GroupId, GroupPlan, Inventory, Plan, Share, Sharing, Span, Steps, Time, Token,
+    Because, Fleet, FleetId, GroupId, GroupPlan, Inventory, Plan, Seen, Share, Sharing, Span, Time, Token,
     Waiver,
 };
 
@@ -45,6 +45,8 @@ pub struct Rollout {
     pub(super) fault: Option<Fault>,
     /// Groups that must be lit at the end: the plan's and the amended.
     pub(super) expected: BTreeMap<GroupId, GroupPlan>,
+    /// Amended groups that no look could tell of yet.
+    pub(super) unjudged: BTreeSet<GroupId>,
     /// Groups in which blue was ever seen to stand.
     pub(super) served: BTreeSet<GroupId>,
     /// Groups whose traffic green has carried.
@@ -146,6 +148,7 @@ impl Rollout {
             retry_at: Time::default(),
             fault: None,
             expected: plan.groups.clone(),
+            unjudged: BTreeSet::new(),
             served: plan.groups.keys().filter(stands).cloned().collect(),
             lit: BTreeSet::new(),
             told: BTreeSet::new(),
@@ -255,15 +258,21 @@ impl Rollout {
         self.advance();
     }
 
-    /// Expects one more group. One that the last look did not see is a slip of the finger: taking it up would only
-    /// send the rollout back when the cloud refuses it.
+    /// Expects one more group. One that a whole look did not see is a slip of the finger: taking it up would only send
+    /// the rollout back when the cloud refuses it. One that no look could tell of waits for a look that can.
     fn amended(&mut self, group: &GroupId) {
-        let seen = self.look.as_ref().map(|look| look.group(group));
-        if seen == Some(None) || self.expected.contains_key(group) {
+        if self.expected.contains_key(group) {
             return;
         }
-        let (sharing, steps) =
-            seen.flatten().map_or((Sharing::Paired, Steps::Any), |seen| (seen.sharing, seen.steps));
+        let seen = self.look.as_ref().map(|look| (look.groups.get(group), look.unread.is_empty()));
+        let (sharing, steps) = match seen {
+            Some((Some(Seen::Known(seen)), _)) => (seen.sharing, seen.steps),
+            Some((None, true)) => return,
+            Some((Some(Seen::Unknown(_)), _) | (None, false)) | None => {
+                self.unjudged.insert(group.clone());
+                return;
+            }
+        };
         let because = BTreeSet::from([Because::Amended]);
         self.expected.insert(group.clone(), GroupPlan { because, sharing, steps });
         let begun = !matches!(self.phase, Phase::Provision | Phase::Register);
@@ -378,6 +387,9 @@ impl Rollout {
             if side.is_some_and(|side| side.share > Share::NONE) {
                 self.lit.insert(id.clone());
             }
+        }
+        for group in std::mem::take(&mut self.unjudged) {
+            self.amended(&group);
         }
         self.advance();
     }
