@@ -52,6 +52,8 @@ pub struct Rollout {
     /// Groups whose traffic green was told to carry, and not told with a good answer to give back. A look that does not
     /// show it carry them may only lag behind.
     pub(super) told: BTreeSet<GroupId>,
+    /// Groups that blue was told to leave. On the way back it stands there again, whether green ever carried them or not.
+    pub(super) parted: BTreeSet<GroupId>,
     /// Fleets whose scaling we hold still.
     pub(super) froze: BTreeSet<FleetId>,
     /// Those of them that were given back with a good answer since.
@@ -149,6 +151,7 @@ impl Rollout {
             served: plan.groups.keys().filter(stands).cloned().collect(),
             lit: BTreeSet::new(),
             told: BTreeSet::new(),
+            parted: BTreeSet::new(),
             froze: BTreeSet::new(),
             thawed: BTreeSet::new(),
             waivers: plan.waivers.clone(),
@@ -291,6 +294,9 @@ impl Rollout {
                         self.expected.get(*id).is_none_or(|group| group.sharing == Sharing::Shared)
                     };
                     self.told.extend(groups.iter().filter(shared).cloned());
+                }
+                Change::Deregister { fleet, groups } if *fleet != self.plan.green.id => {
+                    self.parted.extend(groups.iter().cloned());
                 }
                 Change::Thaw { .. }
                 | Change::Register { .. }
