@@ -6,8 +6,12 @@ mod scenes;
 
 use std::collections::BTreeSet;
 
+use common::{NOW, actor, green, opened};
+use deployer::cloud::Change;
 use deployer::cloud::sim::Trouble;
 use deployer::drill::{Ending, Run, run, summary};
+use deployer::model::{Share, Token};
+use deployer::rollout::{Event, Order, Recorded, Verdict};
 use scenes::{declared, scenes};
 
 fn seeds() -> u64 {
@@ -85,6 +89,25 @@ fn blue_goes_back_into_a_group_that_only_a_waiver_let_it_leave() {
     for run in runs.iter().filter(|run| fails(run)) {
         panic!("seed {}: {:?} {:#?}", run.seed, run.broken, run.timeline);
     }
+}
+
+/// Without a blue an abort is the end, also where a call of green's first shift is on its way.
+#[test]
+fn an_answer_behind_the_end_of_a_first_deployment_can_be_read() {
+    let scenes = scenes();
+    let (_, first) = scenes.iter().find(|(name, _)| *name == "first").unwrap();
+    let (token, shift) = (Token::new("one").unwrap(), first.plan.groups.keys().next().unwrap().clone());
+    let shift = Change::Shift { group: shift, to: green(), from: None, share: Share::ALL };
+    let events = [
+        Event::Changing { changes: vec![shift], token: token.clone() },
+        Event::Ordered { order: Order::Abort, by: actor("operator") },
+        Event::Settled { token, faults: Vec::new() },
+        Event::Looked { inventory: Box::default() },
+    ];
+    let state = events
+        .into_iter()
+        .fold(opened(first.plan.clone()), |state, event| state.evolve(&Recorded { at: NOW, event }).unwrap());
+    assert!(matches!(state.verdict(), Some(Verdict::Failed { .. })));
 }
 
 #[test]

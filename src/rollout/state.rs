@@ -178,6 +178,9 @@ impl Rollout {
             Event::Resumed { by } => self.resumed(by),
             Event::Released { .. } => {}
             Event::Ordered { order, by } => self.ordered(order, by),
+            // An order can end a rollout in the middle of a call: its answer, or a look, is then written down behind the end.
+            Event::Settled { .. } if ended => drop(self.calls.take()),
+            Event::Looked { .. } if ended => {}
             _ if ended => return Err(self.refuse(fact, "it has ended")),
             Event::Looked { inventory } => self.looked(inventory),
             Event::Changing { .. } | Event::Retiring { .. } if self.calls.is_some() => {
