@@ -2,50 +2,20 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod common;
+mod scenes;
 
 use std::collections::BTreeSet;
 
-use common::{blue, group, plan, served, world_with_blue};
-use deployer::cloud::sim::{SimGroup, Trouble};
-use deployer::drill::{Ending, Run, Scene, run, summary};
-use deployer::model::{Deadlines, Hold, Pace, Sharing, Span, Steps};
+use common::{NOW, actor, green, opened};
+use deployer::cloud::Change;
+use deployer::cloud::sim::Trouble;
+use deployer::drill::{Ending, Run, run, summary};
+use deployer::model::{Share, Token};
+use deployer::rollout::{Event, Order, Recorded, Verdict};
+use scenes::{declared, scenes};
 
 fn seeds() -> u64 {
     std::env::var("SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(10_000)
-}
-
-fn scene() -> Scene {
-    let mut world = world_with_blue(2);
-    served(&mut world, "internal", Sharing::Paired, Steps::Any);
-    served(&mut world, "public", Sharing::Paired, Steps::Any);
-    served(&mut world, "stream", Sharing::Shared, Steps::AllOrNothing);
-    for group in world.groups.values_mut() {
-        group.deregistration_delay = Span::secs(20);
-    }
-    let mut plan = plan(&world, &["internal", "public", "stream"]);
-    plan.settle = Span::secs(20);
-    plan.steps[0].hold = Hold::For(Span::secs(30));
-    plan.bake = Hold::For(Span::secs(60));
-    plan.quiet = Span::secs(60);
-    let minutes = Span::mins(10);
-    plan.deadlines = Deadlines {
-        provision: minutes,
-        register: minutes,
-        settle: minutes,
-        shift: minutes,
-        drain: minutes,
-        retire: minutes,
-        hold: minutes,
-        restore: minutes,
-        withdraw: minutes,
-        ..plan.deadlines
-    };
-    plan.pace =
-        Pace { soon: Span::secs(5), watch: Span::secs(10), fresh: Span::secs(50), lands: Span::secs(30) };
-    world.build(&group("spare"), SimGroup::new(Sharing::Paired, Steps::Any, "listener spare"));
-    world.launch = Span::secs(20);
-    assert!(world.fleets.contains_key(&blue()));
-    Scene { world, plan }
 }
 
 fn fails(run: &Run) -> bool {
@@ -58,7 +28,8 @@ fn all() -> BTreeSet<Trouble> {
 
 #[test]
 fn no_seed_makes_a_group_go_dark() {
-    let scene = scene();
+    let scenes = scenes();
+    let scene = |seed: u64| &scenes[usize::try_from(seed).unwrap() % scenes.len()].1;
     let only = std::env::var("SEED").ok().and_then(|text| text.parse::<u64>().ok());
     let seeds: Vec<u64> = only.map_or_else(|| (0..seeds()).collect(), |seed| vec![seed]);
     let half = seeds.len().div_ceil(2).max(1);
@@ -66,16 +37,26 @@ fn no_seed_makes_a_group_go_dark() {
         let parts: Vec<_> = seeds
             .chunks(half)
             .map(|part| {
-                scope.spawn(|| part.iter().map(|seed| run(&scene, *seed, &all())).collect::<Vec<_>>())
+                scope.spawn(|| part.iter().map(|seed| run(scene(*seed), *seed, &all())).collect::<Vec<_>>())
             })
             .collect();
         parts.into_iter().flat_map(|part| part.join().unwrap()).collect()
     });
-    println!("{:?}", summary(&runs));
+    for (n, (name, _)) in scenes.iter().enumerate() {
+        let own = runs.iter().filter(|run| usize::try_from(run.seed).unwrap() % scenes.len() == n);
+        println!("{name}: {:?}", summary(own));
+    }
     if let Some(run) = runs.iter().find(|run| fails(run)) {
         for (at, what) in &run.timeline {
             println!("{at:>9} {what}");
         }
+        let mut kinds = std::collections::BTreeMap::<_, (usize, u64)>::new();
+        for run in runs.iter().filter(|run| fails(run)) {
+            for broken in &run.broken {
+                kinds.entry(broken.to_string()).or_insert((0, run.seed)).0 += 1;
+            }
+        }
+        println!("{kinds:#?}");
         let count = runs.iter().filter(|run| fails(run)).count();
         panic!(
             "{count} failing: SEED={} cargo nextest run --test simulation: {:?} {:?}",
@@ -86,7 +67,7 @@ fn no_seed_makes_a_group_go_dark() {
 
 #[test]
 fn without_trouble_it_completes() {
-    let run = run(&scene(), 1, &BTreeSet::new());
+    let run = run(&declared(), 1, &BTreeSet::new());
     assert_eq!(
         (run.ending, run.broken.as_slice()),
         (Ending::Completed, [].as_slice()),
@@ -96,9 +77,41 @@ fn without_trouble_it_completes() {
 }
 
 #[test]
+fn blue_goes_back_into_a_group_that_only_a_waiver_let_it_leave() {
+    let scenes = scenes();
+    let (_, waived) = scenes.iter().find(|(name, _)| *name == "waived").unwrap();
+    let troubles = BTreeSet::from([Trouble::SickenGreen, Trouble::KillInstance, Trouble::AbortOrder]);
+    let runs: Vec<Run> = (0..100).map(|seed| run(waived, seed, &troubles)).collect();
+    let left = |run: &&Run| run.timeline.iter().any(|(_, what)| what.contains("deregister `api-1` from"));
+    assert!(runs.iter().filter(left).any(|run| run.ending == Ending::RolledBack));
+    if let Some(run) = runs.iter().find(|run| fails(run)) {
+        panic!("seed {}: {:?} {:#?}", run.seed, run.broken, run.timeline);
+    }
+}
+
+/// Without a blue an abort is the end, also where a call of green's first shift is on its way.
+#[test]
+fn an_answer_behind_the_end_of_a_first_deployment_can_be_read() {
+    let scenes = scenes();
+    let (_, first) = scenes.iter().find(|(name, _)| *name == "first").unwrap();
+    let (token, shift) = (Token::new("one").unwrap(), first.plan.groups.keys().next().unwrap().clone());
+    let shift = Change::Shift { group: shift, to: green(), from: None, share: Share::ALL };
+    let events = [
+        Event::Changing { changes: vec![shift], token: token.clone() },
+        Event::Ordered { order: Order::Abort, by: actor("operator") },
+        Event::Settled { token, faults: Vec::new() },
+        Event::Looked { inventory: Box::default() },
+    ];
+    let state = events
+        .into_iter()
+        .fold(opened(first.plan.clone()), |state, event| state.evolve(&Recorded { at: NOW, event }).unwrap());
+    assert!(matches!(state.verdict(), Some(Verdict::Failed { .. })));
+}
+
+#[test]
 fn the_same_seed_makes_the_same_run_to_the_byte() {
     for seed in 0..50 {
-        let (one, other) = (run(&scene(), seed, &all()), run(&scene(), seed, &all()));
+        let (one, other) = (run(&declared(), seed, &all()), run(&declared(), seed, &all()));
         assert_eq!(one.journal, other.journal, "seed {seed}");
         assert_eq!(one.timeline, other.timeline, "seed {seed}");
     }

@@ -9,20 +9,22 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use serde::Serialize;
 use tokio::sync::watch;
 
+use super::ledger::{Ledger, Watched};
+use super::parts::Parts;
 use super::scene::{Scene, weather};
 use crate::cloud::Backend;
-use crate::cloud::sim::{Oracle, SimCloud, Trouble, Violation};
+use crate::cloud::sim::{Oracle, SimCloud, Trouble, Violation, violation};
 use crate::drive::{self, Clock, Hands, Notice, Outcome, Settings, Stop};
-use crate::journal::{Journal, Key, MemoryStore, Mishap, StoreFaultKind};
-use crate::model::{RolloutId, Span, Time};
+use crate::journal::{self, Journal, Key, MemoryStore, Mishap, Store, StoreFaultKind};
+use crate::model::{Deadlines, GroupId, Hold, Plan, RolloutId, Span, Time};
 use crate::rollout::{Actor, Order, Rollout, Verdict};
 
 /// More drivers than this are not needed by any rollout once the trouble is over.
 const DRIVERS_MAX: u32 = 60;
 /// After this many drivers everything works.
 const CALM_AFTER: u32 = 12;
-/// A rollout that takes longer has no end.
-const RUN_MAX: Span = Span::mins(60 * 48);
+/// A rollout that takes longer than so often the sum of its deadlines and waits has no end.
+const PATIENCE: u64 = 4;
 /// An operator comes back to a rollout that was let go after this time.
 const ATTENTION: Span = Span::secs(5);
 
@@ -73,27 +75,28 @@ type Shown = Arc<Mutex<Vec<(Time, &'static str)>>>;
 /// Runs one rollout of a scene.
 #[must_use]
 pub fn run(scene: &Scene, seed: u64, troubles: &BTreeSet<Trouble>) -> Run {
-    run_with(scene, seed, troubles, |cloud| cloud)
+    run_with(scene, seed, troubles, Parts::own())
 }
 
-/// Runs one rollout whose drivers reach the cloud through what `door` makes of it.
+/// Runs one rollout made of these parts.
 ///
 /// # Panics
 /// Where the system has no room for a runtime.
 #[must_use]
-pub fn run_with<B: Backend>(
+pub fn run_with<B: Backend, S: Store>(
     scene: &Scene,
     seed: u64,
     troubles: &BTreeSet<Trouble>,
-    door: impl Fn(SimCloud) -> B,
+    parts: Parts<B, S>,
 ) -> Run {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = runtime.expect("a runtime on the present thread needs nothing but memory");
     // The clocks are set inside the runtime: outside it they would show the real time, and no run would be like another.
-    runtime.block_on(async { Stage::set(scene, seed, troubles).play(door).await })
+    runtime.block_on(async { Stage::set(scene, seed, troubles, parts).play().await })
 }
 
-struct Stage {
+struct Stage<B, S> {
+    parts: Parts<B, S>,
     scene: Scene,
     seed: u64,
     rng: fastrand::Rng,
@@ -101,17 +104,19 @@ struct Stage {
     oracle: Oracle,
     cloud: SimCloud,
     store: MemoryStore,
+    ledger: Ledger,
     clock: Clock,
     shown: Shown,
     drivers: u32,
     held: u32,
+    /// Groups that were excused when the rollout ended.
+    excused: BTreeSet<GroupId>,
 }
 
-impl Stage {
-    fn set(scene: &Scene, seed: u64, troubles: &BTreeSet<Trouble>) -> Self {
+impl<B: Backend, S: Store> Stage<B, S> {
+    fn set(scene: &Scene, seed: u64, troubles: &BTreeSet<Trouble>, parts: Parts<B, S>) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed);
-        let blue = scene.plan.blue.as_ref().map(|blue| blue.id.clone());
-        let oracle = Oracle::new(scene.world.clone(), blue, scene.plan.green.id.clone());
+        let oracle = Oracle::of(scene.world.clone(), &scene.plan);
         let weather = weather(scene, &mut rng, troubles);
         let store = MemoryStore::new();
         if troubles.contains(&Trouble::Journal) {
@@ -123,44 +128,56 @@ impl Stage {
             });
         }
         let drawn = rng.u64(..);
+        let cloud = SimCloud::new(scene.world.clone(), oracle.clone(), drawn, troubles.clone(), weather);
+        cloud.time(scene.plan.clone());
+        cloud.excuse(scene.plan.waivers.clone());
         Self {
+            parts,
             scene: scene.clone(),
             seed,
             troubles: troubles.clone(),
-            cloud: SimCloud::new(scene.world.clone(), oracle.clone(), drawn, troubles.clone(), weather),
+            cloud,
             oracle,
+            ledger: Ledger::new(scene.plan.clone(), store.clone()),
             store,
             clock: Clock::starting(scene.world.now),
             shown: Shown::default(),
             drivers: 0,
             held: 0,
+            excused: BTreeSet::new(),
             rng,
         }
     }
 
-    async fn play<B: Backend>(mut self, door: impl Fn(SimCloud) -> B) -> Run {
+    async fn play(mut self) -> Run {
         let mut asides: FuturesUnordered<Aside<'_>> = self.orders();
-        let (_keep, stop) = watch::channel(Stop::No);
-        let mut ending = Ending::Endless;
-        while self.drivers < DRIVERS_MAX && self.clock.now().since(self.scene.world.now) < RUN_MAX {
+        let run_max = patience(&self.scene.plan);
+        let (mut ending, mut failed) = (Ending::Endless, false);
+        while self.drivers < DRIVERS_MAX && self.clock.now().since(self.scene.world.now) < run_max {
             if self.drivers == CALM_AFTER {
-                self.cloud.calm();
-                self.store.calm();
+                self.calm();
             }
             let eyes = self.cloud.another_door();
-            let mut drive = self.drive(door(eyes.clone()), stop.clone());
+            let mut drive = self.drive((self.parts.door)(eyes.clone()));
             let cut = self.cut();
+            let left = run_max.0.saturating_sub(self.clock.now().since(self.scene.world.now).0);
             let outcome = tokio::select! {
                 biased;
                 () = async { while asides.next().await.is_some() {} std::future::pending().await } => None,
                 outcome = &mut drive => Some(outcome),
-                () = tokio::time::sleep(cut.into()) => None,
+                () = tokio::time::sleep(cut.min(Span(left)).into()) => None,
             };
             match outcome {
                 None if self.troubles.contains(&Trouble::Zombie) && self.rng.bool() => {
                     asides.push(Box::pin(async move { drop(drive.await) }));
                 }
                 None => drop(drive),
+                Some(Ok(Outcome::Ended(Verdict::Failed { .. })))
+                    if !failed && self.scene.plan.blue.is_some() =>
+                {
+                    failed = true;
+                    self.mend(&mut asides);
+                }
                 Some(Ok(Outcome::Ended(verdict))) => {
                     ending = self.judge(&verdict, &eyes);
                     break;
@@ -172,7 +189,32 @@ impl Stage {
                 Some(outcome) => self.attend(outcome).await,
             }
         }
-        self.report(ending)
+        self.report(ending, failed).await
+    }
+
+    /// From now on everything works.
+    fn calm(&mut self) {
+        self.cloud.calm();
+        self.store.calm();
+    }
+
+    /// What an operator does about a way back that got stuck: sees to it that everything works again, excuses what was
+    /// deleted, and has it tried once more.
+    fn mend(&mut self, asides: &mut FuturesUnordered<Aside<'_>>) {
+        self.drivers = self.drivers.max(CALM_AFTER);
+        self.held = 0;
+        self.calm();
+        let (world, _) = self.cloud.world();
+        let deleted = self.scene.world.groups.keys().filter(|id| !world.groups.contains_key(*id));
+        for group in deleted.cloned() {
+            let (store, clock, id) = (self.store.clone(), self.clock, self.scene.plan.rollout.clone());
+            let until = clock.now() + Span::mins(60 * 24);
+            asides.push(Box::pin(async move {
+                clock.sleep_until(clock.now() + ATTENTION).await;
+                let order = Order::Waive { group, reason: "it was deleted".into(), until };
+                say(store, &id, order, clock).await;
+            }));
+        }
     }
 
     /// How long the next driver lives.
@@ -180,14 +222,21 @@ impl Stage {
         let dies = self.rng.bool() && self.drivers < CALM_AFTER;
         let cut = Span(self.rng.u64(1..180_000));
         let kinds = [Trouble::Crash, Trouble::Zombie];
-        if dies && kinds.iter().any(|kind| self.troubles.contains(kind)) { cut } else { RUN_MAX }
+        if dies && kinds.iter().any(|kind| self.troubles.contains(kind)) { cut } else { Span(u64::MAX) }
     }
 
-    fn drive<'a, B: Backend + 'a>(&mut self, door: B, stop: watch::Receiver<Stop>) -> Drive<'a> {
+    fn drive<'a>(&mut self, door: B) -> Drive<'a>
+    where
+        B: 'a,
+    {
+        let first = self.drivers == 0;
         self.drivers += 1;
-        let me = actor(&format!("{}-{}", self.seed, self.drivers));
-        let journal = Journal::new(self.store.clone(), me.nonce.clone());
-        let (plan, first, clock) = (self.scene.plan.clone(), self.drivers == 1, self.clock);
+        let me = actor(&(self.parts.nonce)(self.seed, self.drivers));
+        let journal =
+            Journal::new((self.parts.store)(self.store.clone()), format!("{}-{}", self.seed, self.drivers));
+        let (mut plan, clock, machine) = (self.scene.plan.clone(), self.clock, self.parts.machine);
+        (self.parts.plan)(&mut plan);
+        let door = Watched { door, ledger: self.ledger.clone() };
         let shown = Arc::clone(&self.shown);
         let onlooker = move |state: &Rollout, _: &Notice<'_>| {
             let mut shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
@@ -200,14 +249,17 @@ impl Stage {
             let id = plan.rollout.clone();
             if let Ok(history) = journal.read(&id).await
                 && let Ok(facts) = history.into_recorded()
-                && let Ok(state) = Rollout::fold(&facts)
+                && let Ok(state) = machine.fold(&facts)
                 && let Some(verdict) = state.verdict()
+                && !state.resumable()
             {
                 // The driver before this one died, or was taken for dead, after its last word.
                 return Ok(Outcome::Ended(verdict.clone()));
             }
             let fresh = first || matches!(journal.latest(&id.service, &id.environment).await, Ok(None));
-            let hands = Hands { me, clock, settings: Settings::default(), stop, onlooker };
+            let (_keep, stop) = watch::channel(Stop::No);
+            let settings = Settings { machine, ..Settings::default() };
+            let hands = Hands { me, clock, settings, stop, onlooker };
             let driver = if fresh {
                 drive::open(&journal, &door, plan, hands).await
             } else {
@@ -257,6 +309,7 @@ impl Stage {
         if eyes.disturbed() {
             self.oracle = self.oracle.clone().blind();
         }
+        self.excused = eyes.world().1;
         match verdict {
             Verdict::Completed => Ending::Completed,
             Verdict::RolledBack { .. } => Ending::RolledBack,
@@ -264,14 +317,34 @@ impl Stage {
         }
     }
 
-    fn report(self, ending: Ending) -> Run {
-        let (world, excused) = self.cloud.world();
-        let mut broken = self.cloud.broken();
-        match ending {
-            Ending::Completed => broken.extend(self.oracle.completed(&world, &excused)),
-            Ending::RolledBack => broken.extend(self.oracle.rolled_back(&world)),
-            Ending::Failed | Ending::Held | Ending::Endless => {}
+    /// Whether the journal can be believed to the last bit.
+    async fn damage(&self) -> Option<Violation> {
+        self.store.calm();
+        let journal = Journal::new(self.store.clone(), "judge");
+        match journal.verify(&self.scene.plan.rollout).await {
+            Ok(report) => match report.verdict {
+                journal::Verdict::Damaged(damage) => Some(violation("I9", damage.to_string())),
+                journal::Verdict::Sound { .. } => None,
+            },
+            Err(fault) => Some(violation("I9", fault.to_string())),
         }
+    }
+
+    async fn report(self, ending: Ending, failed: bool) -> Run {
+        let (world, _) = self.cloud.world();
+        let mut broken = self.cloud.broken();
+        broken.extend(self.ledger.broken(ending == Ending::Completed));
+        match ending {
+            Ending::Completed => broken.extend(self.oracle.completed(&world, &self.excused)),
+            Ending::RolledBack => broken.extend(self.oracle.rolled_back(&world)),
+            Ending::Endless => broken.push(violation("I10", "it came to no end".into())),
+            Ending::Failed | Ending::Held => {}
+        }
+        if failed && ending != Ending::RolledBack {
+            broken.push(violation("I7", format!("a failed way back that was tried again ended {ending:?}")));
+        }
+        broken.extend(self.damage().await);
+        let ending = if failed { Ending::Failed } else { ending };
         let start = self.scene.world.now;
         let now = self.clock.now();
         let shown = std::mem::take(&mut *self.shown.lock().unwrap_or_else(PoisonError::into_inner));
@@ -297,6 +370,19 @@ impl Stage {
             journal: self.store.objects(),
         }
     }
+}
+
+/// How long a rollout may take.
+fn patience(plan: &Plan) -> Span {
+    let Deadlines { provision, register, settle, shift, drain, retire, hold, restore, withdraw, then: _ } =
+        plan.deadlines;
+    let late = [provision, register, settle, shift, drain, retire, hold, restore, withdraw];
+    let held = plan.steps.iter().map(|step| step.hold).chain([plan.bake]).map(|hold| match hold {
+        Hold::For(span) => span,
+        Hold::Promote => Span::ZERO,
+    });
+    let waits = late.into_iter().chain(held).chain([plan.settle, plan.quiet]);
+    Span(waits.map(|span| span.0).fold(0, u64::saturating_add).saturating_mul(PATIENCE))
 }
 
 async fn say(store: MemoryStore, id: &RolloutId, order: Order, clock: Clock) {

@@ -26,6 +26,37 @@ pub struct Settings {
     pub attend: Span,
     /// How many calls of one step are made at the same time.
     pub calls_max: usize,
+    /// What decides.
+    #[doc(hidden)]
+    pub machine: Machine,
+}
+
+/// What the loop drives. Only the test of the drill itself, which has to find planted bugs, ever puts another in place
+/// of the product's own.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy)]
+pub struct Machine {
+    /// See [`Rollout::decide`].
+    pub decide: fn(&Rollout, Time) -> Next,
+    /// See [`Rollout::evolve`].
+    pub evolve: fn(Rollout, &Recorded) -> Result<Rollout, OutOfOrder>,
+}
+
+impl Default for Machine {
+    fn default() -> Self {
+        Self { decide: Rollout::decide, evolve: Rollout::evolve }
+    }
+}
+
+impl Machine {
+    /// See [`Rollout::fold`].
+    ///
+    /// # Errors
+    /// [`OutOfOrder`] with the first fact that does not fit; an empty log is one that does not open.
+    pub fn fold(self, facts: &[Recorded]) -> Result<Rollout, OutOfOrder> {
+        let Some((first, rest)) = facts.split_first() else { return Rollout::fold(facts) };
+        rest.iter().try_fold(Rollout::open(first)?, |state, fact| (self.evolve)(state, fact))
+    }
 }
 
 impl Default for Settings {
@@ -36,6 +67,7 @@ impl Default for Settings {
             orders_every: Span(250),
             attend: Span::ZERO,
             calls_max: 16,
+            machine: Machine::default(),
         }
     }
 }
@@ -140,7 +172,7 @@ where
                 return self.release("asked to stop", Outcome::Interrupted).await;
             }
             let now = self.clock.now();
-            let next = self.state.decide(now);
+            let next = (self.settings.machine.decide)(&self.state, now);
             (self.onlooker)(&self.state, &Notice::Next(&next));
             let stays = matches!(next, Next::Paused { .. } | Next::Promote { .. });
             let since = *attended.get_or_insert(now);

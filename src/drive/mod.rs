@@ -12,6 +12,8 @@ mod signal;
 mod start;
 
 pub use clock::Clock;
+#[doc(hidden)]
+pub use driver::Machine;
 pub use driver::{DriveError, Driver, Notice, Outcome, Settings};
 pub use presence::Presence;
 pub use signal::{Stop, listen};

@@ -50,7 +50,7 @@ where
     }
 
     fn fold(&mut self, fact: &Recorded) -> Result<(), DriveError> {
-        self.state = self.state.clone().evolve(fact)?;
+        self.state = (self.settings.machine.evolve)(self.state.clone(), fact)?;
         (self.onlooker)(&self.state, &Notice::Recorded(fact));
         Ok(())
     }
@@ -90,7 +90,7 @@ where
     /// Folds a look; writes it down only if it shows something new, so that a long wait is not a long journal.
     pub(super) async fn saw(&mut self, event: Event) -> Result<Fenced, DriveError> {
         let fact = self.stamped(event);
-        let after = self.state.clone().evolve(&fact)?;
+        let after = (self.settings.machine.evolve)(self.state.clone(), &fact)?;
         let Event::Looked { inventory } = &fact.event else { return self.keep(fact.event).await };
         let known = self.state.look().is_some_and(|last| last.same_world(inventory));
         if known && after.phase() == self.state.phase() {

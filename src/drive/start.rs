@@ -3,7 +3,7 @@
 use tokio::sync::watch;
 
 use super::clock::Clock;
-use super::driver::{DriveError, Driver, Notice, Settings};
+use super::driver::{DriveError, Driver, Machine, Notice, Settings};
 use super::signal::Stop;
 use crate::cloud::Backend;
 use crate::journal::{Appended, Journal, JournalFault, Log, Store};
@@ -79,7 +79,8 @@ pub async fn resume<'a, B: Backend, S: Store, O: FnMut(&Rollout, &Notice<'_>) + 
     id: &RolloutId,
     hands: Hands<O>,
 ) -> Result<Driver<'a, B, S, O>, OpenError> {
-    let (mut log, mut state) = read(journal, id).await?;
+    let machine = hands.settings.machine;
+    let (mut log, mut state) = read(journal, id, machine).await?;
     loop {
         if !state.resumable() {
             return Err(OpenError::Ended { rollout: id.clone() });
@@ -87,14 +88,14 @@ pub async fn resume<'a, B: Backend, S: Store, O: FnMut(&Rollout, &Notice<'_>) + 
         let fact = Recorded { at: hands.clock.now(), event: Event::Resumed { by: hands.me.clone() } };
         match log.append(&fact).await? {
             Appended::Created(_) => {
-                let mut driver = hands.hold(backend, log, state.evolve(&fact)?);
+                let mut driver = hands.hold(backend, log, (machine.evolve)(state, &fact)?);
                 (driver.onlooker)(&driver.state, &Notice::Recorded(&fact));
                 return Ok(driver);
             }
             Appended::Overtaken(entries) => {
                 for entry in entries {
                     let fact = entry.into_recorded(id)?;
-                    state = state.evolve(&fact)?;
+                    state = (machine.evolve)(state, &fact)?;
                     if let Event::Resumed { by } = fact.event {
                         let (by, host) = (by.user, by.host);
                         return Err(OpenError::Beaten { rollout: id.clone(), by, host });
@@ -116,7 +117,7 @@ pub async fn order<S: Store>(
     by: &Actor,
     clock: &Clock,
 ) -> Result<(Log<S>, Rollout), OpenError> {
-    let (mut log, mut state) = read(journal, id).await?;
+    let (mut log, mut state) = read(journal, id, Machine::default()).await?;
     let fact = Recorded { at: clock.now(), event: Event::Ordered { order, by: by.clone() } };
     loop {
         if state.verdict().is_some() {
@@ -163,10 +164,14 @@ pub async fn follow<S: Store>(
 }
 
 /// Reads a rollout for appending to it.
-async fn read<S: Store>(journal: &Journal<S>, id: &RolloutId) -> Result<(Log<S>, Rollout), OpenError> {
+async fn read<S: Store>(
+    journal: &Journal<S>,
+    id: &RolloutId,
+    machine: Machine,
+) -> Result<(Log<S>, Rollout), OpenError> {
     let history = journal.read(id).await?;
     let log = journal.log(&history)?;
-    let state = Rollout::fold(&history.into_recorded()?)?;
+    let state = machine.fold(&history.into_recorded()?)?;
     Ok((log, state))
 }
 

@@ -63,6 +63,17 @@ impl MemoryStore {
         self.state().objects.clone()
     }
 
+    /// The objects behind this one in order, or all: to follow what is written without a call that could fail.
+    #[must_use]
+    pub fn objects_after(&self, last: Option<&Key>) -> Vec<(Key, Vec<u8>)> {
+        let state = self.state();
+        let behind = |key: &&Key| last.is_none_or(|last| *key > last);
+        let objects = state.objects.iter().rev().take_while(|(key, _)| behind(key));
+        let mut objects: Vec<_> = objects.map(|(key, bytes)| (key.clone(), bytes.clone())).collect();
+        objects.reverse();
+        objects
+    }
+
     /// Puts these objects in place of all others, as a hand or a decaying disk could.
     pub fn tamper(&self, objects: BTreeMap<Key, Vec<u8>>) {
         self.state().objects = objects;

@@ -151,7 +151,9 @@ impl<'a> Sight<'a> {
         let Some(blue) = self.blue() else { return true };
         let carried = || self.healthy(id, blue) > 0 && self.share(id, blue) == Share::ALL;
         let proved = !self.rollout.lit.contains(id) || self.look.group(id).is_none() || carried();
-        self.left(id) && proved
+        // Where green never carried anything, a waiver let blue go: it need not be healthy there, and has to be back.
+        let parted = self.rollout.parted.contains(id) && self.look.group(id).is_some();
+        self.left(id) && proved && (!parted || self.registered(id, blue))
     }
 
     /// Whether green certainly carries nothing in a group. One that could not be read may be carried by it, and so may

@@ -54,6 +54,8 @@ pub struct Rollout {
     /// Groups whose traffic green was told to carry, and not told with a good answer to give back. A look that does not
     /// show it carry them may only lag behind.
     pub(super) told: BTreeSet<GroupId>,
+    /// Groups that blue was told to leave. On the way back it stands there again, whether green ever carried them or not.
+    pub(super) parted: BTreeSet<GroupId>,
     /// Fleets whose scaling we hold still.
     pub(super) froze: BTreeSet<FleetId>,
     /// Those of them that were given back with a good answer since.
@@ -152,6 +154,7 @@ impl Rollout {
             served: plan.groups.keys().filter(stands).cloned().collect(),
             lit: BTreeSet::new(),
             told: BTreeSet::new(),
+            parted: BTreeSet::new(),
             froze: BTreeSet::new(),
             thawed: BTreeSet::new(),
             waivers: plan.waivers.clone(),
@@ -178,6 +181,9 @@ impl Rollout {
             Event::Resumed { by } => self.resumed(by),
             Event::Released { .. } => {}
             Event::Ordered { order, by } => self.ordered(order, by),
+            // An order can end a rollout in the middle of a call: its answer, or a look, is then written down behind the end.
+            Event::Settled { .. } if ended => drop(self.calls.take()),
+            Event::Looked { .. } if ended => {}
             _ if ended => return Err(self.refuse(fact, "it has ended")),
             Event::Looked { inventory } => self.looked(inventory),
             Event::Changing { .. } | Event::Retiring { .. } if self.calls.is_some() => {
@@ -300,6 +306,9 @@ impl Rollout {
                         self.expected.get(*id).is_none_or(|group| group.sharing == Sharing::Shared)
                     };
                     self.told.extend(groups.iter().filter(shared).cloned());
+                }
+                Change::Deregister { fleet, groups } if *fleet != self.plan.green.id => {
+                    self.parted.extend(groups.iter().cloned());
                 }
                 Change::Thaw { .. }
                 | Change::Register { .. }

@@ -7,11 +7,12 @@ use tokio::time::Instant;
 
 use super::oracle::{Oracle, Violation};
 use super::trouble::{Outside, Trouble};
+use super::waits::Waits;
 use super::words::told;
 use super::world::World;
 use crate::cloud::{Backend, Capability, Change, Fault, FaultKind, Scope};
 use crate::coverage::Retirement;
-use crate::model::{FleetId, GroupId, Inventory, Seen, Share, Sharing, Span, Time, Token};
+use crate::model::{FleetId, GroupId, Inventory, Plan, Seen, Share, Sharing, Span, Time, Token, Waiver};
 
 /// A call takes effect within this time of being sent, or never.
 const LANDS: Span = Span::secs(30);
@@ -55,7 +56,8 @@ struct Inner {
     looks: Vec<Time>,
     /// The world as it was, for reads that lag.
     past: VecDeque<World>,
-    excused: BTreeSet<GroupId>,
+    excused: Vec<Waiver>,
+    waits: Option<Waits>,
     broken: Vec<Violation>,
     log: Vec<(Time, String)>,
     buckets: [(u64, Time); 2],
@@ -94,7 +96,8 @@ impl SimCloud {
             weather: weather.into(),
             disturbed_at: None,
             looks: vec![now],
-            excused: BTreeSet::new(),
+            excused: Vec::new(),
+            waits: None,
             broken: Vec::new(),
             log: Vec::new(),
             buckets: [(READS.0 * 1000, now), (CHANGES.0 * 1000, now)],
@@ -112,9 +115,14 @@ impl SimCloud {
         Self { inner: Arc::clone(&self.inner), door: inner.looks.len() - 1 }
     }
 
-    /// From now on these groups may go dark.
-    pub fn excuse(&self, groups: impl IntoIterator<Item = GroupId>) {
-        self.inner().excused.extend(groups);
+    /// From now on these groups may go dark, until their waivers expire.
+    pub fn excuse(&self, waivers: impl IntoIterator<Item = Waiver>) {
+        self.inner().excused.extend(waivers);
+    }
+
+    /// From now on the waits of this plan are judged, too.
+    pub fn time(&self, plan: Plan) {
+        self.inner().waits = Some(Waits::new(plan));
     }
 
     /// The trouble is over: from now on everything works.
@@ -142,13 +150,14 @@ impl SimCloud {
         self.inner().calls
     }
 
-    /// The world as it is now, and the groups that are excused.
+    /// The world as it is now, and the groups that are excused from an end that rests on this door's last look.
     #[must_use]
     pub fn world(&self) -> (World, BTreeSet<GroupId>) {
         let mut inner = self.inner();
         let now = inner.now();
         inner.pass(now);
-        (inner.world.clone(), inner.excused.clone())
+        let seen = inner.looks.get(self.door).copied().unwrap_or_default();
+        (inner.world.clone(), inner.excused(seen))
     }
 
     /// Whether others did something after a door last saw the world.
@@ -310,6 +319,14 @@ impl Inner {
             self.past.pop_front();
         }
         self.world.tick(to);
+        if let Some(waits) = &mut self.waits {
+            waits.passed(&self.world);
+        }
+    }
+
+    /// The groups whose waivers counted then.
+    fn excused(&self, then: Time) -> BTreeSet<GroupId> {
+        self.excused.iter().filter(|waiver| waiver.until > then).map(|waiver| waiver.group.clone()).collect()
     }
 
     fn land(&mut self, key: (Time, u64)) {
@@ -324,10 +341,14 @@ impl Inner {
         };
         self.log.push((key.0, told(&flying.call, &answer)));
         flying.done = Some(answer);
-        let seen = flying.seen;
+        let (seen, call) = (flying.seen, flying.call.clone());
+        let undisturbed = self.disturbed_at.is_none();
+        let hasty = self.waits.as_mut().map(|waits| waits.call(&call, &before, &self.world, undisturbed));
         // Nobody can prevent what others did after the look that the call rests on.
         if self.disturbed_at.is_none_or(|at| at < seen) {
-            self.broken.extend(self.oracle.call(&before, &self.world, &self.excused));
+            let excused = self.excused(seen);
+            self.broken.extend(self.oracle.call(&before, &self.world, &excused));
+            self.broken.extend(hasty.into_iter().flatten());
         }
     }
 

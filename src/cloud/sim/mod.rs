@@ -9,10 +9,12 @@ mod cloud;
 mod oracle;
 mod outside;
 mod trouble;
+mod waits;
 mod words;
 mod world;
 
 pub use cloud::{Call, SimCloud};
+pub(crate) use oracle::violation;
 pub use oracle::{Oracle, Violation};
 pub use trouble::{Outside, Trouble, UnknownTrouble};
 pub use world::{SimFleet, SimGroup, SimInstance, SimTarget, World};

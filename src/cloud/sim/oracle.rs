@@ -6,10 +6,11 @@ use std::fmt;
 use serde::Serialize;
 
 use super::world::{SimGroup, World};
-use crate::model::{FleetId, GroupId, Scaling, Share, Sharing};
+use crate::model::{FleetId, GroupId, Health, Plan, Scaling, Share, Sharing};
 
 /// A broken invariant. The numbers are those of the failure model: `I1` no group goes dark, `I2` the termination guard,
-/// `I4` weights, `I6` no leak, `I14` a good end only over lit groups.
+/// `I4` weights, `I5` the way back, `I6` no leak, `I7` no intent takes effect twice, `I8` one owner, `I9` the journal comes
+/// first and is whole, `I10` an end in time, `I13` no wait is cut short, `I14` a good end only over lit groups.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Violation {
     /// Its number.
@@ -33,6 +34,10 @@ pub struct Oracle {
     served: BTreeSet<GroupId>,
     blue: Option<FleetId>,
     green: FleetId,
+    /// How many healthy targets of green cover a group.
+    healthy_min: u32,
+    /// How large green may become.
+    size_max: u32,
 }
 
 impl World {
@@ -56,7 +61,15 @@ impl Oracle {
     #[must_use]
     pub fn new(start: World, blue: Option<FleetId>, green: FleetId) -> Self {
         let served = blue.as_ref().map(|blue| start.groups_of(blue)).unwrap_or_default();
-        Self { start, served, blue, green }
+        Self { start, served, blue, green, healthy_min: 1, size_max: u32::MAX }
+    }
+
+    /// Watches a rollout of `plan` that begins in `start`: also that green is as large as planned, and as well.
+    #[must_use]
+    pub fn of(start: World, plan: &Plan) -> Self {
+        let blue = plan.blue.as_ref().map(|blue| blue.id.clone());
+        let bare = Self::new(start, blue, plan.green.id.clone());
+        Self { healthy_min: plan.healthy_min(), size_max: plan.green.size, ..bare }
     }
 
     /// The same judge for an end that rests on a world which others changed after the last look: it finds no group
@@ -90,12 +103,15 @@ impl Oracle {
                 broken.push(violation("I4", format!("every weight of `{id}` is 0")));
             }
         }
-        if self
-            .blue
-            .as_ref()
-            .is_some_and(|blue| before.fleets.contains_key(blue) && !after.fleets.contains_key(blue))
-        {
+        let Some(blue) = self.blue.as_ref().filter(|blue| before.fleets.contains_key(*blue)) else {
+            return broken;
+        };
+        if !after.fleets.contains_key(blue) {
             broken.extend(self.blue_went(before, excused));
+        } else if let Some(left) = left(blue, before, after) {
+            for id in self.uncovered(before, excused) {
+                broken.push(violation("I2", format!("blue left `{left}` while green did not carry `{id}`")));
+            }
         }
         broken
     }
@@ -103,19 +119,22 @@ impl Oracle {
     /// Blue went: green must carry each group that blue ever served, alone and healthy.
     fn blue_went(&self, before: &World, excused: &BTreeSet<GroupId>) -> Vec<Violation> {
         let blue_now = self.blue.as_ref().map(|blue| before.groups_of(blue)).unwrap_or_default();
-        let served = self.served.union(&blue_now).filter(|id| !excused.contains(*id));
+        let gap = |id: &GroupId| violation("I2", format!("blue went while green did not carry `{id}`"));
+        let stood = blue_now
+            .difference(excused)
+            .map(|id| violation("I2", format!("blue went while it stood in `{id}`")));
+        self.uncovered(before, excused).iter().map(gap).chain(stood).collect()
+    }
+
+    /// The groups that blue serves or served and that green does not carry, alone and healthy.
+    fn uncovered(&self, world: &World, excused: &BTreeSet<GroupId>) -> BTreeSet<GroupId> {
+        let blue_now = self.blue.as_ref().map(|blue| world.groups_of(blue)).unwrap_or_default();
         let covered = |id: &GroupId| {
             // A group that somebody deleted cannot be covered, and cannot go dark any more.
-            let Some(group) = before.groups.get(id) else { return true };
-            before.healthy(group, &self.green) > 0 && group.share(&self.green) == Share::ALL
+            let Some(group) = world.groups.get(id) else { return true };
+            world.healthy(group, &self.green) >= self.healthy_min && group.share(&self.green) == Share::ALL
         };
-        let gap = |id: &GroupId| violation("I2", format!("blue went while green did not carry `{id}`"));
-        let left = |id: &&GroupId| !excused.contains(*id);
-        let stood = blue_now
-            .iter()
-            .filter(left)
-            .map(|id| violation("I2", format!("blue went while it stood in `{id}`")));
-        served.filter(|id| !covered(id)).map(gap).chain(stood).collect()
+        self.served.union(&blue_now).filter(|id| !excused.contains(*id) && !covered(id)).cloned().collect()
     }
 
     /// What is wrong with the world at a good end: green serves everything and blue is gone.
@@ -132,6 +151,11 @@ impl Oracle {
         if let Some(blue) = self.blue.as_ref().filter(|blue| world.fleets.contains_key(*blue)) {
             broken.push(violation("I6", format!("completed while `{blue}` was still there")));
         }
+        if let Some(green) = world.fleets.get(&self.green).filter(|green| green.desired > self.size_max) {
+            broken
+                .push(violation("I6", format!("green has {} instances of {}", green.desired, self.size_max)));
+        }
+        broken.extend(self.strange(world));
         broken.extend(frozen(world));
         broken
     }
@@ -143,6 +167,7 @@ impl Oracle {
         if world.fleets.contains_key(&self.green) || !world.groups_of(&self.green).is_empty() {
             broken.push(violation("I6", format!("rolled back while `{}` was still there", self.green)));
         }
+        broken.extend(self.strange(world));
         broken.extend(frozen(world));
         let Some(blue) = &self.blue else { return broken };
         for id in self.served.iter().filter(|id| world.groups.contains_key(*id)) {
@@ -160,6 +185,25 @@ impl Oracle {
         }
         broken
     }
+
+    /// Fleets that nobody asked for.
+    fn strange(&self, world: &World) -> Vec<Violation> {
+        let strange =
+            world.fleets.keys().filter(|id| **id != self.green && !self.start.fleets.contains_key(*id));
+        strange.map(|id| violation("I6", format!("`{id}` was left behind"))).collect()
+    }
+}
+
+/// A group with its own route in which a fleet stood before and of which it is on its way out after.
+fn left<'a>(fleet: &FleetId, before: &'a World, after: &World) -> Option<&'a GroupId> {
+    let active = |world: &World, id: &GroupId| {
+        world.groups.get(id).is_some_and(|group| {
+            let mut own = group.targets.values().filter(|target| target.fleet == *fleet);
+            own.any(|target| world.health(group, target) != Health::Draining)
+        })
+    };
+    let paired = before.groups.iter().filter(|(_, group)| group.sharing == Sharing::Paired).map(|(id, _)| id);
+    paired.into_iter().find(|id| after.groups.contains_key(*id) && active(before, id) && !active(after, id))
 }
 
 /// A call of ours must not lead more of a route to nobody.
@@ -184,6 +228,6 @@ fn frozen(world: &World) -> Vec<Violation> {
     still.map(|(id, _)| violation("I6", format!("ended while `{id}` was held still"))).collect()
 }
 
-fn violation(invariant: &'static str, what: String) -> Violation {
+pub(crate) fn violation(invariant: &'static str, what: String) -> Violation {
     Violation { invariant, what }
 }
