@@ -6,7 +6,7 @@ use deployer::rollout::{Cause, Next, Order, Phase, Verdict};
 
 use crate::common::{blue, green, group, new, old};
 use crate::forward::first;
-use crate::rig::{Rig, both, gap, ordered, rolled_back};
+use crate::rig::{Reply, Rig, both, gap, ordered, rolled_back};
 
 fn blue_has_everything(rig: &Rig) {
     for name in ["internal", "public"] {
@@ -112,9 +112,12 @@ fn blue_is_called_back_only_where_it_is_seen_to_carry_everything() {
     let mut rig = both(|_| {});
     rig.until_phase("bake");
     rig.world.groups.get_mut(&group("internal")).unwrap().weights.clear();
-    rig.order(Order::Abort);
+    rig.look();
+    let cause = Cause::Sick { group: group("internal"), healthy: 1, needed: 1 };
+    assert_eq!(*rig.phase(), Phase::Restore { cause: cause.clone() });
+    rig.replies = vec![Reply::Unseen];
     rig.run_out();
-    assert_eq!(*rig.phase(), rolled_back(ordered()));
+    assert_eq!(*rig.phase(), rolled_back(cause));
     blue_has_everything(&rig);
 }
 
