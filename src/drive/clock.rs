@@ -36,6 +36,13 @@ impl Clock {
         Self { base, start: Instant::now() }
     }
 
+    /// The same clock, put forward where it is behind `time`: a log that another host wrote may be ahead of ours, and
+    /// our looks must count as later than its facts.
+    #[must_use]
+    pub fn no_earlier_than(self, time: Time) -> Self {
+        Self { base: self.base + time.since(self.now()), ..self }
+    }
+
     /// The time now.
     #[must_use]
     pub fn now(&self) -> Time {

@@ -300,7 +300,14 @@ where
             Intent::Overtaken => return Ok(None),
             Intent::Fenced(by) => return Ok(Some(by)),
         }
-        let answer = self.limited("retire", self.backend.retire(proof, &token)).await;
+        // A journal that was slow to answer has let the proof grow old: then it is not used.
+        let looked = self.state.look().map_or(Time::default(), |look| look.looked_at);
+        let answer = if self.clock.now().since(looked) <= self.state.plan().pace.fresh {
+            self.limited("retire", self.backend.retire(proof, &token)).await
+        } else {
+            let why = "the proof grew old while the journal was written; nothing was sent";
+            Err(Fault::new(FaultKind::Conflict, "retire", why))
+        };
         self.keep(Event::Settled { token, faults: answer.err().into_iter().collect() }).await
     }
 

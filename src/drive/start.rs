@@ -77,11 +77,12 @@ pub async fn resume<'a, B: Backend, S: Store, O: FnMut(&Rollout, &Notice<'_>) + 
     journal: &Journal<S>,
     backend: &'a B,
     id: &RolloutId,
-    hands: Hands<O>,
+    mut hands: Hands<O>,
 ) -> Result<Driver<'a, B, S, O>, OpenError> {
     let machine = hands.settings.machine;
     let (mut log, mut state) = read(journal, id, machine).await?;
     loop {
+        hands.clock = hands.clock.no_earlier_than(state.at());
         if !state.resumable() {
             return Err(OpenError::Ended { rollout: id.clone() });
         }

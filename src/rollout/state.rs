@@ -174,7 +174,10 @@ impl Rollout {
     /// # Errors
     /// [`OutOfOrder`] where the fact cannot follow.
     pub fn evolve(mut self, fact: &Recorded) -> Result<Self, OutOfOrder> {
-        self.at = self.at.max(fact.at);
+        // An order carries the clock of whoever gave it, which may be wrong by an hour: only a driver's facts move the time.
+        if !matches!(fact.event, Event::Ordered { .. }) {
+            self.at = self.at.max(fact.at);
+        }
         let ended = matches!(self.phase, Phase::Ended(_));
         match &fact.event {
             Event::Opened { .. } => return Err(self.refuse(fact, "it is open already")),
@@ -247,6 +250,8 @@ impl Rollout {
             Order::Abort | Order::Rollback => {
                 if self.reversible() {
                     self.go_back(Cause::Ordered { by: by.user.clone() });
+                    // The last look may be a while old, and blue may have fallen ill since.
+                    self.look = None;
                 }
             }
             Order::Amend { group } => self.amended(group),
