@@ -9,7 +9,7 @@ use super::error::CliError;
 use super::plan::{next, prepare, read_plan};
 use super::{exit, show};
 use crate::cloud::{Backend as _, Scope};
-use crate::drive::{DriveError, Driver, Hands, Notice, Outcome, Presence, Settings, open, resume};
+use crate::drive::{DriveError, Driver, Hands, Notice, OpenError, Outcome, Presence, Settings, open, resume};
 use crate::journal::FileStore;
 use crate::model::{
     FleetId, Hold, Plan, Purpose, RolloutId, Seen, ServiceName, Share, Span, Step, StrategyName,
@@ -209,7 +209,16 @@ pub async fn take_over(
     let mark = mark(context, id);
     let screen = show::Screen::new(context, &id.service, context.timeline(id).await?);
     let hands = hands(context, attend, screen.onlooker());
-    let driver = resume(&context.journal, backend, id, hands).await?;
+    let driver = match resume(&context.journal, backend, id, hands).await {
+        // Whoever drove it came to the end between our order and our taking over.
+        Err(OpenError::Ended { .. }) => {
+            screen.close();
+            let rollout = context.read(id).await?;
+            show::ended(context, id, &context.facts(id).await?)?;
+            return Ok(rollout.verdict().map_or(exit::DONE, verdict_code));
+        }
+        driver => driver?,
+    };
     let code = drive(driver, screen).await;
     drop(mark);
     code
