@@ -23,8 +23,13 @@ fn standstill(
     Standstill { phase, order, edit, args }
 }
 
+/// A program that looks as if it could be run, and cannot: its interpreter is missing.
 fn never_up(file: &mut Deployment) {
-    file.command = "[./nowhere]";
+    use std::os::unix::fs::PermissionsExt as _;
+    let path = concat!(env!("CARGO_TARGET_TMPDIR"), "/broken");
+    std::fs::write(path, "#!/nowhere/interpreter\n").unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    file.command = concat!("[", env!("CARGO_TARGET_TMPDIR"), "/broken]");
 }
 fn never_healthy(file: &mut Deployment) {
     file.env = vec![("SAMPLE_FAIL", "never-healthy"), ("SAMPLE_FAIL_REVISION", "2.0.0")];
