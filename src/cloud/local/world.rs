@@ -391,13 +391,12 @@ impl World {
         for name in &names {
             self.end(&fleet, name);
         }
-        while lock(&self.held).fleets.get(&fleet).is_some_and(|run| !run.slots.is_empty()) {
+        while lock(&self.held).forget(&fleet).is_none() {
             sleep(END_PACE).await;
         }
         for target in &targets {
             target.cut();
         }
-        lock(&self.held).fleets.remove(&fleet);
         if let Err(error) = self.save().await {
             logs::say(&format!("fleet `{fleet}` has ended, and that could not be written: {error}"));
         }
@@ -484,6 +483,7 @@ impl World {
             if let Some(run) = held.fleets.get_mut(&place.fleet) {
                 run.slots.remove(&place.name);
             }
+            held.forget(&place.fleet);
         }
         self.save_or_say().await;
     }
@@ -496,6 +496,17 @@ impl World {
 }
 
 impl Held {
+    /// Drops a leaving fleet with its last instance, in one step: nobody ever sees a fleet that is gone but named.
+    fn forget(&mut self, fleet: &FleetId) -> Option<()> {
+        match self.fleets.get(fleet) {
+            Some(run) if !run.leaving || !run.slots.is_empty() => None,
+            _ => {
+                self.fleets.remove(fleet);
+                Some(())
+            }
+        }
+    }
+
     fn slot(&mut self, place: &Place) -> Option<&mut Slot> {
         self.fleets.get_mut(&place.fleet).and_then(|run| run.slots.get_mut(&place.name))
     }
