@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::cloud::aws::AwsBackend;
 use crate::cloud::local::LocalBackend;
 use crate::cloud::{Backend, Capability, Change, Fault, Scope};
 use crate::coverage::Retirement;
@@ -12,6 +13,8 @@ use crate::spec::{Provider, Spec};
 pub enum AnyBackend {
     /// Processes on this host.
     Local(LocalBackend),
+    /// Auto Scaling groups behind load balancers.
+    Aws(Box<AwsBackend>),
 }
 
 impl AnyBackend {
@@ -25,6 +28,10 @@ impl AnyBackend {
                 let backend = LocalBackend::new(spec.service.clone(), local.clone(), &state.join("local"))?;
                 Ok(Self::Local(backend))
             }
+            Provider::Aws(aws) => {
+                let (service, environment) = (spec.service.clone(), spec.environment.clone());
+                Ok(Self::Aws(Box::new(AwsBackend::new(service, environment, aws.clone()))))
+            }
         }
     }
 }
@@ -33,24 +40,28 @@ impl Backend for AnyBackend {
     async fn look(&self, scope: &Scope) -> Result<Inventory, Fault> {
         match self {
             Self::Local(backend) => backend.look(scope).await,
+            Self::Aws(backend) => backend.look(scope).await,
         }
     }
 
     async fn change(&self, change: &Change, token: &Token) -> Result<(), Fault> {
         match self {
             Self::Local(backend) => backend.change(change, token).await,
+            Self::Aws(backend) => backend.change(change, token).await,
         }
     }
 
     async fn retire(&self, proof: Retirement, token: &Token) -> Result<(), Fault> {
         match self {
             Self::Local(backend) => backend.retire(proof, token).await,
+            Self::Aws(backend) => backend.retire(proof, token).await,
         }
     }
 
     fn capability(&self) -> Capability {
         match self {
             Self::Local(backend) => backend.capability(),
+            Self::Aws(backend) => backend.capability(),
         }
     }
 }

@@ -127,7 +127,7 @@ async fn bootstrap(
     backend: &AnyBackend,
     id: RolloutId,
 ) -> Result<Bootstrapped, CliError> {
-    let Provider::Local(local) = &spec.provider;
+    let Provider::Local(local) = &spec.provider else { return Ok(Bootstrapped::Not(id)) };
     let Some(revision) = local.bootstrap.clone() else { return Ok(Bootstrapped::Not(id)) };
     let groups = spec.groups().into_iter().collect();
     let scope = Scope { service: spec.service.clone(), groups, fleets: [].into() };

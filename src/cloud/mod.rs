@@ -3,6 +3,8 @@
 //! Promises: a look is read afresh and to the last page; a change is reversible and, repeated under its token,
 //! changes nothing more; a fleet goes only against a [`Retirement`]. Must not decide anything: that is `rollout`'s.
 
+pub mod aws;
+mod clock;
 mod fault;
 pub mod local;
 pub mod sim;

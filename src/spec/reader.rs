@@ -171,6 +171,52 @@ impl Reader {
         }
     }
 
+    /// The number of an account. A leading zero is a digit like any other.
+    fn digits(&self, node: &Node, count: usize) -> Option<String> {
+        let what = format!("an account's number, which has {count} digits");
+        let text = self.scalar(node, &what)?;
+        if text.len() == count && text.bytes().all(|b| b.is_ascii_digit()) {
+            return Some(text.to_owned());
+        }
+        self.refuse(unexpected(node, &what));
+        None
+    }
+
+    /// A name that a cloud gave.
+    fn label(&self, node: &Node) -> Option<String> {
+        const LABEL_MAX: usize = 512;
+        let text = self.scalar(node, "a name")?;
+        let visible = |c: char| !c.is_whitespace() && !c.is_control();
+        if !text.is_empty() && text.len() <= LABEL_MAX && text.chars().all(visible) {
+            return Some(text.to_owned());
+        }
+        let wrong = Wrong::new(node.at.clone(), format!("`{}` is not a name", shown(text)));
+        self.refuse(wrong.hint(format!("1 to {LABEL_MAX} visible signs without a blank")));
+        None
+    }
+
+    fn pair(&self, node: &Node) -> Option<[String; 2]> {
+        let Kind::List(items) = &node.kind else {
+            self.refuse(unexpected(node, "a list of two names"));
+            return None;
+        };
+        let names: Vec<_> = items.iter().map(|item| self.label(item)).collect();
+        let names: Vec<String> = names.into_iter().collect::<Option<_>>()?;
+        match <[String; 2]>::try_from(names) {
+            Ok([first, second]) if first == second => {
+                let message = format!("`{}` is there twice", shown(&first));
+                self.refuse(Wrong::new(node.at.clone(), message).hint("give two different names"));
+                None
+            }
+            Ok(pair) => Some(pair),
+            Err(names) => {
+                let message = format!("expected two names, found {}", names.len());
+                self.refuse(Wrong::new(node.at.clone(), message));
+                None
+            }
+        }
+    }
+
     fn words(&self, node: &Node) -> Option<Vec<Text>> {
         let Kind::List(items) = &node.kind else {
             let hint = "there is no shell: write each word as an item, such as [deployer, sample]";
@@ -359,6 +405,21 @@ impl<'a> Fields<'a> {
 
     pub fn address(&self, name: &str) -> Option<SocketAddr> {
         self.reader.address(self.value(name)?)
+    }
+
+    pub fn digits(&self, name: &str) -> Option<String> {
+        match self.shaped(name)? {
+            (node, Shape::Digits(count)) => self.reader.digits(node, count),
+            _ => None,
+        }
+    }
+
+    pub fn label(&self, name: &str) -> Option<String> {
+        self.reader.label(self.value(name)?)
+    }
+
+    pub fn pair(&self, name: &str) -> Option<[String; 2]> {
+        self.reader.pair(self.value(name)?)
     }
 
     pub fn words(&self, name: &str) -> Option<Vec<Text>> {

@@ -80,6 +80,12 @@ fn shape(shape: Shape) -> Map<String, Value> {
         Shape::Address => {
             json!({ "type": "string", "pattern": r"^(\[[0-9A-Fa-f:.]+\]|[0-9.]+):[0-9]{1,5}$" })
         }
+        Shape::Digits(count) => json!({ "type": ["string", "integer"], "pattern": format!("^[0-9]{{{count}}}$") }),
+        Shape::Label => json!({ "type": ["string", "number"], "pattern": LABEL }),
+        Shape::Pair => {
+            let name = json!({ "type": ["string", "number"], "pattern": LABEL });
+            json!({ "type": "array", "items": name, "minItems": 2, "maxItems": 2, "uniqueItems": true })
+        }
         Shape::Words => json!({ "type": "array", "items": word, "minItems": 1, "maxItems": WORDS_MAX }),
         Shape::Env => json!({
             "type": "object",
@@ -115,13 +121,30 @@ mod tests {
 
     /// A file in which every key of the table is given, as nested JSON, which is YAML too.
     fn full(place: &Place) -> Value {
-        variant(place, place.either.first().copied().unwrap_or_default())
+        variants(place).remove(0)
     }
 
-    /// With this one of the sets that exclude each other.
-    fn variant(place: &Place, set: &[&str]) -> Value {
-        let chosen = |key: &&Key| place.either.is_empty() || set.contains(&key.name);
-        place.keys().filter(chosen).map(|key| (key.name.to_owned(), example(key))).collect()
+    /// One for each set of keys that exclude each other, here and further in.
+    fn variants(place: &Place) -> Vec<Value> {
+        let sets: Vec<&[&str]> = if place.either.is_empty() { vec![&[]] } else { place.either.to_vec() };
+        sets.into_iter().flat_map(|set| variant(place, set)).collect()
+    }
+
+    fn variant(place: &Place, set: &[&str]) -> Vec<Value> {
+        let elsewhere = |key: &Key| place.either.iter().flat_map(|set| set.iter()).any(|name| *name == key.name);
+        let chosen = place.keys().filter(|key| set.contains(&key.name) || !elsewhere(key));
+        let keys: Vec<(String, Vec<Value>)> =
+            chosen.map(|key| (key.name.to_owned(), examples(key))).collect();
+        let most = keys.iter().map(|(_, values)| values.len()).max().unwrap_or(1);
+        let nth = |n: usize| keys.iter().map(|(name, values)| (name.clone(), values[n % values.len()].clone()));
+        (0..most).map(|n| nth(n).collect()).collect()
+    }
+
+    fn examples(key: &Key) -> Vec<Value> {
+        match key.shape {
+            Shape::Place(inner) => variants(inner),
+            _ => vec![example(key)],
+        }
     }
 
     fn example(key: &Key) -> Value {
@@ -135,6 +158,9 @@ mod tests {
             (Shape::Choice(words), _) => json!(words[0]),
             (Shape::Path, _) => json!("/"),
             (Shape::Address, _) => json!("127.0.0.1:80"),
+            (Shape::Digits(count), _) => json!("0".repeat(count)),
+            (Shape::Label, _) => json!("s3://one/{revision}"),
+            (Shape::Pair, _) => json!(["one", "two"]),
             (Shape::Words, _) => json!(["run"]),
             (Shape::Env, _) => json!({ "A": "b" }),
             (Shape::Steps(step), _) => {
@@ -145,8 +171,8 @@ mod tests {
             (Shape::Place(inner), _) => full(inner),
             (Shape::Named { place, .. }, _) => {
                 let mut named = json!({ "one": full(place) });
-                for (number, set) in place.either.iter().enumerate().skip(1) {
-                    named[format!("other-{number}")] = variant(place, set);
+                for (number, other) in variants(place).into_iter().enumerate().skip(1) {
+                    named[format!("other-{number}")] = other;
                 }
                 named
             }

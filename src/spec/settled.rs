@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::settled_aws::AwsSpec;
 use crate::model::{
     Deadlines, EnvironmentName, GroupId, Hold, Revision, ServiceName, Share, Span, Step, StrategyName,
 };
@@ -47,6 +48,7 @@ impl Spec {
     pub fn groups(&self) -> Vec<GroupId> {
         match &self.provider {
             Provider::Local(local) => local.groups.keys().cloned().collect(),
+            Provider::Aws(aws) => aws.groups.keys().cloned().collect(),
         }
     }
 }
@@ -65,6 +67,8 @@ pub struct Strategy {
 pub enum Provider {
     /// Processes on this host.
     Local(LocalSpec),
+    /// Auto Scaling groups behind load balancers.
+    Aws(AwsSpec),
 }
 
 /// A service as processes on this host.

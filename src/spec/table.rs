@@ -53,6 +53,12 @@ pub(super) enum Shape {
     Path,
     /// An address and a port.
     Address,
+    /// The number of an account: exactly this many digits.
+    Digits(usize),
+    /// A name that a cloud gave to something: visible, on one line.
+    Label,
+    /// Two different names.
+    Pair,
     /// A list of words; may hold variables.
     Words,
     /// Environment variables; the values may hold variables.
@@ -91,7 +97,7 @@ pub(super) const WORDS_MAX: usize = 1_000;
 /// Steps beyond this cannot rise.
 pub(super) const STEPS_MAX: usize = 100;
 
-const fn key(name: &'static str, shape: Shape, need: Need, doc: &'static str) -> Key {
+pub(super) const fn key(name: &'static str, shape: Shape, need: Need, doc: &'static str) -> Key {
     Key { name, doc, shape, need }
 }
 
@@ -266,8 +272,11 @@ static ENVIRONMENT: Place = Place {
 
 static PROVIDER: Place = Place {
     doc: "What runs the service: exactly one.",
-    keys: &[&[key("local", Shape::Place(&LOCAL), Need::Optional, "Processes on this host.")]],
-    either: &[&["local"]],
+    keys: &[&[
+        key("local", Shape::Place(&LOCAL), Need::Optional, "Processes on this host."),
+        key("aws", Shape::Place(&super::table_aws::AWS), Need::Optional, "Auto Scaling groups behind load balancers on AWS."),
+    ]],
+    either: &[&["local"], &["aws"]],
 };
 
 static LOCAL: Place = Place {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::clock;
+use crate::cloud::clock;
 use super::paths::Paths;
 use super::process;
 use super::state::State;

@@ -17,7 +17,6 @@ mod balance;
 #[cfg(unix)]
 mod client;
 #[cfg(unix)]
-mod clock;
 #[cfg(not(unix))]
 mod elsewhere;
 #[cfg(unix)]

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::watch;
 
-use super::clock;
+use crate::cloud::clock;
 use super::state::GroupSettings;
 use super::upstream::Idle;
 use super::world::lock;

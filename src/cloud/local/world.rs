@@ -15,7 +15,8 @@ use super::paths::Paths;
 use super::protocol::Provision;
 use super::state::{Birth, FleetSettings, GroupSettings, State, StoredFleet, TOKENS_MAX};
 use super::target::Target;
-use super::{clock, fault, health, logs, process, proxy};
+use super::{fault, health, logs, process, proxy};
+use crate::cloud::clock;
 use crate::cloud::{Change, Fault, FaultKind};
 use crate::model::{FleetId, GroupId, InstanceId, Share, Time, Token};
 

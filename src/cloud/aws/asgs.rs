@@ -1,0 +1,165 @@
+//! The Auto Scaling groups of a service: which they are, and what they are called.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws_sdk_autoscaling::types::{AutoScalingGroup, Filter, TagDescription};
+
+use super::api::Api;
+use super::limit::Family;
+use crate::cloud::{Fault, FaultKind};
+use crate::model::{EnvironmentName, FleetId, ServiceName};
+use crate::spec::{AwsFleets, AwsSpec};
+
+/// Whose fleet it is: `SERVICE/ENVIRONMENT`.
+pub(super) const OWNER: &str = "deployer:service";
+/// What we call the fleet, where its group is called otherwise.
+pub(super) const FLEET: &str = "deployer:fleet";
+/// What it runs, where its launch template does not say it.
+pub(super) const REVISION: &str = "deployer:revision";
+/// What we changed to hold it still, so that just that can be put back.
+pub(super) const FROZEN: &str = "deployer:frozen";
+
+/// How many groups one call may name (Auto Scaling API reference: `AutoScalingGroupNames`, `MaxRecords` 100).
+const NAMES_MAX: usize = 50;
+/// No service has this many groups; pages beyond it mean that AWS never stops.
+const PAGES_MAX: usize = 200;
+
+/// Which service this is about, in which environment.
+#[derive(Debug, Clone)]
+pub(super) struct Home {
+    pub service: ServiceName,
+    pub environment: EnvironmentName,
+    pub spec: AwsSpec,
+}
+
+impl Home {
+    /// The value of [`OWNER`].
+    pub fn owner(&self) -> String {
+        format!("{}/{}", self.service, self.environment)
+    }
+
+    /// Groups that are the service's by the file, with or without a tag.
+    pub fn named(&self) -> BTreeSet<String> {
+        match &self.spec.fleets {
+            AwsFleets::Copy { from } => [from.clone()].into(),
+            AwsFleets::Pair(pair) => pair.iter().cloned().collect(),
+            AwsFleets::Managed => BTreeSet::new(),
+        }
+    }
+
+    /// Every group of the service, by fleet: those with its tag, those that the file names, and these. A group of a pair
+    /// that is empty and wants nothing is no fleet.
+    ///
+    /// # Errors
+    /// The call's fault; groups that cannot be told apart.
+    pub async fn fleets(
+        &self,
+        api: &Api,
+        also: &BTreeSet<FleetId>,
+    ) -> Result<BTreeMap<FleetId, AutoScalingGroup>, Fault> {
+        let names: BTreeSet<_> = self.named().into_iter().chain(also.iter().map(FleetId::to_string)).collect();
+        let (tagged, named) = tokio::try_join!(self.tagged(api), by_name(api, &names))?;
+        let mut fleets = BTreeMap::new();
+        for group in tagged.into_iter().chain(named) {
+            let Some(name) = group.auto_scaling_group_name().map(str::to_owned) else { continue };
+            let foreign = tag(&group, OWNER).is_some_and(|owner| owner != self.owner());
+            if foreign && !self.named().contains(&name) {
+                continue; // Another service's fleet that happens to have a name of ours.
+            }
+            if self.is_idle(&group) {
+                continue;
+            }
+            let id = fleet_of(&group)?;
+            let before: Option<AutoScalingGroup> = fleets.insert(id.clone(), group);
+            let twice = before.and_then(|before| before.auto_scaling_group_name).filter(|other| *other != name);
+            if let Some(other) = twice {
+                let message = format!("both `{other}` and `{name}` say that they are the fleet `{id}`");
+                return Err(Fault::new(FaultKind::Conflict, "DescribeAutoScalingGroups", message));
+            }
+        }
+        Ok(fleets)
+    }
+
+    /// One fleet's group.
+    ///
+    /// # Errors
+    /// [`FaultKind::Missing`] where there is none.
+    pub async fn fleet(&self, api: &Api, id: &FleetId) -> Result<AutoScalingGroup, Fault> {
+        let mut fleets = self.fleets(api, &[id.clone()].into()).await?;
+        fleets.remove(id).ok_or_else(|| {
+            let message = format!("no Auto Scaling group is the fleet `{id}`");
+            Fault::new(FaultKind::Missing, "DescribeAutoScalingGroups", message)
+        })
+    }
+
+    /// The resting half of a pair: it exists, and has and wants nothing.
+    fn is_idle(&self, group: &AutoScalingGroup) -> bool {
+        let pair = matches!(self.spec.fleets, AwsFleets::Pair(_));
+        pair && group.desired_capacity().unwrap_or(0) == 0 && group.instances().is_empty()
+    }
+
+    async fn tagged(&self, api: &Api) -> Result<Vec<AutoScalingGroup>, Fault> {
+        let filter = Filter::builder().name(format!("tag:{OWNER}")).values(self.owner()).build();
+        pages(async |token| {
+            let call = api.autoscaling.describe_auto_scaling_groups();
+            let call = call.filters(filter.clone()).max_records(100).set_next_token(token);
+            let page = api.send(Family::AutoScaling, "DescribeAutoScalingGroups", call.send()).await?;
+            Ok((page.auto_scaling_groups.unwrap_or_default(), page.next_token))
+        })
+        .await
+    }
+}
+
+/// The groups of these names, as far as they exist.
+///
+/// # Errors
+/// The call's fault.
+pub(super) async fn by_name(api: &Api, names: &BTreeSet<String>) -> Result<Vec<AutoScalingGroup>, Fault> {
+    let names: Vec<_> = names.iter().cloned().collect();
+    let mut found = Vec::new();
+    for some in names.chunks(NAMES_MAX) {
+        let groups = pages(async |token| {
+            let call = api.autoscaling.describe_auto_scaling_groups();
+            let call = call.set_auto_scaling_group_names(Some(some.to_vec())).set_next_token(token);
+            let page = api.send(Family::AutoScaling, "DescribeAutoScalingGroups", call.send()).await?;
+            Ok((page.auto_scaling_groups.unwrap_or_default(), page.next_token))
+        });
+        found.extend(groups.await?);
+    }
+    Ok(found)
+}
+
+/// Every page to the last. A page may be short or empty although more follow: only the token says when to stop.
+///
+/// # Errors
+/// The call's fault; a listing that does not end.
+pub(super) async fn pages<T>(
+    mut page: impl AsyncFnMut(Option<String>) -> Result<(Vec<T>, Option<String>), Fault>,
+) -> Result<Vec<T>, Fault> {
+    let (mut all, mut token) = (Vec::new(), None);
+    for _ in 0..PAGES_MAX {
+        let (items, next) = page(token).await?;
+        all.extend(items);
+        token = next.filter(|next| !next.is_empty());
+        if token.is_none() {
+            return Ok(all);
+        }
+    }
+    Err(Fault::new(FaultKind::Unexpected, "paging", format!("more than {PAGES_MAX} pages")))
+}
+
+/// What we call the fleet of a group.
+///
+/// # Errors
+/// A name that cannot be a fleet's.
+pub(super) fn fleet_of(group: &AutoScalingGroup) -> Result<FleetId, Fault> {
+    let name = tag(group, FLEET).or(group.auto_scaling_group_name()).unwrap_or_default();
+    FleetId::new(name).map_err(|bad| {
+        Fault::new(FaultKind::Invalid, "DescribeAutoScalingGroups", format!("`{name}`: {bad}"))
+    })
+}
+
+/// The value of a tag.
+pub(super) fn tag<'a>(group: &'a AutoScalingGroup, key: &str) -> Option<&'a str> {
+    group.tags().iter().find(|tag: &&TagDescription| tag.key() == Some(key)).and_then(TagDescription::value)
+}

@@ -1,0 +1,69 @@
+//! AWS behind the port to a cloud.
+
+use tokio::sync::OnceCell;
+
+use super::api::Api;
+use super::asgs::Home;
+use super::{codedeploy, fleet, freeze, look, traffic};
+use crate::cloud::{Backend, Capability, Change, Fault, Scope};
+use crate::coverage::Retirement;
+use crate::model::{EnvironmentName, Inventory, ServiceName, Token};
+use crate::spec::{AwsFleets, AwsSpec};
+
+/// One service in one region of one account.
+#[derive(Debug)]
+pub struct AwsBackend {
+    home: Home,
+    memory: look::Memory,
+    api: OnceCell<Api>,
+}
+
+impl AwsBackend {
+    /// The service as its deployment file describes it. Makes no call: credentials are looked for with the first one.
+    #[must_use]
+    pub fn new(service: ServiceName, environment: EnvironmentName, spec: AwsSpec) -> Self {
+        let home = Home { service, environment, spec };
+        Self { home, memory: look::Memory::default(), api: OnceCell::new() }
+    }
+
+    async fn api(&self) -> Result<&Api, Fault> {
+        self.api.get_or_try_init(|| Api::connect(&self.home.spec)).await
+    }
+
+    fn managed(&self) -> bool {
+        self.home.spec.fleets == AwsFleets::Managed
+    }
+}
+
+impl Backend for AwsBackend {
+    async fn look(&self, scope: &Scope) -> Result<Inventory, Fault> {
+        look::look(self.api().await?, &self.home, &self.memory, scope).await
+    }
+
+    async fn change(&self, change: &Change, token: &Token) -> Result<(), Fault> {
+        let (api, home) = (self.api().await?, &self.home);
+        match change {
+            Change::Provision { fleet } if self.managed() => codedeploy::managed::provision(api, home, fleet, token).await,
+            Change::Provision { fleet } => fleet::provision(api, home, fleet, token).await,
+            Change::Register { fleet, groups } if self.managed() => {
+                codedeploy::managed::register(api, home, fleet, groups, token).await
+            }
+            Change::Register { fleet, groups } => traffic::register(api, home, fleet, groups).await,
+            Change::Shift { group, to, from, share } => {
+                traffic::shift(api, home, group, to, from.as_ref(), *share).await
+            }
+            Change::Deregister { fleet, groups } => traffic::deregister(api, home, fleet, groups).await,
+            Change::Freeze { fleet } => freeze::freeze(api, home, fleet).await,
+            Change::Thaw { fleet } => freeze::thaw(api, home, fleet).await,
+        }
+    }
+
+    async fn retire(&self, proof: Retirement, token: &Token) -> Result<(), Fault> {
+        let (api, home) = (self.api().await?, &self.home);
+        if self.managed() { codedeploy::managed::retire(api, home, proof, token).await } else { fleet::retire(api, home, proof).await }
+    }
+
+    fn capability(&self) -> Capability {
+        Capability { freeze: true, pace: self.home.spec.pace, lands: self.home.spec.call_timeout }
+    }
+}

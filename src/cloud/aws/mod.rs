@@ -1,0 +1,19 @@
+//! AWS behind the port: Auto Scaling, ELBv2 and CodeDeploy.
+//!
+//! Promises: a look follows every page to the last token, and what was denied, throttled to the end or cut short is
+//! unknown in it, never absent; listeners and rules are changed as a whole, read again before and after; only what we
+//! changed is put back. Must not trust a list that somebody typed: a fleet stands where its instances are registered.
+
+mod api;
+mod asgs;
+mod backend;
+mod codedeploy;
+mod ec2;
+mod fault;
+mod fleet;
+mod freeze;
+mod limit;
+mod look;
+mod traffic;
+
+pub use backend::AwsBackend;
