@@ -16,6 +16,7 @@ mod freeze;
 mod health;
 mod limit;
 mod look;
+mod memory;
 mod route;
 mod survey;
 mod traffic;
