@@ -312,3 +312,7 @@ mod tests {
         assert_eq!(found, ["AZRebalance".to_owned()].into());
     }
 }
+
+pub(super) fn scaling(_group: &aws_sdk_autoscaling::types::AutoScalingGroup) -> crate::model::Scaling {
+    crate::model::Scaling::Active
+}
