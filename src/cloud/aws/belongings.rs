@@ -61,7 +61,7 @@ impl Belongings {
     /// The hooks in the shape in which a new group takes them, so that they hold from the first instance on.
     pub fn hooks_to_create(&self) -> Vec<LifecycleHookSpecification> {
         let ours = self.hooks.iter().filter(|hook| !is_codedeploy(hook));
-        let specified = ours.filter_map(|hook| {
+        let specified = ours.map(|hook| {
             LifecycleHookSpecification::builder()
                 .set_lifecycle_hook_name(hook.lifecycle_hook_name.clone())
                 .set_lifecycle_transition(hook.lifecycle_transition.clone())
@@ -71,7 +71,6 @@ impl Belongings {
                 .set_notification_target_arn(hook.notification_target_arn.clone())
                 .set_role_arn(hook.role_arn.clone())
                 .build()
-                .ok()
         });
         specified.collect()
     }
@@ -118,7 +117,7 @@ pub(super) async fn hooks(api: &Api, group: &str) -> Result<Vec<LifecycleHook>, 
 }
 
 async fn policies(api: &Api, group: &str) -> Result<Vec<ScalingPolicy>, Fault> {
-    pages(async |token| {
+    pages(|token| async move {
         let call = api.autoscaling.describe_policies().auto_scaling_group_name(group).max_records(PAGE_MAX);
         let call = call.set_next_token(token).send();
         let page = api.send(Family::AutoScaling, "DescribePolicies", call).await?;
@@ -128,7 +127,7 @@ async fn policies(api: &Api, group: &str) -> Result<Vec<ScalingPolicy>, Fault> {
 }
 
 async fn schedules(api: &Api, group: &str) -> Result<Vec<ScheduledUpdateGroupAction>, Fault> {
-    pages(async |token| {
+    pages(|token| async move {
         let call = api.autoscaling.describe_scheduled_actions().auto_scaling_group_name(group);
         let call = call.max_records(PAGE_MAX).set_next_token(token).send();
         let page = api.send(Family::AutoScaling, "DescribeScheduledActions", call).await?;
@@ -138,11 +137,11 @@ async fn schedules(api: &Api, group: &str) -> Result<Vec<ScheduledUpdateGroupAct
 }
 
 async fn notifications(api: &Api, group: &str) -> Result<Vec<NotificationConfiguration>, Fault> {
-    pages(async |token| {
+    pages(|token| async move {
         let call = api.autoscaling.describe_notification_configurations().auto_scaling_group_names(group);
         let call = call.max_records(PAGE_MAX).set_next_token(token).send();
         let page = api.send(Family::AutoScaling, "DescribeNotificationConfigurations", call).await?;
-        Ok((page.notification_configurations, page.next_token))
+        Ok((page.notification_configurations.unwrap_or_default(), page.next_token))
     })
     .await
 }
@@ -177,12 +176,12 @@ fn refusal(group: &str, policy: &ScalingPolicy) -> Option<String> {
             })
         }
         "PredictiveScaling" => {
-            // The only place where a forecast names its group is inside of a metric's expression.
-            let named = format!("{:?}", policy.predictive_scaling_configuration()).contains(group);
-            named.then(|| {
+            // Customized metrics and their expressions name groups anywhere in their text, predefined ones a target group.
+            let text = format!("{:?}", policy.predictive_scaling_configuration());
+            (text.contains(group) || text.contains("resource_label: Some")).then(|| {
                 format!(
-                    "its scaling policy `{name}` forecasts from metrics of `{group}` by name: let their search \
-                     expression match every group of the service, or use a predefined metric"
+                    "its scaling policy `{name}` forecasts from metrics of `{group}` or of one target group by name: \
+                     let a search expression match every group of the service, or use a predefined metric of the group"
                 )
             })
         }
@@ -338,7 +337,7 @@ mod tests {
         let belongings = Belongings { hooks, ..Belongings::default() };
         let copied = belongings.hooks_to_create();
         let names: Vec<_> = copied.iter().map(LifecycleHookSpecification::lifecycle_hook_name).collect();
-        assert_eq!(names, ["warm-up"]);
+        assert_eq!(names, [Some("warm-up")]);
         assert!(belongings.refusals("api", true).is_empty());
         assert_eq!(belongings.refusals("api", false).len(), 1);
     }

@@ -12,7 +12,7 @@ use super::limit::Family;
 use super::{codedeploy, copy, look, pair};
 use crate::cloud::{Fault, FaultKind};
 use crate::coverage::Retirement;
-use crate::model::{Fleet, FleetId, Token};
+use crate::model::{Fleet, GroupId, Token};
 use crate::spec::{AwsFleets, AwsRevision};
 
 /// That a fleet's bundle has not been handed to CodeDeploy yet: whatever sizes it has, it is not complete.
@@ -133,7 +133,7 @@ pub(super) async fn refuse_standing(api: &Api, home: &Home, proof: &Retirement) 
 
 fn waived(home: &Home, proof: &Retirement) -> BTreeSet<String> {
     let ids = proof.covered().iter().filter(|(_, evidence)| evidence.waived.is_some()).map(|(id, _)| id);
-    let names = |id: &crate::model::GroupId| {
+    let names = |id: &GroupId| {
         let declared = home.spec.groups.get(id).map(|group| group.names().to_vec()).unwrap_or_default();
         declared.into_iter().chain([id.to_string()])
     };
@@ -202,17 +202,12 @@ pub(super) fn gone(fault: Fault) -> Result<(), Fault> {
     if fault.kind == FaultKind::Missing { Ok(()) } else { Err(fault) }
 }
 
-/// A fleet's name of a group's name, where it can be one.
-pub(super) fn half(name: &str) -> Option<FleetId> {
-    FleetId::new(name).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use aws_sdk_autoscaling::types::TagDescription;
 
     use super::*;
-    use crate::model::Revision;
+    use crate::model::{FleetId, Revision};
 
     #[test]
     fn green_scales_as_blue_does_and_never_below_the_plan() {

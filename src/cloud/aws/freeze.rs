@@ -11,8 +11,10 @@ use futures_util::future;
 use super::api::Api;
 use super::asgs::{FROZEN, Home, pages, tag};
 use super::limit::Family;
+use super::pair;
 use crate::cloud::{Fault, FaultKind};
 use crate::model::{FleetId, Scaling};
+use crate::spec::AwsFleets;
 
 /// What changes a group's size, or its instances, without being asked. `HealthCheck` and `ReplaceUnhealthy` go on: a
 /// dead instance is replaced in a frozen fleet too.
@@ -25,7 +27,7 @@ const PROTECTED_MAX: usize = 50;
 /// # Errors
 /// [`FaultKind::Conflict`] while its instances are being refreshed; the call's fault.
 pub(super) async fn freeze(api: &Api, home: &Home, fleet: &FleetId) -> Result<(), Fault> {
-    freeze_group(api, &home.fleet(api, fleet).await?).await
+    hold(api, &home.fleet(api, fleet).await?, Reach::Instances).await
 }
 
 /// Gives back what [`freeze`] took, and nothing else.
@@ -33,7 +35,12 @@ pub(super) async fn freeze(api: &Api, home: &Home, fleet: &FleetId) -> Result<()
 /// # Errors
 /// The call's fault.
 pub(super) async fn thaw(api: &Api, home: &Home, fleet: &FleetId) -> Result<(), Fault> {
-    thaw_group(api, &home.fleet(api, fleet).await?).await
+    thaw_group(api, &home.fleet(api, fleet).await?).await?;
+    match &home.spec.fleets {
+        // The last call of a rollout: by now the other half is empty, and may be put back in its place.
+        AwsFleets::Pair(names) => pair::settle_other(api, home, names, fleet).await,
+        AwsFleets::Copy { .. } | AwsFleets::Managed => Ok(()),
+    }
 }
 
 /// Whether the fleet's size can change by itself. A tag without the suspensions that it tells of is a freeze that was
@@ -50,18 +57,35 @@ pub(super) fn suspended_by_others(group: &AutoScalingGroup) -> Result<BTreeSet<S
     Ok(suspended(group).into_iter().filter(|process| !ours.contains(process)).collect())
 }
 
-/// As [`freeze`], for a group that was read just now.
+/// Holds the size of a group that is to be emptied: its instances are to go, and are not protected.
 ///
 /// # Errors
 /// As [`freeze`].
-pub(super) async fn freeze_group(api: &Api, group: &AutoScalingGroup) -> Result<(), Fault> {
+pub(super) async fn still(api: &Api, group: &AutoScalingGroup) -> Result<(), Fault> {
+    hold(api, group, Reach::Size).await
+}
+
+/// What a freeze covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// How many instances there are.
+    Size,
+    /// And which ones.
+    Instances,
+}
+
+async fn hold(api: &Api, group: &AutoScalingGroup, reach: Reach) -> Result<(), Fault> {
     let name = group.auto_scaling_group_name().unwrap_or_default();
     let before = Record::of(group)?;
-    let record = Record::to_freeze(group, before.as_ref());
+    let mut record = Record::to_freeze(group, before.as_ref());
+    if reach == Reach::Size {
+        record.protection = before.as_ref().is_some_and(|before| before.protection);
+    }
     let suspended = suspended(group);
     let loose: Vec<_> =
         record.processes.iter().filter(|process| !suspended.contains(*process)).cloned().collect();
-    let bare = if record.protection { in_service(group, false) } else { Vec::new() };
+    let bare =
+        if record.protection && reach == Reach::Instances { in_service(group, false) } else { Vec::new() };
     if before.as_ref() == Some(&record) && loose.is_empty() && bare.is_empty() {
         return Ok(());
     }
@@ -136,7 +160,7 @@ pub(super) fn in_service(group: &AutoScalingGroup, protected: bool) -> Vec<Strin
 }
 
 async fn refuse_refresh(api: &Api, name: &str) -> Result<(), Fault> {
-    let refreshes = pages(async |token| {
+    let refreshes = pages(|token| async move {
         let call = api.autoscaling.describe_instance_refreshes().auto_scaling_group_name(name);
         let call = call.max_records(100).set_next_token(token);
         let page = api.send(Family::AutoScaling, "DescribeInstanceRefreshes", call.send()).await?;
@@ -311,8 +335,4 @@ mod tests {
         let found = suspended_by_others(&group(Some(text), &["AlarmNotification", "AZRebalance"], &[])).unwrap();
         assert_eq!(found, ["AZRebalance".to_owned()].into());
     }
-}
-
-pub(super) fn scaling(_group: &aws_sdk_autoscaling::types::AutoScalingGroup) -> crate::model::Scaling {
-    crate::model::Scaling::Active
 }

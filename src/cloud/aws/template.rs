@@ -79,7 +79,8 @@ impl Launch {
         match &home.spec.revision {
             AwsRevision::Bundle(_) => {
                 for spec in self.all() {
-                    *spec = pinned(api, spec).await?;
+                    let id = spec.launch_template_id().unwrap_or_default().to_owned();
+                    *spec = template(&id, number(api, &id, spec.version()).await?.to_string());
                 }
             }
             AwsRevision::LaunchTemplate => {
@@ -87,12 +88,11 @@ impl Launch {
                 self.set(&id, existing(api, &id, fleet).await?);
             }
             AwsRevision::Ami => {
-                let main = self.main().cloned().unwrap_or_else(|| LaunchTemplateSpecification::builder().build());
-                let source = pinned(api, &main).await?.version.unwrap_or_default();
                 let id = self.id()?;
-                let token = client_token(home, fleet, &id, &source);
-                let image = fleet.revision.as_str();
-                let call = api.ec2.create_launch_template_version(&id, &source, image, &token);
+                let source = number(api, &id, self.main().and_then(|main| main.version())).await?;
+                let token = client_token(home, fleet, &id, source);
+                let (image, description) = (fleet.revision.as_str(), format!("{} of {}", fleet.id, home.owner()));
+                let call = api.ec2.create_launch_template_version(&id, source, image, &description, &token);
                 let version = api.send_ec2("CreateLaunchTemplateVersion", call).await?;
                 self.set(&id, version.to_string());
             }
@@ -114,7 +114,11 @@ impl Launch {
         }
     }
 
-    fn id(&self) -> Result<String, Fault> {
+    /// The id of the template that a revision speaks of.
+    ///
+    /// # Errors
+    /// A policy without one.
+    pub fn id(&self) -> Result<String, Fault> {
         let id = self.main().and_then(|main| main.launch_template_id()).map(str::to_owned);
         id.ok_or_else(|| {
             let message = "the group's launch template has no id: give the group a launch template";
@@ -147,15 +151,14 @@ fn template(id: &str, version: String) -> LaunchTemplateSpecification {
     LaunchTemplateSpecification::builder().launch_template_id(id).version(version).build()
 }
 
-/// The same template at the number that its version stands for now.
-async fn pinned(api: &Api, spec: &LaunchTemplateSpecification) -> Result<LaunchTemplateSpecification, Fault> {
-    let id = spec.launch_template_id().unwrap_or_default();
-    let version = spec.version().filter(|version| !version.is_empty()).unwrap_or("$Default");
-    if version.parse::<u64>().is_ok() {
-        return Ok(template(id, version.to_owned()));
+/// The number that a version stands for now.
+async fn number(api: &Api, id: &str, version: Option<&str>) -> Result<u64, Fault> {
+    let version = version.filter(|version| !version.is_empty()).unwrap_or("$Default");
+    if let Ok(number) = version.parse() {
+        return Ok(number);
     }
-    let found = api.send_ec2("DescribeLaunchTemplateVersions", api.ec2.launch_template_version(id, version)).await?;
-    Ok(template(id, found.number.to_string()))
+    let call = api.ec2.launch_template_version(id, version);
+    Ok(api.send_ec2("DescribeLaunchTemplateVersions", call).await?.number)
 }
 
 /// The version that a revision names, known to exist.
@@ -186,8 +189,9 @@ async fn existing(api: &Api, id: &str, fleet: &Fleet) -> Result<String, Fault> {
 
 /// The same for every try at this fleet, whoever drives it: EC2 makes one version for one token. The source is in it,
 /// because EC2 refuses the same token for another request.
-fn client_token(home: &Home, fleet: &Fleet, id: &str, source: &str) -> String {
-    let text = [&home.owner(), fleet.id.as_str(), fleet.revision.as_str(), id, source].join("\n");
+fn client_token(home: &Home, fleet: &Fleet, id: &str, source: u64) -> String {
+    let (owner, source) = (home.owner(), source.to_string());
+    let text = [owner.as_str(), fleet.id.as_str(), fleet.revision.as_str(), id, &source].join("\n");
     Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
