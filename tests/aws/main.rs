@@ -5,3 +5,4 @@
 
 mod fake;
 mod fake_itself;
+mod fleets;

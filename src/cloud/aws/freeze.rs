@@ -43,6 +43,21 @@ pub(super) async fn thaw(api: &Api, home: &Home, fleet: &FleetId) -> Result<(), 
     }
 }
 
+/// Gives back what was taken from any fleet of the service. The resting half of a pair is no fleet: it stays still.
+///
+/// # Errors
+/// The call's fault; those before it are thawed.
+pub(super) async fn thaw_all(api: &Api, home: &Home) -> Result<BTreeSet<FleetId>, Fault> {
+    let mut thawed = BTreeSet::new();
+    for (id, group) in home.fleets(api, &BTreeSet::new()).await? {
+        if tag(&group, FROZEN).is_some() {
+            thaw_group(api, &group).await?;
+            thawed.insert(id);
+        }
+    }
+    Ok(thawed)
+}
+
 /// Whether the fleet's size can change by itself. A tag without the suspensions that it tells of is a freeze that was
 /// begun and not finished.
 pub(super) fn scaling(group: &AutoScalingGroup) -> Scaling {
