@@ -7,3 +7,4 @@ mod fake;
 mod fake_itself;
 mod job;
 mod rig;
+mod fleets;
