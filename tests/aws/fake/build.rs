@@ -259,6 +259,11 @@ impl World {
         self.sick.remove(&(group.to_owned(), what.to_owned()));
     }
 
+    /// A lifecycle event of a deployment fails for this revision.
+    pub fn break_event(&mut self, event: &str, revision: &str) {
+        self.broken.insert((event.to_owned(), revision.to_owned()));
+    }
+
     /// Scaling from outside: an alarm, a schedule or a rebalance, unless its process is suspended. Says whether it did.
     pub fn scale_outside(&mut self, fleet: &str, process: &str, desired: u64) -> bool {
         let Some(fleet) = self.fleets.get_mut(fleet).filter(|fleet| fleet.runs(process)) else {

@@ -200,6 +200,18 @@ impl World {
         }
     }
 
+    /// A fleet goes at once: nobody waits for the draining, so targets leave with requests on them.
+    pub fn force_delete(&mut self, name: &str) {
+        let members: Vec<String> = self.members(name).map(|(instance, _)| instance.id.clone()).collect();
+        if let Some(fleet) = self.fleets.get_mut(name) {
+            (fleet.deleting, fleet.desired, fleet.min) = (true, 0, 0);
+        }
+        for id in &members {
+            self.leave_groups(name, id);
+            self.end_instance(id);
+        }
+    }
+
     /// Launches what is missing and terminates what is too much.
     fn resize(&mut self, name: &str) {
         let Some(fleet) = self.fleets.get(name) else { return };

@@ -292,6 +292,8 @@ pub struct World {
     pub deployments: Vec<super::engine::Deployment>,
     /// Which revision, image, template version or instance fails its checks in which group; `*` is every group.
     pub sick: BTreeSet<(String, String)>,
+    /// Which lifecycle event fails for which deployed revision.
+    pub broken: BTreeSet<(String, String)>,
     pub oracle: Oracle,
     pub last_id: u64,
 }
@@ -316,6 +318,7 @@ impl World {
             deployment_groups: Vec::new(),
             deployments: Vec::new(),
             sick: BTreeSet::new(),
+            broken: BTreeSet::new(),
             oracle: Oracle::default(),
             last_id: 0,
         }

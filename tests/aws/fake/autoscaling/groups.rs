@@ -356,16 +356,7 @@ fn delete(world: &mut World, input: &Input) -> Answer {
         let text = "You cannot delete an AutoScalingGroup while there are instances or pending Spot instance request(s) still in the group.";
         return Err(ApiError::new("ResourceInUse", text));
     }
-    if let Some(fleet) = world.fleets.get_mut(name) {
-        fleet.deleting = true;
-        fleet.desired = 0;
-        fleet.min = 0;
-    }
-    // Nobody waits for the draining: the targets leave with requests on them.
-    for id in &members {
-        world.leave_groups(name, id);
-        world.end_instance(id);
-    }
+    world.force_delete(name);
     world.settle();
     Ok(json!({}))
 }

@@ -11,7 +11,7 @@ use super::PAGING;
 use super::tags::read_tags;
 
 /// Attributes that a new group has.
-pub const ATTRIBUTES: [(&str, &str); 8] = [
+const ATTRIBUTES: [(&str, &str); 8] = [
     ("deregistration_delay.timeout_seconds", "300"),
     ("stickiness.enabled", "false"),
     ("stickiness.type", "lb_cookie"),
