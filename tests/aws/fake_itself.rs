@@ -11,7 +11,7 @@ use aws_config::retry::RetryConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 
-use super::fake::{Fake, Settings, TargetGroupSettings, World};
+use super::fake::{Darkness, Fake, Oracle, Settings, TargetGroupSettings, World};
 
 /// How long anything may take on a busy machine before a test gives up.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -91,7 +91,8 @@ impl Scene {
 
     fn quiet(&self) {
         assert_eq!(self.fake.unknown(), Vec::<String>::new());
-        assert_eq!(self.fake.oracle().darknesses, []);
+        let Oracle { darknesses, .. } = self.fake.oracle();
+        assert_eq!(darknesses, Vec::<Darkness>::new());
     }
 }
 

@@ -25,7 +25,7 @@ impl Default for TargetGroupSettings {
     }
 }
 
-/// What a test says of a CodeDeploy deployment group.
+/// What a test says of a `CodeDeploy` deployment group.
 #[derive(Debug, Clone)]
 pub struct CodeDeployOptions {
     pub blue_green: bool,
@@ -283,7 +283,7 @@ impl World {
     pub fn target_states(&self, group: &str) -> BTreeMap<(String, u16), String> {
         let targets = self.groups.get(group).map(|group| group.targets.as_slice()).unwrap_or_default();
         let state = |value: Value| value.get("State").and_then(Value::as_str).unwrap_or_default().to_owned();
-        targets.iter().map(|one| ((one.id.clone(), one.port), state(self.health_of(one)))).collect()
+        targets.iter().map(|one| ((one.id.clone(), one.port), state(Self::health_of(one)))).collect()
     }
 
     /// The weights of a listener or rule, by target group name.
@@ -300,7 +300,7 @@ impl World {
         self.groups.get(group).map(|group| describe_group(self, group))
     }
 
-    /// A CodeDeploy application with a deployment group over a fleet, whose target groups are named.
+    /// A `CodeDeploy` application with a deployment group over a fleet, whose target groups are named.
     pub fn codedeploy_group(
         &mut self,
         application: &str,

@@ -1,4 +1,4 @@
-//! How a CodeDeploy deployment goes, step by step.
+//! How a `CodeDeploy` deployment goes, step by step.
 
 use std::collections::{BTreeMap, VecDeque};
 

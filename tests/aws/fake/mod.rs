@@ -25,6 +25,6 @@ mod xml;
 
 pub use build::{CodeDeployOptions, TargetGroupSettings};
 pub use faults::{Fault, On};
-pub use oracle::Oracle;
-pub use server::{Fake, Outcome};
+pub use oracle::{Darkness, Oracle};
+pub use server::{Call, Fake, Outcome};
 pub use world::{Bucket, Buckets, Settings, World};

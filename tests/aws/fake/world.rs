@@ -121,7 +121,6 @@ pub struct Member {
     /// Hooks that have been completed in this transition.
     pub hooks_done: BTreeSet<String>,
     pub token: String,
-    pub version: Option<u64>,
 }
 
 /// How a target group came to be on an Auto Scaling group.
@@ -260,7 +259,7 @@ pub struct SecurityGroup {
     pub ingress: Vec<(String, u16, u16)>,
 }
 
-/// A CodeDeploy deployment group.
+/// A `CodeDeploy` deployment group.
 #[derive(Debug, Clone)]
 pub struct DeploymentGroup {
     pub id: String,

@@ -194,10 +194,10 @@ async fn target_groups_are_made_once_and_found_by_name_and_balancer() {
     assert_eq!(code(&delay("3601").await.unwrap_err()), "InvalidConfigurationRequest");
     let read = scene.elb.describe_target_group_attributes().target_group_arn(&arn).send().await.unwrap();
     assert!(read.attributes().iter().any(|one| one.value() == Some("3600")));
-    let named = scene.elb.describe_target_groups().names("nowhere").send().await.unwrap_err();
-    assert_eq!(code(&named), "TargetGroupNotFound");
-    let balancers = scene.elb.describe_load_balancers().names("public").send().await.unwrap();
-    let balancer = balancers.load_balancers()[0].load_balancer_arn().unwrap();
+    let nowhere = scene.elb.describe_target_groups().names("nowhere").send().await.unwrap_err();
+    assert_eq!(code(&nowhere), "TargetGroupNotFound");
+    let found = scene.elb.describe_load_balancers().names("public").send().await.unwrap();
+    let balancer = found.load_balancers()[0].load_balancer_arn().unwrap();
     let of = scene.elb.describe_target_groups().load_balancer_arn(balancer).send().await.unwrap();
     let names: Vec<_> = of.target_groups().iter().map(|one| one.target_group_name().unwrap()).collect();
     assert_eq!(names, ["public-blue", "public-green"]);

@@ -1,4 +1,4 @@
-//! CodeDeploy.
+//! `CodeDeploy`.
 
 use aws_sdk_codedeploy::types::{
     DeploymentStatus, DeploymentWaitType, LoadBalancerInfo, RevisionLocation, RevisionLocationType,

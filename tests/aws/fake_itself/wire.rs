@@ -7,7 +7,7 @@ use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, si
 use aws_sigv4::sign::v4;
 
 use super::{Scene, code, scene};
-use crate::fake::{Bucket, Buckets, Fake, Fault, On, Outcome, Settings};
+use crate::fake::{Bucket, Buckets, Call, Fake, Fault, On, Outcome, Settings};
 
 /// One call as a program without an SDK makes it: its status and its body.
 async fn signed(fake: &Fake, service: &str, secret: Option<&str>, form: &[(&str, &str)]) -> (u16, String) {
@@ -157,7 +157,8 @@ async fn faults_that_come_before_a_call_leave_the_world_as_it_was() {
         scene.fake.heal();
     }
     assert_eq!((owner(&scene), scene.fake.fired(), scene.fake.count("AddTags")), (None, 5, 0));
-    assert_eq!(scene.fake.calls().last().unwrap().outcome, Outcome::Reset);
+    let last: Call = scene.fake.calls().pop().unwrap();
+    assert_eq!((last.action.as_str(), last.outcome), ("AddTags", Outcome::Reset));
     scene.fake.fail(On::call("GetDeployment"), Fault::Throttle);
     let throttled = scene.deploy.get_deployment().deployment_id("d-1").send().await.unwrap_err();
     assert_eq!(code(&throttled), "ThrottlingException");

@@ -333,7 +333,9 @@ fn update(world: &mut World, input: &Input) -> Answer {
     let given = kept(input);
     let launches = ["LaunchTemplate", "MixedInstancesPolicy", "LaunchConfigurationName"];
     if launches.iter().any(|one| given.contains_key(*one)) {
-        launches.iter().for_each(|one| drop(settings.remove(*one)));
+        for one in &launches {
+            settings.remove(*one);
+        }
     }
     settings.extend(given);
     world.check_launch(&settings)?;
@@ -378,6 +380,7 @@ fn set_desired(world: &mut World, input: &Input) -> Answer {
     Ok(json!({}))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "every operation has this shape")]
 fn limits(world: &mut World, _: &Input) -> Answer {
     Ok(json!({
         "MaxNumberOfAutoScalingGroups": 500, "MaxNumberOfLaunchConfigurations": 200,

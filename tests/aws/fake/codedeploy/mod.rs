@@ -1,4 +1,4 @@
-//! CodeDeploy.
+//! `CodeDeploy`.
 
 mod deployments;
 mod groups;

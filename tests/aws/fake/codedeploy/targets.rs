@@ -36,10 +36,9 @@ impl Deployment {
         match (events.is_empty(), failed, self.status) {
             (_, true, _) => "Failed",
             (true, ..) if self.active() => "Pending",
-            (true, ..) => "Skipped",
             (false, _, "Ready") => "Ready",
             (false, _, "Succeeded") => "Succeeded",
-            (false, _, "Stopped" | "Failed") => "Skipped",
+            (true, ..) | (false, _, "Stopped" | "Failed") => "Skipped",
             (false, ..) => "InProgress",
         }
     }
