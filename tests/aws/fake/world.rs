@@ -367,10 +367,11 @@ impl World {
     }
 
     /// What is due now happens.
-    pub fn settle(&mut self) {
+    fn settle(&mut self) {
         self.settle_fleets();
-        self.settle_targets();
         self.settle_deployments();
+        // Last, so that a target shows at once what became of its instance.
+        self.settle_targets();
     }
 
     pub fn group_by_name(&self, name: &str) -> Option<&TargetGroup> {

@@ -359,7 +359,6 @@ fn delete(world: &mut World, input: &Input) -> Answer {
         return Err(ApiError::new("ResourceInUse", text));
     }
     world.force_delete(name);
-    world.settle();
     Ok(json!({}))
 }
 
