@@ -29,7 +29,7 @@ async fn shift(scene: &Scene, blue: i32, green: i32) {
 
 #[tokio::test]
 async fn a_whole_blue_green_by_hand_darkens_nothing() {
-    let scene = scene(Settings::default()).await;
+    let scene = scene(Settings { second: 10.0, ..Settings::default() }).await;
     let template = LaunchTemplateSpecification::builder().launch_template_name("api").version("2").build();
     let create =
         scene.asg.create_auto_scaling_group().auto_scaling_group_name("green").launch_template(template);
@@ -88,7 +88,7 @@ async fn traffic_sent_to_nobody_is_dark_until_it_is_sent_back() {
 
 #[tokio::test]
 async fn health_is_unused_then_initial_then_what_the_checks_say() {
-    let scene = scene(Settings { health_after: 150, ..Settings::default() }).await;
+    let scene = scene(Settings { health_after: 300, ..Settings::default() }).await;
     let (group, id) = scene.fake.world(|world| {
         let group = world.target_group("lonely", &TargetGroupSettings::default());
         (group, world.in_service("blue").remove(0))

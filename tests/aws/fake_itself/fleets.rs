@@ -5,7 +5,7 @@ use aws_sdk_autoscaling::types::{
 };
 
 use super::{code, scene};
-use crate::fake::{Settings, TargetGroupSettings};
+use crate::fake::{Settings, TargetGroupSettings, World};
 
 fn version(number: &str) -> LaunchTemplateSpecification {
     LaunchTemplateSpecification::builder().launch_template_name("api").version(number).build()
@@ -80,7 +80,7 @@ async fn suspended_processes_hold_a_fleet_still() {
 
 #[tokio::test]
 async fn a_fleet_that_shrinks_drains_first_and_one_that_loses_an_instance_replaces_it() {
-    let scene = scene(Settings { second: 4.0, ..Settings::default() }).await;
+    let scene = scene(Settings { second: 10.0, ..Settings::default() }).await;
     let before = scene.fake.world(|world| world.in_service("blue"));
     scene
         .asg
@@ -90,8 +90,10 @@ async fn a_fleet_that_shrinks_drains_first_and_one_that_loses_an_instance_replac
         .send()
         .await
         .unwrap();
-    let states = scene.states(&scene.blue).await;
-    assert_eq!(states.iter().filter(|(state, _)| state == "draining").count(), 1);
+    let draining = |state: &String| state == "draining";
+    let one_drains =
+        |world: &World| world.target_states(&scene.blue).values().filter(|s| draining(s)).count() == 1;
+    scene.until("one that drains", one_drains).await;
     scene
         .until("one left", |world| {
             world.members("blue").count() == 1 && world.target_states(&scene.blue).len() == 1
