@@ -14,7 +14,10 @@ pub async fn thaw(context: &Context, args: Thaw) -> Result<u8, CliError> {
     let spec = context.spec(service, &Wish::default())?;
     if let Some((id, rollout)) = context.latest(service).await?.filter(|(_, last)| last.verdict().is_none()) {
         let locked = |why: &str, hint: String| {
-            let text = format!("rollout {} of `{service}` is open{why}, and gives scaling back at its end", id.number);
+            let text = format!(
+                "rollout {} of `{service}` is open{why}, and gives scaling back at its end",
+                id.number
+            );
             CliError::new(text).hint(hint).code(exit::LOCKED)
         };
         if Presence::seen(&context.presence(), &id) {
@@ -46,7 +49,9 @@ pub async fn thaw(context: &Context, args: Thaw) -> Result<u8, CliError> {
     }
     match &thawed {
         None => show::say(context, "fleets on this host have a fixed size: there is nothing to thaw"),
-        Some(none) if none.is_empty() => show::say(context, "no fleet is held still: there is nothing to thaw"),
+        Some(none) if none.is_empty() => {
+            show::say(context, "no fleet is held still: there is nothing to thaw")
+        }
         Some(_) => show::say(context, "these fleets scale again as they did before the rollout"),
     }
     Ok(exit::DONE)

@@ -24,6 +24,10 @@ pub(super) fn read(fields: &Fields<'_>) -> Option<AwsSpec> {
         Some(_) => fields.span(name),
     };
     let (call_timeout, pace) = (span("call_timeout"), span("pace"));
+    let reads_per_second = match fields.value("reads_per_second") {
+        None => Some(usual(&AWS, "reads_per_second")),
+        Some(_) => fields.count_u32("reads_per_second"),
+    };
     let groups = groups(fields);
     let revision = revision.and_then(|is| settle(fields, is, codedeploy, fleets.as_ref()));
     Some(AwsSpec {
@@ -33,6 +37,7 @@ pub(super) fn read(fields: &Fields<'_>) -> Option<AwsSpec> {
         revision: revision?,
         call_timeout: call_timeout?,
         pace: pace?,
+        reads_per_second: reads_per_second?,
         groups: groups?,
     })
 }

@@ -22,6 +22,8 @@ pub struct AwsSpec {
     pub call_timeout: Span,
     /// The shortest time between two looks while something is expected.
     pub pace: Span,
+    /// How many reads of load balancers a second the account may make; all other limits are in proportion.
+    pub reads_per_second: u32,
     /// Every declared target group.
     pub groups: BTreeMap<GroupId, AwsGroup>,
 }

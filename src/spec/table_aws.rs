@@ -39,6 +39,12 @@ pub(super) static AWS: Place = Place {
             "The shortest time between two looks while something is expected.",
         ),
         key(
+            "reads_per_second",
+            Shape::Count { least: 1, most: 10_000 },
+            Need::Default("10"),
+            "How many reads of load balancers a second the account may make, with four times as many at once; what else is called is limited in proportion. Raise it where AWS has raised it for you.",
+        ),
+        key(
             "groups",
             Shape::Named { place: &GROUP, names: Names::Label, least: 1, most: 256 },
             Need::Required,

@@ -84,6 +84,7 @@ impl Stage {
             revision: AwsRevision::LaunchTemplate,
             call_timeout: Span::secs(5),
             pace: Span(10),
+            reads_per_second: 5000,
             groups: groups.into(),
         };
         Self { fake, spec }
@@ -108,7 +109,8 @@ impl Stage {
         command.env(ASK, serde_json::to_string(&(&self.spec, ask)).unwrap());
         let output = command.output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let answer = text.lines().find_map(|line| line.split_once(ANSWER).map(|(_, answer)| answer.to_owned()));
+        let answer =
+            text.lines().find_map(|line| line.split_once(ANSWER).map(|(_, answer)| answer.to_owned()));
         let answer = answer.unwrap_or_else(|| panic!("{text}\n{}", String::from_utf8_lossy(&output.stderr)));
         serde_json::from_str(&answer).unwrap()
     }
@@ -234,13 +236,17 @@ fn a_copy_has_everything_that_blue_has_and_no_target_group() {
     }
     assert_eq!(green["LaunchTemplate"]["Version"], "3", "pinned");
     assert_eq!((&green["TargetGroupARNs"], &green["TrafficSources"]), (&json!([]), &json!([])));
-    assert_eq!((&green["MinSize"], &green["MaxSize"], &green["DesiredCapacity"]), (&json!(1), &json!(6), &json!(3)));
+    assert_eq!(
+        (&green["MinSize"], &green["MaxSize"], &green["DesiredCapacity"]),
+        (&json!(1), &json!(6), &json!(3))
+    );
     assert_eq!(green.get("ServiceLinkedRoleARN"), None, "the usual role is not named");
     let dimension = "/follow/TargetTrackingConfiguration/CustomizedMetricSpecification/Dimensions/0/Value";
     assert_eq!(green["policies"].pointer(dimension), Some(&json!("api-v002")));
     assert_eq!(green["schedules"]["night"]["Recurrence"], "0 22 * * *");
     assert_eq!(green["notifications"].as_array().unwrap().len(), 2);
-    let tags: BTreeSet<_> = green["Tags"].as_array().unwrap().iter().map(|tag| tag["Key"].as_str().unwrap()).collect();
+    let tags: BTreeSet<_> =
+        green["Tags"].as_array().unwrap().iter().map(|tag| tag["Key"].as_str().unwrap()).collect();
     assert_eq!(tags, ["deployer:fleet", "deployer:revision", "deployer:service", "team"].into());
 }
 
@@ -256,7 +262,10 @@ fn a_fleet_that_is_there_is_not_made_twice() {
 
 /// How many calls that change something were applied.
 fn changes(fake: &Fake) -> usize {
-    fake.calls().iter().filter(|call| !call.action.starts_with("Describe") && !call.action.starts_with("Get")).count()
+    fake.calls()
+        .iter()
+        .filter(|call| !call.action.starts_with("Describe") && !call.action.starts_with("Get"))
+        .count()
 }
 
 #[test]
@@ -329,7 +338,11 @@ fn an_image_becomes_one_version_of_the_template_however_often_it_is_asked_for() 
     stage.provision("api-v2", "ami-9").unwrap();
     let versions = stage.fake.world(|world| {
         let template = world.templates.values().find(|template| template.name == "api").unwrap();
-        template.versions.iter().map(|version| version.data["ImageId"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        template
+            .versions
+            .iter()
+            .map(|version| version.data["ImageId"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
     });
     assert_eq!(versions, ["ami-1", "ami-2", "ami-3", "ami-9"]);
     assert_eq!(stage.described("api-v002")["LaunchTemplate"]["Version"], "4");
@@ -338,7 +351,11 @@ fn an_image_becomes_one_version_of_the_template_however_often_it_is_asked_for() 
 #[test]
 fn what_cannot_be_copied_is_refused_before_anything_is_made() {
     let stage = Stage::copy(|world| {
-        set(world, "api", &json!({ "DeletionProtection": "prevent-all-deletion", "DesiredCapacityType": "vcpu" }));
+        set(
+            world,
+            "api",
+            &json!({ "DeletionProtection": "prevent-all-deletion", "DesiredCapacityType": "vcpu" }),
+        );
     });
     let refused = stage.provision("api-v2", "3").unwrap_err();
     assert_eq!((refused.kind, changes(&stage.fake)), (FaultKind::Invalid, 0));
@@ -351,7 +368,8 @@ fn what_cannot_be_copied_is_refused_before_anything_is_made() {
 fn every_template_of_a_mixed_policy_is_pinned() {
     let stage = Stage::copy(|world| {
         let template = world.templates.values().find(|template| template.name == "api").unwrap().id.clone();
-        let spec = json!({ "LaunchTemplateId": template, "LaunchTemplateName": "api", "Version": "$Default" });
+        let spec =
+            json!({ "LaunchTemplateId": template, "LaunchTemplateName": "api", "Version": "$Default" });
         let policy = json!({
             "LaunchTemplate": {
                 "LaunchTemplateSpecification": spec,
@@ -364,7 +382,10 @@ fn every_template_of_a_mixed_policy_is_pinned() {
     });
     stage.provision("api-v2", "3").unwrap();
     let policy = &stage.described("api-v002")["MixedInstancesPolicy"];
-    for at in ["/LaunchTemplate/LaunchTemplateSpecification/Version", "/LaunchTemplate/Overrides/0/LaunchTemplateSpecification/Version"] {
+    for at in [
+        "/LaunchTemplate/LaunchTemplateSpecification/Version",
+        "/LaunchTemplate/Overrides/0/LaunchTemplateSpecification/Version",
+    ] {
         assert_eq!(policy.pointer(at), Some(&json!("3")), "{at}: {policy}");
     }
     assert_eq!(policy["InstancesDistribution"]["OnDemandPercentageAboveBaseCapacity"], "50");
@@ -399,7 +420,10 @@ fn a_thaw_puts_back_what_the_freeze_changed_whatever_was_lost_between() {
         stage.freeze("api").unwrap();
         let (suspended, tag, protected) = frozen(&stage, "api");
         assert_eq!(suspended.len(), 4, "{suspended:?}");
-        assert!(tag.is_some() && protected.iter().all(|protected| *protected), "{freezing:?} {tag:?} {protected:?}");
+        assert!(
+            tag.is_some() && protected.iter().all(|protected| *protected),
+            "{freezing:?} {tag:?} {protected:?}"
+        );
         if let Some(action) = thawing {
             stage.fake.fail(On::call(action).first(1), Fault::LostReply);
             stage.thaw("api").unwrap_err();
@@ -415,7 +439,8 @@ fn a_thaw_puts_back_what_the_freeze_changed_whatever_was_lost_between() {
 #[test]
 fn a_fleet_whose_instances_are_being_refreshed_is_not_frozen() {
     let stage = Stage::copy(|world| {
-        let refresh = json!({ "InstanceRefreshId": "r-1", "AutoScalingGroupName": "api", "Status": "InProgress" });
+        let refresh =
+            json!({ "InstanceRefreshId": "r-1", "AutoScalingGroupName": "api", "Status": "InProgress" });
         world.fleets.get_mut("api").unwrap().refreshes.push(refresh);
     });
     let refused = stage.freeze("api").unwrap_err();
@@ -453,7 +478,10 @@ fn a_termination_hook_is_waited_for() {
     stage.wait("green", |world| world.in_service("api-v002").len() == 3);
     stage.freeze("api-v2").unwrap();
     stage.ask(&Ask::Retire(id("api-v2"))).unwrap();
-    assert_eq!((stage.fake.count("DeleteAutoScalingGroup"), stage.described("api-v002")["DesiredCapacity"].clone()), (0, json!(0)));
+    assert_eq!(
+        (stage.fake.count("DeleteAutoScalingGroup"), stage.described("api-v002")["DesiredCapacity"].clone()),
+        (0, json!(0))
+    );
     stage.wait("the hook", |world| world.members("api-v002").count() == 0);
     stage.ask(&Ask::Retire(id("api-v2"))).unwrap();
     stage.wait("the end of green", |world| !world.fleets.contains_key("api-v002"));

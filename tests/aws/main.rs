@@ -5,6 +5,7 @@
 
 mod fake;
 mod fake_itself;
+mod incident;
 mod job;
 mod rig;
 mod fleets;

@@ -142,7 +142,7 @@ impl Rig {
         let text = format!(
             "service: api\nrevision: 2\nstrategies:\n  bluegreen:\n    steps: {}\nsettle: {}\nbake: {}\nquiet: {}\n{deadlines}\
              environments:\n  prod:\n    provider:\n      aws:\n        account: \"111122223333\"\n        region: eu-west-1\n        \
-             call_timeout: 500ms\n        pace: 20ms\n        fleets: {}\n{}        groups:\n{groups}",
+             call_timeout: 500ms\n        pace: 20ms\n        reads_per_second: 5000\n        fleets: {}\n{}        groups:\n{groups}",
             setup.steps, setup.settle, setup.bake, setup.quiet, setup.fleets, setup.provider
         );
         fs::write(self.dir.path().join("deployments/api.yaml"), text).unwrap();
@@ -253,7 +253,8 @@ impl Rig {
 
     fn stands(&self, group: &str, members: &[String]) {
         let targets = self.targets(group);
-        let healthy: Vec<_> = targets.iter().filter(|(_, s)| *s == "healthy").map(|(id, _)| id.clone()).collect();
+        let healthy: Vec<_> =
+            targets.iter().filter(|(_, s)| *s == "healthy").map(|(id, _)| id.clone()).collect();
         let mut members = members.to_vec();
         members.sort();
         assert_eq!(healthy, members, "{group}: {targets:?}");

@@ -34,7 +34,7 @@ impl Api {
     /// [`FaultKind::Denied`] without credentials, or with another account's.
     pub async fn connect(spec: &AwsSpec) -> Result<Self, Fault> {
         let config = config(spec).await;
-        let limits = Limits::of(&spec.account, &spec.region);
+        let limits = Limits::of(&spec.account, &spec.region, spec.reads_per_second);
         let api = Self {
             autoscaling: aws_sdk_autoscaling::Client::new(&config),
             elb: aws_sdk_elasticloadbalancingv2::Client::new(&config),

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_autoscaling::types::{
-    AutoScalingGroup, CustomizedMetricSpecification, LifecycleHook, LifecycleHookSpecification, MetricDimension,
-    MetricType, NotificationConfiguration, ScalingPolicy, ScheduledUpdateGroupAction, TargetTrackingConfiguration,
+    AutoScalingGroup, CustomizedMetricSpecification, LifecycleHook, LifecycleHookSpecification,
+    MetricDimension, MetricType, NotificationConfiguration, ScalingPolicy, ScheduledUpdateGroupAction,
+    TargetTrackingConfiguration,
 };
 use futures_util::future::{self, BoxFuture, FutureExt as _};
 
@@ -88,19 +89,27 @@ impl Belongings {
         calls.extend(by_topic(&self.notifications).into_iter().map(|(topic, kinds)| {
             let call = api.autoscaling.put_notification_configuration().auto_scaling_group_name(to);
             let call = call.topic_arn(topic).set_notification_types(Some(kinds.into_iter().collect()));
-            api.send(Family::AutoScaling, "PutNotificationConfiguration", call.send()).map(|sent| sent.map(drop)).boxed()
+            api.send(Family::AutoScaling, "PutNotificationConfiguration", call.send())
+                .map(|sent| sent.map(drop))
+                .boxed()
         }));
         calls.extend(by_granularity(from).into_iter().map(|(granularity, metrics)| {
             let call = api.autoscaling.enable_metrics_collection().auto_scaling_group_name(to);
             let call = call.granularity(granularity).set_metrics(Some(metrics.into_iter().collect()));
-            api.send(Family::AutoScaling, "EnableMetricsCollection", call.send()).map(|sent| sent.map(drop)).boxed()
+            api.send(Family::AutoScaling, "EnableMetricsCollection", call.send())
+                .map(|sent| sent.map(drop))
+                .boxed()
         }));
         calls.extend(put_warm_pool(api, from, to));
         let held: Vec<_> = freeze::suspended_by_others(from)?.into_iter().collect();
         if !held.is_empty() {
             let call = api.autoscaling.suspend_processes().auto_scaling_group_name(to);
             let call = call.set_scaling_processes(Some(held));
-            calls.push(api.send(Family::AutoScaling, "SuspendProcesses", call.send()).map(|sent| sent.map(drop)).boxed());
+            calls.push(
+                api.send(Family::AutoScaling, "SuspendProcesses", call.send())
+                    .map(|sent| sent.map(drop))
+                    .boxed(),
+            );
         }
         future::join_all(calls).await.into_iter().collect()
     }
@@ -166,7 +175,8 @@ fn refusal(group: &str, policy: &ScalingPolicy) -> Option<String> {
         }
         "TargetTrackingScaling" => {
             let tracking = policy.target_tracking_configuration()?;
-            let kind = tracking.predefined_metric_specification().and_then(|metric| metric.predefined_metric_type());
+            let kind =
+                tracking.predefined_metric_specification().and_then(|metric| metric.predefined_metric_type());
             (kind == Some(&MetricType::AlbRequestCountPerTarget)).then(|| {
                 format!(
                     "its scaling policy `{name}` tracks ALBRequestCountPerTarget, which AWS takes only for a target \
@@ -185,7 +195,9 @@ fn refusal(group: &str, policy: &ScalingPolicy) -> Option<String> {
                 )
             })
         }
-        other => Some(format!("its scaling policy `{name}` is a {other}, which this version does not know: delete it")),
+        other => Some(format!(
+            "its scaling policy `{name}` is a {other}, which this version does not know: delete it"
+        )),
     }
 }
 
@@ -222,7 +234,9 @@ fn tracked(config: &TargetTrackingConfiguration, from: &str, to: &str) -> Target
 
 fn dimensions(metric: &mut CustomizedMetricSpecification) -> impl Iterator<Item = &mut MetricDimension> {
     let queries = metric.metrics.iter_mut().flatten().filter_map(|query| query.metric_stat.as_mut());
-    let inner = queries.filter_map(|stat| stat.metric.as_mut()).flat_map(|metric| metric.dimensions.iter_mut().flatten());
+    let inner = queries
+        .filter_map(|stat| stat.metric.as_mut())
+        .flat_map(|metric| metric.dimensions.iter_mut().flatten());
     metric.dimensions.iter_mut().flatten().chain(inner)
 }
 
@@ -277,7 +291,9 @@ fn by_granularity(group: &AutoScalingGroup) -> BTreeMap<String, BTreeSet<String>
     gathered(group.enabled_metrics().iter().map(|one| (one.granularity.clone(), one.metric.clone())))
 }
 
-fn gathered(pairs: impl Iterator<Item = (Option<String>, Option<String>)>) -> BTreeMap<String, BTreeSet<String>> {
+fn gathered(
+    pairs: impl Iterator<Item = (Option<String>, Option<String>)>,
+) -> BTreeMap<String, BTreeSet<String>> {
     let mut all: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (key, value) in pairs.filter_map(|(key, value)| Some((key?, value?))) {
         all.entry(key).or_default().insert(value);
@@ -317,7 +333,8 @@ mod tests {
 
     #[test]
     fn a_tracked_metric_of_blue_becomes_one_of_green() {
-        let dimension = |value: &str| MetricDimension::builder().name("AutoScalingGroupName").value(value).build();
+        let dimension =
+            |value: &str| MetricDimension::builder().name("AutoScalingGroupName").value(value).build();
         let metric = |value| CustomizedMetricSpecification::builder().dimensions(dimension(value)).build();
         let config = |value| {
             let builder = TargetTrackingConfiguration::builder().target_value(1.0);

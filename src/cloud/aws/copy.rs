@@ -105,7 +105,8 @@ async fn create(
     let name = name(from, &fleet.id)?;
     let launch = launch(blue, belongings, &home.spec.revision)?.at_revision(api, home, fleet).await?;
     let call = api.autoscaling.create_auto_scaling_group().auto_scaling_group_name(&name);
-    let call = call.min_size(0).max_size(0).desired_capacity(0).set_tags(Some(tags(home, blue, &name, fleet)));
+    let call =
+        call.min_size(0).max_size(0).desired_capacity(0).set_tags(Some(tags(home, blue, &name, fleet)));
     let hooks = belongings.hooks_to_create();
     let call = call.set_lifecycle_hook_specification_list((!hooks.is_empty()).then_some(hooks));
     let call = match launch {
@@ -149,11 +150,7 @@ fn name(from: &str, fleet: &FleetId) -> Result<String, Fault> {
 }
 
 /// What it is launched from, unless something about the group or what belongs to it cannot be copied.
-fn launch(
-    blue: &AutoScalingGroup,
-    belongings: &Belongings,
-    revision: &AwsRevision,
-) -> Result<Launch, Fault> {
+fn launch(blue: &AutoScalingGroup, belongings: &Belongings, revision: &AwsRevision) -> Result<Launch, Fault> {
     let name = blue.auto_scaling_group_name().unwrap_or_default();
     let launch = Launch::of(blue);
     let mut refusals = refusals(blue);
@@ -232,7 +229,8 @@ fn tags(home: &Home, blue: &AutoScalingGroup, name: &str, fleet: &Fleet) -> Vec<
         Some(one(key, tag.value().unwrap_or_default(), tag.propagate_at_launch().unwrap_or(false)))
     });
     let ours = [(OWNER, home.owner()), (FLEET, fleet.id.to_string()), (REVISION, fleet.revision.to_string())];
-    let pending = matches!(home.spec.revision, AwsRevision::Bundle(_)).then(|| (PENDING, "install".to_owned()));
+    let pending =
+        matches!(home.spec.revision, AwsRevision::Bundle(_)).then(|| (PENDING, "install".to_owned()));
     let ours = ours.into_iter().chain(pending).map(|(key, value)| one(key, &value, false));
     copied.chain(ours).collect()
 }
@@ -292,7 +290,8 @@ mod tests {
     }
 
     fn group(name: &str, instances: usize, standing: bool) -> AutoScalingGroup {
-        let instances = (0..instances).map(|number| Instance::builder().instance_id(format!("i-{number}")).build());
+        let instances =
+            (0..instances).map(|number| Instance::builder().instance_id(format!("i-{number}")).build());
         let template = LaunchTemplateSpecification::builder().launch_template_id("lt-1").version("3").build();
         let source = TrafficSourceIdentifier::builder().identifier("arn").r#type("elbv2").build();
         AutoScalingGroup::builder()
@@ -325,7 +324,8 @@ mod tests {
     fn blue_is_the_only_group_that_can_be_it() {
         let found = |groups| {
             let fleets = service(groups);
-            blue(&fleets, &id("api-v9"), "api").map(|group| group.auto_scaling_group_name().unwrap().to_owned())
+            blue(&fleets, &id("api-v9"), "api")
+                .map(|group| group.auto_scaling_group_name().unwrap().to_owned())
         };
         let kind = |groups| found(groups).unwrap_err().kind;
         assert_eq!(found(vec![group("api", 2, true)]).unwrap(), "api");
@@ -358,7 +358,11 @@ mod tests {
         assert_eq!(refusals(&odd).len(), 7, "{:#?}", refusals(&odd));
         let fault = super::launch(&odd, &Belongings::default(), &AwsRevision::Ami).unwrap_err();
         assert_eq!(fault.kind, FaultKind::Invalid);
-        assert!(fault.message.starts_with("`api` cannot be copied: it is being deleted"), "{}", fault.message);
+        assert!(
+            fault.message.starts_with("`api` cannot be copied: it is being deleted"),
+            "{}",
+            fault.message
+        );
     }
 
     #[test]

@@ -103,7 +103,8 @@ pub(super) async fn install(
         AwsRevision::LaunchTemplate | AwsRevision::Ami => Ok(()),
         AwsRevision::Bundle(_) => {
             codedeploy::inplace::install(api, home, fleet, group, token).await?;
-            let tag = Tag::builder().resource_id(group).resource_type("auto-scaling-group").key(PENDING).build();
+            let tag =
+                Tag::builder().resource_id(group).resource_type("auto-scaling-group").key(PENDING).build();
             let call = api.autoscaling.delete_tags().tags(tag);
             api.send(Family::AutoScaling, "DeleteTags", call.send()).await.map(drop)
         }
@@ -219,7 +220,8 @@ mod tests {
 
     #[test]
     fn a_fleet_is_complete_when_it_wants_what_was_planned_and_nothing_is_pending() {
-        let fleet = Fleet { id: FleetId::new("api-v7").unwrap(), revision: Revision::new("7").unwrap(), size: 3 };
+        let fleet =
+            Fleet { id: FleetId::new("api-v7").unwrap(), revision: Revision::new("7").unwrap(), size: 3 };
         let group = AutoScalingGroup::builder().desired_capacity(3);
         assert!(is_whole(&group.clone().build(), &fleet));
         assert!(!is_whole(&group.clone().desired_capacity(2).build(), &fleet));

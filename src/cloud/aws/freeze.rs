@@ -230,7 +230,8 @@ impl Record {
     /// What has been changed already, and what is to be changed now.
     fn to_freeze(group: &AutoScalingGroup, before: Option<&Self>) -> Self {
         let suspended = suspended(group);
-        let running = PROCESSES.iter().map(ToString::to_string).filter(|process| !suspended.contains(process));
+        let running =
+            PROCESSES.iter().map(ToString::to_string).filter(|process| !suspended.contains(process));
         let processes = before.map(|before| before.processes.clone()).unwrap_or_default();
         let bare = !group.new_instances_protected_from_scale_in().unwrap_or(false)
             && !in_service(group, false).is_empty()
@@ -298,7 +299,8 @@ mod tests {
 
     #[test]
     fn the_longest_record_fits_into_a_tag_and_can_be_read_back() {
-        let record = Record { processes: PROCESSES.iter().map(ToString::to_string).collect(), protection: true };
+        let record =
+            Record { processes: PROCESSES.iter().map(ToString::to_string).collect(), protection: true };
         let text = record.to_text();
         assert!(text.len() <= 256, "{text}");
         assert!(text.chars().all(|c| c.is_ascii_alphanumeric() || "+-=._:/@ ".contains(c)), "{text}");
@@ -324,7 +326,8 @@ mod tests {
 
     #[test]
     fn a_second_freeze_forgets_nothing_of_the_first() {
-        let text = "suspended=AZRebalance+AlarmNotification+InstanceRefresh+ScheduledActions protected=instances";
+        let text =
+            "suspended=AZRebalance+AlarmNotification+InstanceRefresh+ScheduledActions protected=instances";
         let frozen = group(Some(text), &PROCESSES, &[true, true]);
         let before = Record::of(&frozen).unwrap();
         assert_eq!(Record::to_freeze(&frozen, before.as_ref()).to_text(), text);
@@ -347,7 +350,8 @@ mod tests {
     #[test]
     fn what_others_suspended_is_told_from_what_we_did() {
         let text = "suspended=AlarmNotification protected=none";
-        let found = suspended_by_others(&group(Some(text), &["AlarmNotification", "AZRebalance"], &[])).unwrap();
+        let found =
+            suspended_by_others(&group(Some(text), &["AlarmNotification", "AZRebalance"], &[])).unwrap();
         assert_eq!(found, ["AZRebalance".to_owned()].into());
     }
 }

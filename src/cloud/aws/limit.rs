@@ -43,10 +43,15 @@ impl Family {
 }
 
 /// The buckets of one account and region.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Limits {
+    /// How much more than by default the account may do.
+    factor: f64,
     buckets: Mutex<BTreeMap<Family, Bucket>>,
 }
+
+/// Reads of load balancers a second, by default.
+const READS: f64 = 10.0;
 
 #[derive(Debug)]
 struct Bucket {
@@ -57,10 +62,21 @@ struct Bucket {
 
 impl Limits {
     /// The buckets of an account and region: the same ones for everybody in this process.
-    pub fn of(account: &str, region: &str) -> Arc<Self> {
+    pub fn of(account: &str, region: &str, reads_per_second: u32) -> Arc<Self> {
         static ALL: OnceLock<Mutex<BTreeMap<String, Arc<Limits>>>> = OnceLock::new();
         let mut all = ALL.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(all.entry(format!("{account}/{region}")).or_default())
+        let all = all.entry(format!("{account}/{region}/{reads_per_second}"));
+        Arc::clone(all.or_insert_with(|| Arc::new(Self::new(f64::from(reads_per_second) / READS))))
+    }
+
+    fn new(factor: f64) -> Self {
+        Self { factor, buckets: Mutex::default() }
+    }
+
+    /// How many at once, and how many a second.
+    fn rate(&self, family: Family) -> (f64, f64) {
+        let (burst, rate) = family.rate();
+        (burst * self.factor, rate * self.factor)
     }
 
     /// Waits for a token.
@@ -74,17 +90,17 @@ impl Limits {
     /// AWS refused a call: others use the same bucket, so ours is taken for empty.
     pub fn refused(&self, family: Family) {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        let bucket = buckets.entry(family).or_insert_with(|| Bucket::full(family));
-        bucket.fill(family);
+        let bucket = buckets.entry(family).or_insert_with(|| Bucket::full(self.rate(family)));
+        bucket.fill(self.rate(family));
         bucket.tokens = bucket.tokens.min(0.0);
     }
 
     fn reserve(&self, family: Family) -> Duration {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        let bucket = buckets.entry(family).or_insert_with(|| Bucket::full(family));
-        bucket.fill(family);
+        let bucket = buckets.entry(family).or_insert_with(|| Bucket::full(self.rate(family)));
+        bucket.fill(self.rate(family));
         bucket.tokens -= 1.0;
-        let (_, rate) = family.rate();
+        let (_, rate) = self.rate(family);
         Duration::from_secs_f64((-bucket.tokens / rate).max(0.0))
     }
 }
@@ -94,12 +110,11 @@ impl Bucket {
         clippy::disallowed_methods,
         reason = "how fast to call is a matter of the real clock, and decides nothing"
     )]
-    fn full(family: Family) -> Self {
-        Self { tokens: family.rate().0, filled_at: Instant::now() }
+    fn full((burst, _): (f64, f64)) -> Self {
+        Self { tokens: burst, filled_at: Instant::now() }
     }
 
-    fn fill(&mut self, family: Family) {
-        let (burst, rate) = family.rate();
+    fn fill(&mut self, (burst, rate): (f64, f64)) {
         let gone = self.filled_at.elapsed();
         self.filled_at += gone;
         self.tokens = (self.tokens + gone.as_secs_f64() * rate).min(burst);
@@ -112,7 +127,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_burst_is_free_and_what_follows_waits_its_turn() {
-        let limits = Limits::default();
+        let limits = Limits::new(1.0);
         let begun = Instant::now();
         for _ in 0..20 {
             limits.take(Family::ElbModify).await;
@@ -127,7 +142,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_refusal_empties_the_bucket() {
-        let limits = Limits::default();
+        let limits = Limits::new(1.0);
         limits.refused(Family::ElbRead);
         let begun = Instant::now();
         limits.take(Family::ElbRead).await;

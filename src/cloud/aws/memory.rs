@@ -123,6 +123,11 @@ impl Memory {
         self.inner().targets.remove(arn);
     }
 
+    /// An Auto Scaling group was attached or detached by our hand.
+    pub fn forget_sources(&self, auto_scaling_group: &str) {
+        self.inner().sources.remove(auto_scaling_group);
+    }
+
     /// What was read at most so long ago.
     pub fn recall<T: Clone>(
         &self,

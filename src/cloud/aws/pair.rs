@@ -140,14 +140,20 @@ fn is_empty(group: &AutoScalingGroup) -> bool {
 }
 
 /// What green is launched from: its own launch template, or what both share where the revision is a version of it.
-fn launch(green: &AutoScalingGroup, blue: &AutoScalingGroup, revision: &AwsRevision) -> Result<Launch, Fault> {
+fn launch(
+    green: &AutoScalingGroup,
+    blue: &AutoScalingGroup,
+    revision: &AwsRevision,
+) -> Result<Launch, Fault> {
     let name = green.auto_scaling_group_name().unwrap_or_default();
     let refuse = |why: String| {
         let message = format!("`{name}` cannot become green: {why}");
         Err(Fault::new(FaultKind::Invalid, "UpdateAutoScalingGroup", message))
     };
     let Some(own) = Launch::of(green) else {
-        return refuse("it has a launch configuration, which has no versions: move it to a launch template".into());
+        return refuse(
+            "it has a launch configuration, which has no versions: move it to a launch template".into(),
+        );
     };
     let refusals = own.refusals(revision);
     if !refusals.is_empty() {
@@ -183,13 +189,15 @@ async fn detach(api: &Api, group: &AutoScalingGroup) -> Result<(), Fault> {
     let name = group.auto_scaling_group_name().unwrap_or_default();
     let sources: Vec<_> =
         group.traffic_sources().iter().filter(|source| source.r#type() == Some("elbv2")).cloned().collect();
-    let named: BTreeSet<_> = sources.iter().filter_map(|source| source.identifier().map(str::to_owned)).collect();
+    let named: BTreeSet<_> =
+        sources.iter().filter_map(|source| source.identifier().map(str::to_owned)).collect();
     for some in sources.chunks(ATTACHED_MAX) {
         let call = api.autoscaling.detach_traffic_sources().auto_scaling_group_name(name);
         let call = call.set_traffic_sources(Some(some.to_vec()));
         api.send(Family::AutoScaling, "DetachTrafficSources", call.send()).await?;
     }
-    let arns: Vec<_> = group.target_group_arns().iter().filter(|arn| !named.contains(*arn)).cloned().collect();
+    let arns: Vec<_> =
+        group.target_group_arns().iter().filter(|arn| !named.contains(*arn)).cloned().collect();
     for some in arns.chunks(ATTACHED_MAX) {
         let call = api.autoscaling.detach_load_balancer_target_groups().auto_scaling_group_name(name);
         let call = call.set_target_group_arns(Some(some.to_vec()));

@@ -263,8 +263,11 @@ impl Reader<'_> {
                 return Ok(known);
             }
             let read = traffic_sources(self.api, name).await?;
-            self.memory
-                .keep(self.now, |memory, now| memory.sources.insert(name.to_owned(), (now, read.clone())));
+            if !read.iter().any(is_leaving) {
+                self.memory.keep(self.now, |memory, now| {
+                    memory.sources.insert(name.to_owned(), (now, read.clone()))
+                });
+            }
             Ok(read)
         })
         .await
@@ -323,6 +326,11 @@ impl Reader<'_> {
         })
         .await
     }
+}
+
+/// Whether a traffic source was detached and is still on its way out (Auto Scaling API reference, TrafficSourceState).
+pub(super) fn is_leaving(source: &TrafficSourceState) -> bool {
+    source.state().is_some_and(|state| state.starts_with("Remov"))
 }
 
 /// An instance can only stand in a group of its own VPC; an address in any, for networks can be joined.

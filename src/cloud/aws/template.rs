@@ -91,7 +91,8 @@ impl Launch {
                 let id = self.id()?;
                 let source = number(api, &id, self.main().and_then(|main| main.version())).await?;
                 let token = client_token(home, fleet, &id, source);
-                let (image, description) = (fleet.revision.as_str(), format!("{} of {}", fleet.id, home.owner()));
+                let (image, description) =
+                    (fleet.revision.as_str(), format!("{} of {}", fleet.id, home.owner()));
                 let call = api.ec2.create_launch_template_version(&id, source, image, &description, &token);
                 let version = api.send_ec2("CreateLaunchTemplateVersion", call).await?;
                 self.set(&id, version.to_string());
@@ -110,7 +111,9 @@ impl Launch {
     fn overrides(&self) -> &[LaunchTemplateOverrides] {
         match self {
             Self::Plain(_) => &[],
-            Self::Mixed(policy) => policy.launch_template().map(|template| template.overrides()).unwrap_or_default(),
+            Self::Mixed(policy) => {
+                policy.launch_template().map(|template| template.overrides()).unwrap_or_default()
+            }
         }
     }
 
@@ -207,8 +210,10 @@ mod tests {
             .launch_template_name("api")
             .version("$Latest")
             .build();
-        let template =
-            LaunchTemplate::builder().launch_template_specification(main).set_overrides(Some(overrides)).build();
+        let template = LaunchTemplate::builder()
+            .launch_template_specification(main)
+            .set_overrides(Some(overrides))
+            .build();
         Launch::Mixed(MixedInstancesPolicy::builder().launch_template(template).build())
     }
 
@@ -219,7 +224,8 @@ mod tests {
     #[test]
     fn every_template_of_a_policy_gets_the_version_and_is_named_by_its_id_alone() {
         let own = template("lt-1", "$Default".into());
-        let mut launch = mixed(vec![of("c7g.large").build(), of("c6g.large").launch_template_specification(own).build()]);
+        let mut launch =
+            mixed(vec![of("c7g.large").build(), of("c6g.large").launch_template_specification(own).build()]);
         launch.set("lt-1", "8".into());
         let all: Vec<_> = launch.all().into_iter().map(|spec| spec.clone()).collect();
         assert_eq!(all, [template("lt-1", "8".into()), template("lt-1", "8".into())]);

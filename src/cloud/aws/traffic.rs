@@ -11,6 +11,7 @@ use super::asgs::Home;
 use super::limit::Family;
 use super::memory::Memory;
 use super::route::{Place, Route};
+use super::survey::is_leaving;
 use super::twin::{self, Map, Standing};
 use crate::cloud::{Fault, FaultKind};
 use crate::model::{FleetId, GroupId, Share};
@@ -57,6 +58,7 @@ pub(super) async fn register(
             format!("the fleet `{fleet}` does not exist"),
         )
     })?;
+    memory.forget_sources(asg.auto_scaling_group_name().unwrap_or_default());
     attach(api, asg, &join).await?;
     for group in &join {
         memory.forget_targets(name(group));
@@ -269,6 +271,7 @@ pub(super) async fn deregister(
     for arn in leave.keys() {
         memory.forget_targets(arn);
     }
+    memory.forget_sources(asg.auto_scaling_group_name().unwrap_or_default());
     let attached = detach(api, asg, &map, fleet, &leave).await?;
     for arn in leave.keys().filter(|arn| !attached.contains(*arn)) {
         remove_targets(api, &map, fleet, arn).await?;
@@ -289,7 +292,8 @@ async fn detach(
     let by_group: BTreeSet<String> =
         asg.target_group_arns().iter().filter(|arn| leave.contains_key(*arn)).cloned().collect();
     let states = map.survey.sources.get(fleet).and_then(|states| states.as_ref().ok());
-    let states = states.into_iter().flatten().filter_map(|source| source.identifier.clone());
+    let staying = states.into_iter().flatten().filter(|source| !is_leaving(source));
+    let states = staying.filter_map(|source| source.identifier.clone());
     let sources = asg.traffic_sources().iter().filter_map(|source| source.identifier.clone()).chain(states);
     let by_source: BTreeSet<String> =
         sources.filter(|arn| leave.contains_key(arn) && !by_group.contains(arn)).collect();

@@ -240,6 +240,39 @@ impl World {
         self.register(group, instance, port);
     }
 
+    /// Somebody attaches a fleet to a target group.
+    pub fn attach(&mut self, fleet: &str, group: &str) {
+        self.attach_as(fleet, group, "elbv2", Via::TargetGroups);
+        for id in self.in_service(fleet) {
+            self.register(group, &id, None);
+        }
+    }
+
+    /// Somebody attaches another source of traffic to a fleet.
+    pub fn attach_source(&mut self, fleet: &str, id: &str, kind: &str) {
+        self.attach_as(fleet, id, kind, Via::TrafficSources);
+    }
+
+    fn attach_as(&mut self, fleet: &str, id: &str, kind: &str, via: Via) {
+        let since = self.now;
+        if let Some(fleet) = self.fleets.get_mut(fleet) {
+            let (id, kind) = (id.to_owned(), kind.to_owned());
+            fleet.attachments.push(Attachment { id, kind, via, state: "InService", since });
+        }
+    }
+
+    /// A target group whose targets are addresses.
+    pub fn by_address(&mut self, group: &str) {
+        if let Some(group) = self.groups.get_mut(group) {
+            group.settings.insert("TargetType".to_owned(), json!("ip"));
+        }
+    }
+
+    /// The private address of an instance.
+    pub fn address_of(&self, instance: &str) -> String {
+        self.instances.get(instance).map(super::world::Instance::address).unwrap_or_default()
+    }
+
     /// Terminates or stops an instance outside of its fleet.
     pub fn kill(&mut self, instance: &str, state: &'static str) {
         let now = self.now;

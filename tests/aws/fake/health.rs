@@ -93,6 +93,12 @@ impl World {
             .any(|(source, low, high)| from(source) && (*low..=*high).contains(&port))
     }
 
+    /// The instance of a target, which is named by its id or by its address.
+    fn instance_of(&self, target: &str) -> Option<&Instance> {
+        let by_address = || self.instances.values().find(|instance| instance.address() == target);
+        self.instances.get(target).or_else(by_address)
+    }
+
     /// Moves every target of every group on.
     pub fn settle_targets(&mut self) {
         let arns: Vec<String> = self.groups.keys().cloned().collect();
@@ -121,7 +127,7 @@ impl World {
 
     fn moved_on(&self, group: &TargetGroup, target: &Target, used: bool) -> Target {
         let mut next = target.clone();
-        let instance = self.instances.get(&target.id);
+        let instance = self.instance_of(&target.id);
         let running = instance.filter(|instance| instance.state == "running");
         let Some(instance) = running else {
             (next.verdict, next.turning) = (Verdict::Invalid, None);

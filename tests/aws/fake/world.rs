@@ -130,6 +130,14 @@ pub enum Via {
     TrafficSources,
 }
 
+impl Instance {
+    /// Its private address.
+    pub fn address(&self) -> String {
+        let last = self.id.get(self.id.len().saturating_sub(2)..).unwrap_or("00");
+        format!("10.0.0.{}", u8::from_str_radix(last, 16).unwrap_or(0))
+    }
+}
+
 /// A target group, or another source of traffic, on an Auto Scaling group.
 #[derive(Debug, Clone)]
 pub struct Attachment {

@@ -84,13 +84,11 @@ fn reservation(world: &World, instance: &Instance) -> Value {
         .collect();
     let template =
         instance.template.as_ref().map(|(id, version)| json!({ "launchTemplateId": id, "version": version }));
-    let at = instance.id.get(instance.id.len().saturating_sub(2)..).unwrap_or("00");
-    let address = u8::from_str_radix(at, 16).unwrap_or(0);
     let shown = json!({
         "instanceId": instance.id, "imageId": instance.image, "instanceState": state(instance),
         "instanceType": instance.kind, "launchTime": world.iso(instance.launched),
         "placement": { "availabilityZone": instance.zone }, "subnetId": instance.subnet, "vpcId": instance.vpc,
-        "privateIpAddress": format!("10.0.0.{address}"), "groupSet": groups, "tagSet": tag_set(&instance.tags),
+        "privateIpAddress": instance.address(), "groupSet": groups, "tagSet": tag_set(&instance.tags),
         "launchTemplate": template,
     });
     let id = instance.id.replacen("i-", "r-", 1);
