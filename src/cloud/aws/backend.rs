@@ -43,16 +43,22 @@ impl Backend for AwsBackend {
     async fn change(&self, change: &Change, token: &Token) -> Result<(), Fault> {
         let (api, home) = (self.api().await?, &self.home);
         match change {
-            Change::Provision { fleet } if self.managed() => codedeploy::managed::provision(api, home, fleet, token).await,
+            Change::Provision { fleet } if self.managed() => {
+                codedeploy::managed::provision(api, home, fleet, token).await
+            }
             Change::Provision { fleet } => fleet::provision(api, home, fleet, token).await,
             Change::Register { fleet, groups } if self.managed() => {
                 codedeploy::managed::register(api, home, fleet, groups, token).await
             }
-            Change::Register { fleet, groups } => traffic::register(api, home, fleet, groups).await,
-            Change::Shift { group, to, from, share } => {
-                traffic::shift(api, home, group, to, from.as_ref(), *share).await
+            Change::Register { fleet, groups } => {
+                traffic::register(api, home, &self.memory, fleet, groups).await
             }
-            Change::Deregister { fleet, groups } => traffic::deregister(api, home, fleet, groups).await,
+            Change::Shift { group, to, from, share } => {
+                traffic::shift(api, home, &self.memory, group, (to, from.as_ref()), *share).await
+            }
+            Change::Deregister { fleet, groups } => {
+                traffic::deregister(api, home, &self.memory, fleet, groups).await
+            }
             Change::Freeze { fleet } => freeze::freeze(api, home, fleet).await,
             Change::Thaw { fleet } => freeze::thaw(api, home, fleet).await,
         }
@@ -60,7 +66,11 @@ impl Backend for AwsBackend {
 
     async fn retire(&self, proof: Retirement, token: &Token) -> Result<(), Fault> {
         let (api, home) = (self.api().await?, &self.home);
-        if self.managed() { codedeploy::managed::retire(api, home, proof, token).await } else { fleet::retire(api, home, proof).await }
+        if self.managed() {
+            codedeploy::managed::retire(api, home, proof, token).await
+        } else {
+            fleet::retire(api, home, proof).await
+        }
     }
 
     fn capability(&self) -> Capability {

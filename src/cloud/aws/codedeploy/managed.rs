@@ -12,7 +12,13 @@ pub async fn provision(_api: &Api, _home: &Home, _fleet: &Fleet, _token: &Token)
     Err(crate::cloud::Fault::new(crate::cloud::FaultKind::Unexpected, "x", "not built"))
 }
 
-pub async fn register(_api: &Api, _home: &Home, _fleet: &FleetId, _groups: &BTreeSet<GroupId>, _token: &Token) -> Result<(), Fault> {
+pub async fn register(
+    _api: &Api,
+    _home: &Home,
+    _fleet: &FleetId,
+    _groups: &BTreeSet<GroupId>,
+    _token: &Token,
+) -> Result<(), Fault> {
     Err(crate::cloud::Fault::new(crate::cloud::FaultKind::Unexpected, "x", "not built"))
 }
 
