@@ -9,6 +9,7 @@ mod arn;
 mod asgs;
 mod backend;
 mod codedeploy;
+pub mod doctor;
 mod ec2;
 mod fault;
 mod fleet;

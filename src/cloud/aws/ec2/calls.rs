@@ -93,6 +93,26 @@ impl Ec2 {
         Ok(made.number())
     }
 
+    /// Asks whether a version could be made, and makes none: EC2 answers `DryRunOperation` where it could.
+    ///
+    /// # Errors
+    /// Always one, and its code is the answer.
+    pub async fn rehearse_launch_template_version(
+        &self,
+        id: &str,
+        source: u64,
+        image: &str,
+    ) -> Result<(), Fault> {
+        let form = Form::new("CreateLaunchTemplateVersion")
+            .with("LaunchTemplateId", id)
+            .with("SourceVersion", source.to_string())
+            .with("LaunchTemplateData.ImageId", image)
+            .with("DryRun", "true");
+        let made: wire::Created = self.ask(&form).await?;
+        let message = format!("the dry run made version {} of `{id}`: delete it", made.number());
+        Err(Fault::new(FaultKind::Unexpected, "CreateLaunchTemplateVersion", message))
+    }
+
     /// Security groups by id, with their rules. One that does not exist is not among them.
     ///
     /// # Errors

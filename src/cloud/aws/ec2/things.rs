@@ -84,7 +84,7 @@ pub(in crate::cloud::aws) struct Rule {
 }
 
 /// The other end of a rule.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::cloud::aws) enum Source {
     /// Addresses, of either family.
     Cidr(String),

@@ -1,0 +1,114 @@
+//! Limits of the account and of the API, before a rollout runs into them.
+
+use super::super::survey::listed;
+use super::facts::Facts;
+use super::groups::name;
+use crate::cloud::Finding;
+use crate::spec::{AwsFleets, AwsGroup};
+
+/// Target groups of one Auto Scaling group (Auto Scaling user guide, 2023; not adjustable).
+const GROUPS_MAX: usize = 50;
+/// Target groups of one forward action (ELB user guide, 2023; not adjustable).
+const ACTION_MAX: usize = 5;
+
+/// Every check of the limits.
+pub(super) fn check(facts: &Facts<'_>) -> Vec<Finding> {
+    let mut findings = vec![attachments(facts)];
+    findings.extend(fleets(facts));
+    findings.extend(actions(facts));
+    findings.extend(targets(facts));
+    findings.extend(made(facts));
+    findings
+}
+
+fn attachments(facts: &Facts<'_>) -> Finding {
+    let most = facts
+        .groups
+        .values()
+        .map(|group| listed(group).collect::<std::collections::BTreeSet<_>>().len())
+        .max();
+    let wanted = most.unwrap_or(0).max(facts.target_groups().len());
+    let what = format!("{wanted} target groups for one Auto Scaling group, of {GROUPS_MAX}");
+    if wanted > GROUPS_MAX {
+        return Finding::fail("quotas", what)
+            .mend("split the service, or use fewer target groups: the limit cannot be raised");
+    }
+    Finding::ok("quotas", format!("{what}; attached ten at a time"))
+}
+
+fn fleets(facts: &Facts<'_>) -> Option<Finding> {
+    let (are, may) = facts.limits.fleets?;
+    let makes = !matches!(facts.home.spec.fleets, AwsFleets::Pair(_));
+    (makes && are >= may).then(|| {
+        Finding::fail("quotas", format!("the account has {are} of {may} Auto Scaling groups"))
+            .why("each rollout makes one before it deletes the other")
+            .mend("delete some, or have the quota raised")
+    })
+}
+
+/// A twin that joins an action may be one too many.
+fn actions(facts: &Facts<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for group in facts.home.spec.groups.values() {
+        let AwsGroup::Twins { names, .. } = group else { continue };
+        let twins: Vec<_> =
+            facts.survey.groups.values().filter(|group| names.iter().any(|own| own == name(group))).collect();
+        for route in twins.iter().filter_map(|twin| facts.survey.routes_of(twin).ok()).flatten() {
+            let weights = route.weights();
+            let others = weights
+                .iter()
+                .filter(|(arn, _)| !twins.iter().any(|twin| twin.target_group_arn() == Some(arn)));
+            let wanted = others.count() + names.len();
+            if wanted > ACTION_MAX {
+                let what =
+                    format!("`{}` would forward to {wanted} target groups, of {ACTION_MAX}", route.name);
+                findings.push(
+                    Finding::fail("quotas", what)
+                        .mend("take a target group from the action: the limit cannot be raised"),
+                );
+            }
+        }
+    }
+    findings.sort();
+    findings.dedup();
+    findings
+}
+
+/// In a shared group both fleets stand at once.
+fn targets(facts: &Facts<'_>) -> Vec<Finding> {
+    let Some(most) = facts
+        .limits
+        .elb
+        .get("targets-per-target-group-per-region")
+        .or(facts.limits.elb.get("targets-per-target-group"))
+    else {
+        return Vec::new();
+    };
+    let size = facts.groups.values().filter_map(|group| group.desired_capacity()).max().unwrap_or(0);
+    let green = u64::from(facts.spec.instances.unwrap_or(0)).max(u64::try_from(size).unwrap_or(0));
+    let full = facts.target_groups().into_iter().filter_map(|group| {
+        let answer = facts.survey.targets.get(group.target_group_arn()?)?.as_ref().ok()?;
+        let wanted = answer.len() as u64 + green;
+        (wanted > *most).then(|| {
+            Finding::fail("quotas", format!("`{}` would hold {wanted} targets, of {most}", name(group)))
+                .mend("have the quota raised")
+        })
+    });
+    full.collect()
+}
+
+fn made(facts: &Facts<'_>) -> Option<Finding> {
+    let limit = *facts.limits.elb.get("target-groups")?;
+    let exists = |wanted: &String| facts.survey.groups.values().any(|group| name(group) == wanted);
+    let groups =
+        facts.home.spec.groups.values().filter(|group| matches!(group, AwsGroup::Twins { create: true, .. }));
+    let makes = groups.flat_map(AwsGroup::names).filter(|name| !exists(name)).count();
+    let are = facts.survey.groups.len();
+    ((are + makes) as u64 > limit && makes > 0).then(|| {
+        Finding::fail(
+            "quotas",
+            format!("the region has {are} of {limit} target groups, and {makes} would be made"),
+        )
+        .mend("have the quota raised")
+    })
+}
