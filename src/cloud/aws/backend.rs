@@ -4,6 +4,7 @@ use tokio::sync::OnceCell;
 
 use super::api::Api;
 use super::asgs::Home;
+use super::memory::Memory;
 use super::{codedeploy, fleet, freeze, look, traffic};
 use crate::cloud::{Backend, Capability, Change, Fault, Scope};
 use crate::coverage::Retirement;
@@ -14,7 +15,7 @@ use crate::spec::{AwsFleets, AwsSpec};
 #[derive(Debug)]
 pub struct AwsBackend {
     home: Home,
-    memory: look::Memory,
+    memory: Memory,
     api: OnceCell<Api>,
 }
 
@@ -23,7 +24,7 @@ impl AwsBackend {
     #[must_use]
     pub fn new(service: ServiceName, environment: EnvironmentName, spec: AwsSpec) -> Self {
         let home = Home { service, environment, spec };
-        Self { home, memory: look::Memory::default(), api: OnceCell::new() }
+        Self { home, memory: Memory::default(), api: OnceCell::new() }
     }
 
     async fn api(&self) -> Result<&Api, Fault> {

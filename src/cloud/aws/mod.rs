@@ -17,6 +17,7 @@ mod freeze;
 mod health;
 mod limit;
 mod look;
+mod memory;
 mod route;
 mod survey;
 mod traffic;

@@ -1,7 +1,6 @@
 //! What AWS says, read for one look: every page, as fresh as it matters, nothing interpreted yet.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_sdk_autoscaling::types::{AutoScalingGroup, TrafficSourceState};
 use aws_sdk_elasticloadbalancingv2::types::{
@@ -14,15 +13,11 @@ use super::api::Api;
 use super::asgs::{Home, pages};
 use super::ec2::Instance;
 use super::limit::Family;
+use super::memory::{Memory, OTHERS_FOR, SETTINGS_FOR};
 use super::route::Route;
 use crate::cloud::{Fault, FaultKind, Scope, clock};
 use crate::model::{FleetId, Span, Time};
 
-/// How long a target group that is none of ours may be remembered instead of read: only somebody else's hand can put an
-/// instance of ours into it meanwhile, and a fleet is taken away on a reading without any memory.
-const OTHERS_FOR: Span = Span::secs(20);
-/// How long settings of target groups are remembered.
-const SETTINGS_FOR: Span = Span::mins(5);
 /// Calls at the same time.
 const CALLS_MAX: usize = 16;
 
@@ -49,67 +44,6 @@ pub(super) struct Survey {
     owners: BTreeMap<String, (FleetId, String)>,
 }
 
-/// What need not be read every time.
-#[derive(Debug, Default)]
-pub(super) struct Memory {
-    inner: Mutex<Remembered>,
-    /// The last look: changes are decided from it, and read only what it does not show.
-    last: Mutex<Option<Arc<Survey>>>,
-    /// The routes of each balancer, read moments ago: changes that are made together read them together.
-    now: tokio::sync::Mutex<BTreeMap<String, (Time, Vec<Route>)>>,
-}
-
-/// How old a reading of routes may be when they are changed.
-const NOW: Span = Span::secs(1);
-
-/// The oldest look that a change may go by; the machine itself takes none that is older.
-const LAST_FOR: Span = Span::secs(30);
-
-impl Memory {
-    /// The last look, where it is fresh and shows the fleet and the groups.
-    pub fn last(&self, fleet: &FleetId) -> Option<Arc<Survey>> {
-        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
-        let fresh = clock::now().since(last.begun) < LAST_FOR;
-        (fresh && last.fleets.contains_key(fleet)).then_some(last)
-    }
-
-    /// Remembers a look.
-    pub fn remember(&self, survey: &Arc<Survey>) {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(survey));
-    }
-
-    /// The routes of these balancers as they are now.
-    ///
-    /// # Errors
-    /// The first fault: a route that is not known cannot be changed.
-    pub async fn routes_now(
-        &self,
-        api: &Api,
-        balancers: &BTreeSet<String>,
-        ours: &BTreeSet<String>,
-    ) -> Result<Vec<Route>, Fault> {
-        let mut known = self.now.lock().await;
-        let now = clock::now();
-        known.retain(|_, (read_at, _)| now.since(*read_at) < NOW);
-        let unread: BTreeSet<_> = balancers.iter().filter(|arn| !known.contains_key(*arn)).cloned().collect();
-        let reader = Reader { api, memory: self, now };
-        for (balancer, routes) in reader.routes(&unread, ours).await {
-            known.insert(balancer, (now, routes?));
-        }
-        let all =
-            balancers.iter().filter_map(|arn| known.get(arn)).flat_map(|(_, routes)| routes.iter().cloned());
-        Ok(all.collect())
-    }
-}
-
-#[derive(Debug, Default)]
-struct Remembered {
-    targets: BTreeMap<String, (Time, Vec<TargetHealthDescription>)>,
-    rules: BTreeMap<String, (Time, Vec<Rule>)>,
-    attributes: BTreeMap<String, (Time, BTreeMap<String, String>)>,
-    sources: BTreeMap<String, (Time, Vec<TrafficSourceState>)>,
-}
-
 impl Survey {
     /// Reads everything that a look needs.
     ///
@@ -119,15 +53,18 @@ impl Survey {
         let begun = clock::now();
         let also: BTreeSet<_> = scope.fleets.clone();
         let (fleets, groups) = tokio::try_join!(home.fleets(api, &also), target_groups(api))?;
-        let reader = Reader { api, memory, now: begun };
+        let reader = Reader { api, memory, now: begun, pace: home.spec.pace };
         let ids: Vec<_> = fleets
             .values()
             .flat_map(|group| group.instances())
             .filter_map(|i| i.instance_id.clone())
             .collect();
         let ours = ours(home, scope, &fleets, &groups);
-        let (instances, sources, mut targets) =
-            tokio::join!(instances(api, &ids), reader.sources(&fleets), reader.targets(&groups, &ours));
+        let (instances, sources, mut targets) = tokio::join!(
+            instances(api, &ids),
+            reader.sources(&fleets),
+            reader.targets(&fleets, &groups, &ours)
+        );
         let instances = instances?;
         let mut survey = Self {
             owners: owners(&fleets, &instances),
@@ -211,6 +148,15 @@ fn ours(
     by_name.map(|(arn, _)| arn.clone()).chain(listed.filter(|arn| groups.contains_key(arn))).collect()
 }
 
+/// The instances of a fleet that serve: one that is not in its target groups yet is missing there.
+fn serving(group: &AutoScalingGroup) -> impl Iterator<Item = &str> {
+    let serving = group
+        .instances()
+        .iter()
+        .filter(|member| member.lifecycle_state().is_some_and(|state| state.as_str() == "InService"));
+    serving.filter_map(|member| member.instance_id())
+}
+
 /// What an Auto Scaling group itself says it is attached to, by either of the two ways to attach.
 pub(super) fn listed(group: &AutoScalingGroup) -> impl Iterator<Item = String> + '_ {
     let sources = group.traffic_sources().iter().filter_map(|source| source.identifier.clone());
@@ -266,30 +212,37 @@ async fn each<K: Ord + Clone, T, R: Future<Output = T>>(
     stream::iter(keys.into_iter().map(one).collect::<Vec<_>>()).buffer_unordered(CALLS_MAX).collect().await
 }
 
-struct Reader<'a> {
-    api: &'a Api,
-    memory: &'a Memory,
-    now: Time,
+/// Reads for one look, and leaves out what need not be read again.
+pub(super) struct Reader<'a> {
+    pub api: &'a Api,
+    pub memory: &'a Memory,
+    pub now: Time,
+    pub pace: Span,
 }
 
 impl Reader<'_> {
-    /// Every target group in which an instance of ours could stand. Ours afresh, all others at least now and then.
+    /// Every target group in which an instance of ours could stand. Ours afresh unless they are settled, all others at
+    /// least now and then.
     async fn targets(
         &self,
+        fleets: &BTreeMap<FleetId, AutoScalingGroup>,
         groups: &BTreeMap<String, TargetGroup>,
         ours: &BTreeSet<String>,
     ) -> BTreeMap<String, Result<Vec<TargetHealthDescription>, Fault>> {
         let vpcs: BTreeSet<_> = ours.iter().filter_map(|arn| groups.get(arn)?.vpc_id()).collect();
         let possible = groups.iter().filter(|(arn, group)| ours.contains(*arn) || could_hold(group, &vpcs));
-        let arns: Vec<_> = possible.map(|(arn, _)| arn.clone()).collect();
-        let read = each(arns, |arn| async move {
-            if !ours.contains(&arn)
-                && let Some(known) = self.recall(OTHERS_FOR, |memory| memory.targets.get(&arn))
-            {
-                return Ok(known);
+        let read = each(possible.map(|(arn, _)| arn.clone()), |arn| async move {
+            let members = fleets.values().filter(|fleet| listed(fleet).any(|own| own == arn));
+            let members: BTreeSet<&str> = members.flat_map(serving).collect();
+            let kept = self.memory.kept(&arn).filter(|kept| match groups.get(&arn) {
+                Some(group) if ours.contains(&arn) => kept.is_settled(self.now, self.pace, group, &members),
+                _ => self.now.since(kept.read_at) < OTHERS_FOR,
+            });
+            if let Some(kept) = kept {
+                return Ok(kept.targets);
             }
             let read = targets(self.api, &arn).await?;
-            self.keep(|memory, now| memory.targets.insert(arn.clone(), (now, read.clone())));
+            self.memory.keep_targets(&arn, self.now, &read);
             Ok(read)
         });
         let gone =
@@ -306,18 +259,19 @@ impl Reader<'_> {
         each(fleets.keys().cloned(), |fleet| async move {
             let name =
                 fleets.get(&fleet).and_then(AutoScalingGroup::auto_scaling_group_name).unwrap_or_default();
-            if let Some(known) = self.recall(OTHERS_FOR, |memory| memory.sources.get(name)) {
+            if let Some(known) = self.memory.recall(self.now, OTHERS_FOR, |memory| memory.sources.get(name)) {
                 return Ok(known);
             }
             let read = traffic_sources(self.api, name).await?;
-            self.keep(|memory, now| memory.sources.insert(name.to_owned(), (now, read.clone())));
+            self.memory
+                .keep(self.now, |memory, now| memory.sources.insert(name.to_owned(), (now, read.clone())));
             Ok(read)
         })
         .await
     }
 
     /// Every route of these balancers. Rules that name none of `standing` need not be read every time.
-    async fn routes(
+    pub async fn routes(
         &self,
         balancers: &BTreeSet<String>,
         standing: &BTreeSet<String>,
@@ -343,12 +297,12 @@ impl Reader<'_> {
             let routes = Route::of_rule(&Listener::builder().build(), rule);
             routes.is_some_and(|route| route.weights().iter().any(|(arn, _)| standing.contains(*arn)))
         };
-        let known = self.recall(OTHERS_FOR, |memory| memory.rules.get(&listener));
+        let known = self.memory.recall(self.now, OTHERS_FOR, |memory| memory.rules.get(&listener));
         if let Some(known) = known.filter(|rules| !rules.iter().any(names_ours)) {
             return Ok(known);
         }
         let read = rules(self.api, &listener).await?;
-        self.keep(|memory, now| memory.rules.insert(listener.clone(), (now, read.clone())));
+        self.memory.keep(self.now, |memory, now| memory.rules.insert(listener.clone(), (now, read.clone())));
         Ok(read)
     }
 
@@ -357,29 +311,17 @@ impl Reader<'_> {
         arns: &BTreeSet<String>,
     ) -> BTreeMap<String, Result<BTreeMap<String, String>, Fault>> {
         each(arns.iter().cloned(), |arn| async move {
-            if let Some(known) = self.recall(SETTINGS_FOR, |memory| memory.attributes.get(&arn)) {
+            if let Some(known) =
+                self.memory.recall(self.now, SETTINGS_FOR, |memory| memory.attributes.get(&arn))
+            {
                 return Ok(known);
             }
             let read = attributes(self.api, &arn).await?;
-            self.keep(|memory, now| memory.attributes.insert(arn.clone(), (now, read.clone())));
+            self.memory
+                .keep(self.now, |memory, now| memory.attributes.insert(arn.clone(), (now, read.clone())));
             Ok(read)
         })
         .await
-    }
-
-    fn recall<T: Clone>(
-        &self,
-        at_most: Span,
-        find: impl FnOnce(&Remembered) -> Option<&(Time, T)>,
-    ) -> Option<T> {
-        let memory = self.memory.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        let (read_at, value) = find(&memory)?;
-        (self.now.since(*read_at) < at_most).then(|| value.clone())
-    }
-
-    fn keep<T>(&self, put: impl FnOnce(&mut Remembered, Time) -> T) {
-        let mut memory = self.memory.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        put(&mut memory, self.now);
     }
 }
 

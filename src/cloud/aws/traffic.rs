@@ -9,7 +9,7 @@ use super::api::Api;
 use super::arn;
 use super::asgs::Home;
 use super::limit::Family;
-use super::look::Memory;
+use super::memory::Memory;
 use super::route::{Place, Route};
 use super::twin::{self, Map, Standing};
 use crate::cloud::{Fault, FaultKind};
@@ -59,6 +59,7 @@ pub(super) async fn register(
     })?;
     attach(api, asg, &join).await?;
     for group in &join {
+        memory.forget_targets(name(group));
         add_targets(api, &map, asg, group).await?;
     }
     Ok(())
@@ -75,7 +76,8 @@ async fn introduce(
     let (own, other) = (name(group), name(sibling));
     for route in routes(api, memory, &[group, sibling]).await? {
         if route.names(other) && !route.names(own) {
-            write(api, &route, route.shifted([own, other], Share::NONE), [own, other], Share::NONE).await?;
+            write(api, memory, &route, route.shifted([own, other], Share::NONE), [own, other], Share::NONE)
+                .await?;
         }
     }
     Ok(())
@@ -170,7 +172,7 @@ pub(super) async fn shift(
             }
             for route in routes.iter().filter(|route| route.share(twins[0]) != share) {
                 beside(route, twins, group)?;
-                write(api, route, route.shifted(twins, share), twins, share).await?;
+                write(api, memory, route, route.shifted(twins, share), twins, share).await?;
             }
             Ok(())
         }
@@ -200,11 +202,13 @@ fn beside(route: &Route, twins: [&str; 2], group: &GroupId) -> Result<(), Fault>
 /// Writes a route's whole list of actions, and checks what AWS says it is now.
 async fn write(
     api: &Api,
+    memory: &Memory,
     route: &Route,
     actions: Vec<Action>,
     [own, other]: [&str; 2],
     share: Share,
 ) -> Result<(), Fault> {
+    memory.routes_written().await;
     let (action, written) = match &route.place {
         Place::Listener(listener) => {
             let call = api.elb.modify_listener().listener_arn(listener).set_default_actions(Some(actions));
@@ -262,6 +266,9 @@ pub(super) async fn deregister(
     let Some(asg) = map.survey.fleets.get(fleet) else {
         return Ok(()); // Its instances go with it, and Auto Scaling takes them out.
     };
+    for arn in leave.keys() {
+        memory.forget_targets(arn);
+    }
     let attached = detach(api, asg, &map, fleet, &leave).await?;
     for arn in leave.keys().filter(|arn| !attached.contains(*arn)) {
         remove_targets(api, &map, fleet, arn).await?;

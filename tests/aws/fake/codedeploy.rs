@@ -1,0 +1,3 @@
+//! CodeDeploy.
+use super::service::Operation;
+pub const OPERATIONS: &[&[Operation]] = &[];
