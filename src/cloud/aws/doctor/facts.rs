@@ -10,7 +10,8 @@ use super::super::api::Api;
 use super::super::asgs::{Home, by_name};
 use super::super::ec2::{SecurityGroup, Subnet, TemplateVersion};
 use super::super::limit::Family;
-use super::super::survey::{Memory, Survey};
+use super::super::memory::Memory;
+use super::super::survey::Survey;
 use crate::cloud::{Fault, FaultKind, Finding, Scope};
 use crate::spec::{AwsFleets, AwsRevision, Spec};
 
@@ -267,7 +268,7 @@ fn by_names(groups: impl Iterator<Item = AutoScalingGroup>) -> BTreeMap<String, 
 }
 
 /// The launch template of a group and the version as the group names it: a number, `$Latest` or `$Default`.
-pub(super) fn template(group: &AutoScalingGroup) -> Option<(&str, &str)> {
+pub(in crate::cloud::aws) fn template(group: &AutoScalingGroup) -> Option<(&str, &str)> {
     let inner = || group.mixed_instances_policy()?.launch_template()?.launch_template_specification();
     let specification: &LaunchTemplateSpecification = group.launch_template().or_else(inner)?;
     // A group that names no version launches the default one (Auto Scaling API reference).

@@ -14,3 +14,4 @@ mod quotas;
 mod routes;
 
 pub use examine::examine;
+pub(super) use facts::template;
