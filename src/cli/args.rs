@@ -343,15 +343,14 @@ pub struct PolicyArgs {
 
 /// `init`.
 #[derive(Debug, Args)]
-#[group(id = "from", required = true, multiple = false, args = ["from_asg", "from_codedeploy"])]
 pub struct Init {
     /// What the service is to be called
     pub service: ServiceName,
     /// From this Auto Scaling group
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", required_unless_present = "from_codedeploy")]
     pub from_asg: Option<String>,
     /// From this CodeDeploy deployment group
-    #[arg(long, value_name = "APPLICATION/GROUP")]
+    #[arg(long, value_name = "APPLICATION/GROUP", conflicts_with = "from_asg")]
     pub from_codedeploy: Option<String>,
     /// The region; the one of the AWS configuration otherwise
     #[arg(long, value_name = "REGION")]

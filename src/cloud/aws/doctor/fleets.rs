@@ -51,10 +51,10 @@ fn present(facts: &Facts<'_>) -> Finding {
 /// A version that moves by itself.
 fn launches(facts: &Facts<'_>, name: &str, group: &AutoScalingGroup) -> Vec<Finding> {
     let Some((id, version)) = template(group) else {
-        let what = format!("`{name}` launches from a launch configuration");
+        let what = format!("`{name}` does not launch from a launch template");
         return vec![
             Finding::fail("launch template", what)
-                .why("it has no versions, so a fleet of another revision cannot be made from it")
+                .why("what it launches from has no versions, so a fleet of another revision cannot be made from it")
                 .mend("move the group to a launch template"),
         ];
     };
