@@ -8,6 +8,8 @@ use serde::Serialize;
 pub enum Severity {
     /// As it should be.
     Ok,
+    /// Nobody can tell without changing something.
+    Unchecked,
     /// A rollout can go on, and somebody should know.
     Warn,
     /// A rollout would be refused, or would fail.
@@ -34,6 +36,12 @@ impl Finding {
     #[must_use]
     pub fn ok(check: &'static str, what: impl Into<String>) -> Self {
         Self { severity: Severity::Ok, check, what: what.into(), why: None, mend: None }
+    }
+
+    /// Nobody can tell without changing something.
+    #[must_use]
+    pub fn unchecked(check: &'static str, what: impl Into<String>) -> Self {
+        Self { severity: Severity::Unchecked, ..Self::ok(check, what) }
     }
 
     /// A rollout can go on, and somebody should know.

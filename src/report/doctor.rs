@@ -1,7 +1,5 @@
 //! What a preflight found.
 
-use std::fmt::Write as _;
-
 use serde::Serialize;
 
 use super::hints::Hints;
@@ -43,16 +41,18 @@ impl<'a> Checkup<'a> {
 #[must_use]
 pub fn checkup(checkup: &Checkup<'_>, hints: &Hints) -> Text {
     let mut text = Text::new();
-    let mut title = format!("doctor  {} in {}: ", checkup.service, checkup.environment);
-    let good = checkup.findings.len() - checkup.failed - checkup.warned;
-    let _ = write!(
-        title,
-        "{good} ok, {}, {}",
+    let number = |severity| checkup.findings.iter().filter(|finding| finding.severity == severity).count();
+    let title = format!(
+        "doctor  {} in {}: {} ok, {} not checked, {}, {}",
+        checkup.service,
+        checkup.environment,
+        number(Severity::Ok),
+        number(Severity::Unchecked),
         count(checkup.warned, "warning"),
         count(checkup.failed, "failure")
     );
     text.push(Line::new().tone(Tone::Strong, title));
-    for severity in [Severity::Ok, Severity::Warn, Severity::Fail] {
+    for severity in [Severity::Ok, Severity::Unchecked, Severity::Warn, Severity::Fail] {
         text.gap();
         for finding in checkup.findings.iter().filter(|finding| finding.severity == severity) {
             text.extend(lines(finding));
@@ -70,6 +70,7 @@ pub fn checkup(checkup: &Checkup<'_>, hints: &Hints) -> Text {
 fn lines(finding: &Finding) -> Vec<Line> {
     let (tone, word) = match finding.severity {
         Severity::Ok => (Tone::Good, "ok   "),
+        Severity::Unchecked => (Tone::Faint, "?    "),
         Severity::Warn => (Tone::Warn, "warn "),
         Severity::Fail => (Tone::Bad, "FAIL "),
     };

@@ -9,12 +9,8 @@ use crate::fake::{Fake, Settings, TargetGroupSettings};
 pub struct Desk {
     pub fake: Fake,
     pub dir: tempfile::TempDir,
-    /// ARNs: the load balancer, its listener, and the target groups `public`, `public-2` and `internal`.
-    pub alb: String,
-    pub listener: String,
-    pub public: String,
+    /// The ARN of the target group `public-2`.
     pub second: String,
-    pub internal: String,
 }
 
 /// What the program did.
@@ -28,7 +24,7 @@ impl Desk {
     /// A service with two twins behind one load balancer and a shared group behind another, all as it should be.
     pub fn new() -> Self {
         let fake = Fake::start(Settings::default());
-        let (alb, listener, public, second, internal) = fake.world(|world| {
+        let second = fake.world(|world| {
             world.network();
             let template = world.launch_template("api", &["ami-1", "ami-2"]);
             let group = |name: &str, world: &mut crate::fake::World| {
@@ -37,16 +33,16 @@ impl Desk {
             let (public, second, internal) =
                 (group("public", world), group("public-2", world), group("internal", world));
             let alb = world.alb("edge");
-            let listener = world.listener(&alb, 443, &[(&public, 100), (&second, 0)]).unwrap();
+            world.listener(&alb, 443, &[(&public, 100), (&second, 0)]).unwrap();
             let inner = world.alb("inner");
             world.listener(&inner, 80, &[(&internal, 1)]).unwrap();
             world.asg("api-blue", ("api", 1), 2, &[&public, &internal], &[]);
             // AWS names a group's template by both, however it was given.
             let fleet = world.fleets.get_mut("api-blue").unwrap();
             fleet.settings["LaunchTemplate"]["LaunchTemplateId"] = template.into();
-            (alb, listener, public, second, internal)
+            second
         });
-        Self { fake, dir: tempfile::tempdir().unwrap(), alb, listener, public, second, internal }
+        Self { fake, dir: tempfile::tempdir().unwrap(), second }
     }
 
     /// Where the service's file is.

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::desk::{Desk, Done};
-use crate::fake::{Fault, On, TargetGroupSettings};
+use crate::fake::{CodeDeployOptions, Fault, On, TargetGroupSettings};
 
 /// The findings of one severity, as `check: what`.
 fn findings(done: &Done, severity: &str) -> Vec<String> {
@@ -26,25 +26,26 @@ fn a_sound_service_is_found_ready_and_nothing_is_changed() {
     let done = desk.run(&["doctor", "api"]);
     assert_eq!((done.code, done.err.as_str()), (0, ""), "{}", done.out);
     let expected = "\
-doctor  api in prod: 10 ok, 0 warnings, 0 failures
+doctor  api in prod: 10 ok, 1 not checked, 0 warnings, 0 failures
 
   ok   account              `111122223333` in eu-west-1
   ok   permissions          everything that has to be read can be read
-  ok   write permissions    not checked: only EC2 has a dry run
-         mend compare the role's policy with what `deployer policy aws` prints
   ok   fleets               `api-blue` in service
   ok   launch template      `api-blue` launches version 1 of `TEMPLATE`
   ok   twins                `public` and `public-2` have the same settings
   ok   undeclared groups    all 2 target groups in which blue stands are declared
   ok   security groups      `inner` reaches green through `internal` on 80 (health checks) and 80 (traffic)
-  ok   security groups      `edge` reaches green through `public` on 80 (health checks) and 80 (traffic)
   ok   security groups      `edge` reaches green through `public-2` on 80 (health checks) and 80 (traffic)
+  ok   security groups      `edge` reaches green through `public` on 80 (health checks) and 80 (traffic)
   ok   quotas               3 target groups for one Auto Scaling group, of 50; attached ten at a time
+
+  ?    write permissions    only EC2 has a dry run, so they were not tried
+         mend compare the role's policy with what `deployer policy aws` prints
 
 Nothing was changed.  next   deployer plan api
 ";
     let template = desk.fake.world(|world| world.templates.keys().next().cloned().unwrap());
-    assert_eq!(done.out.replace(&template, "TEMPLATE"), expected.replace("10 ok", "11 ok"));
+    assert_eq!(done.out.replace(&template, "TEMPLATE"), expected);
     assert_eq!(desk.writes(), [""; 0]);
 }
 
@@ -147,4 +148,54 @@ fn credentials_of_another_account_are_no_way_in() {
     assert_eq!((done.code, failures.len()), (1, 1), "{failures:?}");
     assert!(failures[0].contains("the credentials are for account 111122223333"), "{failures:?}");
     assert_eq!(desk.fake.count("DescribeAutoScalingGroups"), 0);
+}
+
+#[test]
+fn a_deployment_group_that_lacks_a_target_group_is_the_accident_and_is_seen() {
+    let desk = Desk::new();
+    let managed = "{ managed: codedeploy }\n        revision_is: bundle\n        codedeploy: { application: app, deployment_group: dg, bundle: 's3://b/{revision}.zip' }";
+    desk.declare(
+        "          public: { target_group: public }\n          internal: { target_group: internal }\n",
+    );
+    let text = std::fs::read_to_string(desk.file()).unwrap().replace("{ copy: api-blue }", managed);
+    std::fs::write(desk.file(), text).unwrap();
+    desk.fake.world(|world| {
+        world
+            .fleets
+            .get_mut("api-blue")
+            .unwrap()
+            .tags
+            .insert("deployer:service".into(), ("api/prod".into(), true));
+        let options = CodeDeployOptions {
+            ready_wait_mins: None,
+            termination_wait_mins: Some(0),
+            ..CodeDeployOptions::default()
+        };
+        world.codedeploy_group("app", "dg", "api-blue", &["public"], &options);
+    });
+    let failures = findings(&doctor(&desk), "fail");
+    let expected = [
+        "codedeploy list: `app/dg` does not list the target group `internal`",
+        "codedeploy: `app/dg` sends traffic to green as soon as it can",
+        "codedeploy: `app/dg` terminates blue at once when green serves",
+    ];
+    assert_eq!(failures, expected);
+}
+
+#[test]
+fn this_host_is_looked_at_too() {
+    let desk = Desk::new();
+    let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let text = format!(
+        "service: web\nrevision: r1\nenvironments:\n  local:\n    provider:\n      local:\n        command: [no-such-program-here]\n        \
+         health: {{ path: /health }}\n        groups:\n          public: {{ listen: \"{}\" }}\n",
+        held.local_addr().unwrap()
+    );
+    std::fs::create_dir_all(desk.file().parent().unwrap()).unwrap();
+    std::fs::write(desk.file().with_file_name("web.yaml"), text).unwrap();
+    let done = desk.run(&["doctor", "web", "--output", "json"]);
+    let failures = findings(&done, "fail");
+    assert_eq!((done.code, failures.len()), (1, 2), "{failures:?} {}", done.err);
+    assert_eq!(failures[0], "command: `no-such-program-here` is not a program that can be run here");
+    assert!(failures[1].starts_with("ports: `public` cannot listen on 127.0.0.1:"), "{failures:?}");
 }

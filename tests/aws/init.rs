@@ -1,7 +1,7 @@
 //! `deployer init`: a file from a live service, with every target group in it.
 
 use crate::desk::Desk;
-use crate::fake::TargetGroupSettings;
+use crate::fake::{CodeDeployOptions, TargetGroupSettings};
 
 #[test]
 fn every_target_group_is_found_whoever_put_the_instances_there() {
@@ -61,4 +61,28 @@ fn a_group_that_does_not_exist_writes_nothing() {
     assert_eq!(done.code, 1);
     assert!(done.err.contains("there is no Auto Scaling group `nobody` in eu-west-1"), "{}", done.err);
     assert!(!desk.file().exists());
+}
+
+#[test]
+fn a_deployment_group_is_described_with_what_it_installed_last() {
+    let desk = Desk::new();
+    desk.fake.world(|world| {
+        world.codedeploy_group("app", "dg", "api-blue", &["public"], &CodeDeployOptions::default());
+        let location =
+            serde_json::json!({ "bucket": "builds", "key": "api/api-41.tar.gz", "bundleType": "tgz" });
+        let revision = serde_json::json!({ "revisionType": "S3", "s3Location": location });
+        world.deployment_groups[0].settings.insert("targetRevision".into(), revision);
+    });
+    let done = desk.run(&["init", "api", "--from-codedeploy", "app/dg", "--environment", "prod"]);
+    assert_eq!((done.code, done.err.as_str()), (0, ""), "{}", done.out);
+    let file = std::fs::read_to_string(desk.file()).unwrap();
+    for line in [
+        "revision: \"api-41\"",
+        "          managed: codedeploy",
+        "          bundle: \"s3://builds/api/{revision}.tar.gz\"",
+        "            target_group: \"internal\"",
+        "CodeDeploy lists it",
+    ] {
+        assert!(file.contains(line), "{line}\n{file}");
+    }
 }

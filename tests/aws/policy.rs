@@ -44,7 +44,7 @@ fn a_pair_of_fleets_needs_this_and_no_more() {
                 "Action": [
                     "autoscaling:DescribeAccountLimits", "autoscaling:DescribeAutoScalingGroups",
                     "autoscaling:DescribeLifecycleHooks", "autoscaling:DescribeTrafficSources",
-                    "ec2:DescribeInstances", "ec2:DescribeLaunchTemplateVersions", "ec2:DescribeLaunchTemplates",
+                    "ec2:DescribeInstances", "ec2:DescribeLaunchTemplateVersions",
                     "ec2:DescribeSecurityGroups", "ec2:DescribeSubnets",
                     "elasticloadbalancing:DescribeAccountLimits", "elasticloadbalancing:DescribeListeners",
                     "elasticloadbalancing:DescribeLoadBalancers", "elasticloadbalancing:DescribeRules",

@@ -87,7 +87,6 @@ impl Writer<'_> {
             "autoscaling:DescribeTrafficSources",
             "ec2:DescribeInstances",
             "ec2:DescribeLaunchTemplateVersions",
-            "ec2:DescribeLaunchTemplates",
             "ec2:DescribeSecurityGroups",
             "ec2:DescribeSubnets",
             "elasticloadbalancing:DescribeAccountLimits",
@@ -222,7 +221,7 @@ impl Writer<'_> {
             statements.push(allow(
                 "MakeVersions",
                 &["ec2:CreateLaunchTemplateVersion"],
-                &[template.clone()],
+                std::slice::from_ref(&template),
                 None,
             ));
         }
@@ -287,7 +286,7 @@ impl Writer<'_> {
             Grant::ReadWrite => &["s3:GetObject", "s3:PutObject"],
         };
         vec![
-            allow("ListJournal", &["s3:ListBucket"], &[root.clone()], Some(listed)),
+            allow("ListJournal", &["s3:ListBucket"], std::slice::from_ref(&root), Some(listed)),
             allow("Journal", actions, &[format!("{root}/{inside}")], None),
         ]
     }

@@ -24,6 +24,7 @@ pub(super) fn check(facts: &Facts<'_>) -> Vec<Finding> {
         let id = format!("{}/{}", declared.application, group.deployment_group_name().unwrap_or("?"));
         if managed {
             findings.extend(list(facts, group, &id, declared.complete));
+            findings.extend(fleet(facts, group, &id));
             findings.extend(style(group, &id));
             findings.extend(waits(group, &id));
         } else if group.deployment_style().and_then(|style| style.deployment_type())
@@ -85,6 +86,21 @@ fn list(facts: &Facts<'_>, group: &DeploymentGroupInfo, id: &str, complete: bool
             .push(Finding::ok("codedeploy list", format!("`{id}` lists all {} target groups", wanted.len())));
     }
     findings
+}
+
+/// It copies the one Auto Scaling group that it has, whatever serves.
+fn fleet(facts: &Facts<'_>, group: &DeploymentGroupInfo, id: &str) -> Option<Finding> {
+    let copied: BTreeSet<_> = group.auto_scaling_groups().iter().filter_map(|group| group.name()).collect();
+    let serving = facts.serving();
+    let right = copied.len() == 1 && serving.iter().all(|name| copied.contains(name.as_str()));
+    let names = |names: Vec<&str>| if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
+    (!right && !serving.is_empty()).then(|| {
+        let serving = names(serving.iter().map(String::as_str).collect());
+        let copied = names(copied.into_iter().collect());
+        Finding::fail("codedeploy", format!("`{id}` would copy {copied}, and {serving} serves"))
+            .why("green would be a copy of something else than blue")
+            .mend("give the deployment group exactly the Auto Scaling group that serves")
+    })
 }
 
 fn style(group: &DeploymentGroupInfo, id: &str) -> Option<Finding> {

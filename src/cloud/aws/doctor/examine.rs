@@ -19,7 +19,7 @@ pub async fn examine(spec: &Spec, aws: &AwsSpec, open: bool) -> Vec<Finding> {
         Err(fault) => return vec![no_way_in(aws, &fault)],
     };
     let mut reading = Reading { api: &api, findings: Vec::new() };
-    let facts = Facts::read(&mut reading, &home, spec, open).await;
+    let facts = Box::pin(Facts::read(&mut reading, &home, spec, open)).await;
     let mut findings = vec![Finding::ok("account", format!("`{}` in {}", aws.account, aws.region))];
     if reading.findings.is_empty() {
         findings.push(Finding::ok("permissions", "everything that has to be read can be read"));
@@ -46,7 +46,7 @@ fn no_way_in(aws: &AwsSpec, fault: &Fault) -> Finding {
 /// Only EC2 knows a dry run. ELBv2, Auto Scaling and CodeDeploy would have to be made to change something.
 async fn writes(api: &Api, aws: &AwsSpec, facts: &Facts<'_>) -> Finding {
     let unchecked = || {
-        Finding::ok("write permissions", "not checked: only EC2 has a dry run")
+        Finding::unchecked("write permissions", "only EC2 has a dry run, so they were not tried")
             .mend("compare the role's policy with what `deployer policy aws` prints")
     };
     let Some(green) = facts.green.as_ref().filter(|_| aws.revision == AwsRevision::Ami) else {

@@ -84,7 +84,7 @@ impl<'a> Facts<'a> {
     pub async fn read(reading: &mut Reading<'_>, home: &'a Home, spec: &'a Spec, open: bool) -> Option<Self> {
         let api = reading.api;
         let scope = Scope { service: home.service.clone(), groups: BTreeSet::new(), fleets: BTreeSet::new() };
-        let survey = Survey::read(api, home, &Memory::default(), &scope).await;
+        let survey = Box::pin(Survey::read(api, home, &Memory::default(), &scope)).await;
         let survey = reading.heard(survey)?;
         let named = reading.heard(by_name(api, &home.named()).await).unwrap_or_default();
         let mut facts = Self {

@@ -1,5 +1,8 @@
 //! Limits of the account and of the API, before a rollout runs into them.
 
+use aws_sdk_elasticloadbalancingv2::types::TargetGroup;
+
+use super::super::arn;
 use super::super::survey::listed;
 use super::facts::Facts;
 use super::groups::name;
@@ -74,27 +77,27 @@ fn actions(facts: &Facts<'_>) -> Vec<Finding> {
     findings
 }
 
-/// In a shared group both fleets stand at once.
+/// Green's targets stand beside blue's, on the same load balancers.
 fn targets(facts: &Facts<'_>) -> Vec<Finding> {
-    let Some(most) = facts
-        .limits
-        .elb
-        .get("targets-per-target-group-per-region")
-        .or(facts.limits.elb.get("targets-per-target-group"))
-    else {
-        return Vec::new();
-    };
     let size = facts.groups.values().filter_map(|group| group.desired_capacity()).max().unwrap_or(0);
-    let green = u64::from(facts.spec.instances.unwrap_or(0)).max(u64::try_from(size).unwrap_or(0));
-    let full = facts.target_groups().into_iter().filter_map(|group| {
-        let answer = facts.survey.targets.get(group.target_group_arn()?)?.as_ref().ok()?;
-        let wanted = answer.len() as u64 + green;
-        (wanted > *most).then(|| {
-            Finding::fail("quotas", format!("`{}` would hold {wanted} targets, of {most}", name(group)))
-                .mend("have the quota raised")
-        })
-    });
-    full.collect()
+    let size = u64::try_from(size).unwrap_or(0).max(u64::from(facts.spec.instances.unwrap_or(0)));
+    let mut findings = Vec::new();
+    for arn in facts.balancers.keys() {
+        let kind = if arn::is_network(arn) { "network" } else { "application" };
+        let Some(most) = facts.limits.elb.get(&format!("targets-per-{kind}-load-balancer")) else { continue };
+        let behind = |group: &&TargetGroup| group.load_balancer_arns().contains(arn);
+        let answers = facts.survey.groups.iter().filter(|(_, group)| behind(group));
+        let known = answers.filter_map(|(arn, _)| facts.survey.targets.get(arn)?.as_ref().ok());
+        let are: usize = known.map(Vec::len).sum();
+        let ours = facts.target_groups().iter().filter(|group| behind(group)).count();
+        let wanted = are as u64 + size * ours as u64;
+        if wanted > *most {
+            let what =
+                format!("`{}` would have {wanted} targets with green's, of {most}", arn::balancer(arn));
+            findings.push(Finding::fail("quotas", what).mend("have the quota raised"));
+        }
+    }
+    findings
 }
 
 fn made(facts: &Facts<'_>) -> Option<Finding> {

@@ -14,13 +14,12 @@ use crate::cloud::Finding;
 
 /// Every check of the ways in.
 pub(super) fn check(facts: &Facts<'_>) -> Vec<Finding> {
-    let mut findings = Vec::new();
+    let mut findings: Vec<_> = facts.balancers.values().flat_map(|balancer| zones(facts, balancer)).collect();
     for group in facts.target_groups() {
         if matches!(group.target_type(), Some(TargetTypeEnum::Lambda | TargetTypeEnum::Alb)) {
             continue;
         }
         for balancer in group.load_balancer_arns().iter().filter_map(|arn| facts.balancers.get(arn)) {
-            findings.extend(zones(facts, group, balancer));
             findings.extend(Way { facts, group, balancer }.check());
         }
     }
@@ -32,7 +31,7 @@ fn title(balancer: &LoadBalancer) -> &str {
 }
 
 /// A target in a zone that is not enabled gets no traffic, and is not checked.
-fn zones(facts: &Facts<'_>, group: &TargetGroup, balancer: &LoadBalancer) -> Vec<Finding> {
+fn zones(facts: &Facts<'_>, balancer: &LoadBalancer) -> Vec<Finding> {
     let enabled: BTreeSet<_> =
         balancer.availability_zones().iter().filter_map(|zone| zone.zone_name()).collect();
     let launching = facts.groups.iter().map(|(name, fleet)| {
@@ -47,7 +46,7 @@ fn zones(facts: &Facts<'_>, group: &TargetGroup, balancer: &LoadBalancer) -> Vec
             "zones",
             format!("`{fleet}` launches in {}, where `{}` is not enabled", dark.join(", "), title(balancer)),
         )
-        .why(format!("a target of `{}` there gets no traffic and is never checked", name(group)))
+        .why("a target there gets no traffic and is never checked")
         .mend("enable the zone on the load balancer, or take its subnet from the Auto Scaling group")
     })
     .collect()

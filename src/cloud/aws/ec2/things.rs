@@ -23,19 +23,6 @@ pub(in crate::cloud::aws) struct Instance {
     pub auto_scaling_group: Option<String>,
 }
 
-/// A launch template.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::cloud::aws) struct Template {
-    /// `lt-…`.
-    pub id: String,
-    /// Its name.
-    pub name: String,
-    /// The number that `$Default` means now.
-    pub default: u64,
-    /// The number that `$Latest` means now.
-    pub latest: u64,
-}
-
 /// One version of a launch template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::cloud::aws) struct TemplateVersion {

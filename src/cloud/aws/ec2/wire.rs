@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::things::{Instance, Rule, SecurityGroup, Source, Subnet, Template, TemplateVersion};
+use super::things::{Instance, Rule, SecurityGroup, Source, Subnet, TemplateVersion};
 
 /// An answer as one of the types below. The set that was asked for must be in it, so that a page of somebody else's is
 /// never taken for an empty set.
@@ -183,36 +183,6 @@ impl RawInstance {
 /// An empty element says nothing.
 fn said(text: Option<String>) -> Option<String> {
     text.filter(|text| !text.is_empty())
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Templates {
-    launch_templates: Set<RawTemplate>,
-    pub next_token: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RawTemplate {
-    launch_template_id: String,
-    launch_template_name: String,
-    default_version_number: u64,
-    latest_version_number: u64,
-}
-
-impl Templates {
-    /// What they are.
-    pub fn into_templates(self) -> Vec<Template> {
-        let raw = self.launch_templates.item.into_iter();
-        raw.map(|raw| Template {
-            id: raw.launch_template_id,
-            name: raw.launch_template_name,
-            default: raw.default_version_number,
-            latest: raw.latest_version_number,
-        })
-        .collect()
-    }
 }
 
 #[derive(Deserialize)]

@@ -108,7 +108,7 @@ pub async fn find(
     };
     let home = Home { service: service.clone(), environment: environment.clone(), spec };
     let scope = Scope { service: service.clone(), groups: BTreeSet::new(), fleets: BTreeSet::new() };
-    let survey = Survey::read(&api, &home, &Memory::default(), &scope).await?;
+    let survey = Box::pin(Survey::read(&api, &home, &Memory::default(), &scope)).await?;
     let seen = Seen { survey: &survey, fleet: &group, deploys: deployment_group.as_ref() };
     let groups = seen.groups()?;
     let (revision, codedeploy) = match &deployment_group {
