@@ -46,6 +46,7 @@ mod policy;
 mod rehearse;
 mod rollout;
 mod show;
+mod thaw;
 
 use std::process::ExitCode;
 
@@ -105,6 +106,7 @@ async fn run(context: &Context, verb: Verb) -> Result<u8, CliError> {
         Verb::Resume(args) => orders::resume(context, args).await,
         Verb::Abort(args) => orders::abort(context, args).await,
         Verb::Rollback(args) => orders::rollback(context, args).await,
+        Verb::Thaw(args) => thaw::thaw(context, args).await,
         Verb::Drill(args) => rehearse::drill(context, args).await,
         Verb::Doctor(args) => doctor::doctor(context, &args.service).await,
         Verb::Policy(Policy::Aws(args)) => policy::aws(context, &args),

@@ -9,3 +9,6 @@ mod fake;
 mod fake_itself;
 mod init;
 mod policy;
+mod job;
+mod rig;
+mod fleets;

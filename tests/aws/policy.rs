@@ -117,3 +117,53 @@ fn read_only_changes_nothing_and_each_way_of_deploying_adds_its_own() {
     let more: Vec<_> = completing.difference(&managed).collect();
     assert_eq!(more, ["codedeploy:UpdateDeploymentGroup", "iam:PassRole"]);
 }
+
+/// Every call that the backend makes, as IAM names it; found in its source.
+fn called() -> BTreeSet<String> {
+    let mut called = BTreeSet::new();
+    let mut folders = vec![std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cloud/aws")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = std::fs::read_to_string(path).unwrap();
+            for (begin, service) in [
+                ("Family::ElbRead,", "elasticloadbalancing"),
+                ("Family::ElbModify,", "elasticloadbalancing"),
+                ("Family::ElbRegister,", "elasticloadbalancing"),
+                ("Family::AutoScaling,", "autoscaling"),
+                ("Family::CodeDeploy,", "codedeploy"),
+                ("send_ec2(", "ec2"),
+            ] {
+                for call in text.split(begin).skip(1) {
+                    let Some(action) =
+                        call.trim_start().strip_prefix('"').and_then(|call| call.split('"').next())
+                    else {
+                        continue;
+                    };
+                    called.insert(format!("{service}:{action}"));
+                }
+            }
+        }
+    }
+    assert!(called.len() > 20, "the calls are where this test looks for them: {called:?}");
+    called
+}
+
+#[test]
+fn every_call_that_is_made_is_granted() {
+    let desk = Desk::new();
+    desk.declare("          public: { twins: [public, public-2], create: true }\n          internal: { target_group: internal }\n");
+    let mut granted = actions(&policy(&desk, &[]));
+    rewrite(&desk, "fleets: { copy: api-blue }", "fleets: { copy: api-blue }\n        revision_is: ami");
+    granted.extend(actions(&policy(&desk, &[])));
+    let managed = "fleets: { managed: codedeploy }\n        revision_is: bundle\n        codedeploy: { application: app, \
+        deployment_group: dg, complete: true, bundle: 's3://b/{revision}.zip' }";
+    rewrite(&desk, "fleets: { copy: api-blue }\n        revision_is: ami", managed);
+    granted.extend(actions(&policy(&desk, &[])));
+    let lacking: Vec<_> = called().into_iter().filter(|call| !granted.contains(call)).collect();
+    assert_eq!(lacking, [""; 0]);
+}

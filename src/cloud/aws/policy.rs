@@ -122,8 +122,8 @@ impl Writer<'_> {
     }
 
     fn deployment_groups(&self, codedeploy: &CodeDeploy) -> Vec<String> {
-        let names = codedeploy.deployment_groups.iter();
-        let named = names.map(|name| format!("deploymentgroup:{}/{name}", codedeploy.application));
+        let groups = codedeploy.deployment_groups.iter();
+        let named = groups.map(|name| format!("deploymentgroup:{}/{name}", codedeploy.application));
         named.map(|resource| self.arn("codedeploy", &resource)).collect()
     }
 

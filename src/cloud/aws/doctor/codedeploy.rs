@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use aws_sdk_codedeploy::types::{
     DeploymentGroupInfo, DeploymentOption, DeploymentReadyAction, DeploymentType, InstanceAction,
+    LoadBalancerInfo,
 };
 
 use super::super::survey::listed;
@@ -42,7 +43,7 @@ pub(super) fn check(facts: &Facts<'_>) -> Vec<Finding> {
 
 /// The accident itself: its list against what is declared and where blue stands.
 fn list(facts: &Facts<'_>, group: &DeploymentGroupInfo, id: &str, complete: bool) -> Vec<Finding> {
-    let lists = group.load_balancer_info().map(|info| info.target_group_info_list()).unwrap_or_default();
+    let lists = group.load_balancer_info().map(LoadBalancerInfo::target_group_info_list).unwrap_or_default();
     let lists: BTreeSet<_> = lists.iter().filter_map(|one| one.name()).collect();
     let attached: BTreeSet<_> = facts.survey.fleets.values().flat_map(listed).collect();
     let attached = attached.iter().filter_map(|arn| facts.survey.groups.get(arn)).map(name);

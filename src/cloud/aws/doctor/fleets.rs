@@ -1,6 +1,7 @@
 //! The Auto Scaling groups: what they launch, what holds them still, what is left behind on them.
 
 use aws_sdk_autoscaling::types::AutoScalingGroup;
+use aws_sdk_codedeploy::types::DeploymentGroupInfo;
 
 use super::super::asgs::{FROZEN, tag};
 use super::facts::{Facts, template};
@@ -38,14 +39,12 @@ fn present(facts: &Facts<'_>) -> Finding {
                 .mend("correct its name under `fleets` in the deployment file, or create it");
         }
     }
-    match serving.len() {
-        0 => Finding::warn("fleets", "no instance of the service is registered in any target group")
-            .why("there is no blue to replace, and nothing to compare green with"),
-        _ => {
-            let names: Vec<_> = serving.iter().map(|name| format!("`{name}`")).collect();
-            Finding::ok("fleets", format!("{} in service", names.join(" and ")))
-        }
+    if serving.is_empty() {
+        return Finding::warn("fleets", "no instance of the service is registered in any target group")
+            .why("there is no blue to replace, and nothing to compare green with");
     }
+    let names: Vec<_> = serving.iter().map(|name| format!("`{name}`")).collect();
+    Finding::ok("fleets", format!("{} in service", names.join(" and ")))
 }
 
 /// A version that moves by itself.
@@ -117,7 +116,7 @@ fn frozen(facts: &Facts<'_>, name: &str, group: &AutoScalingGroup) -> Option<Fin
 fn hooks(facts: &Facts<'_>, name: &str) -> Vec<Finding> {
     let groups = facts.deployment_groups.iter();
     let known: Vec<_> =
-        groups.flat_map(|group| group.auto_scaling_groups()).filter_map(|group| group.hook()).collect();
+        groups.flat_map(DeploymentGroupInfo::auto_scaling_groups).filter_map(|group| group.hook()).collect();
     let hooks = facts.hooks.get(name).map(Vec::as_slice).unwrap_or_default();
     let names = hooks.iter().filter_map(|hook| hook.lifecycle_hook_name());
     let left = names.filter(|hook| hook.starts_with(CODEDEPLOY_HOOK) && !known.contains(hook));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_elasticloadbalancingv2::types::{Matcher, TargetGroup};
+use aws_sdk_elasticloadbalancingv2::types::{Matcher, ProtocolEnum, TargetGroup, TargetTypeEnum};
 
 use super::super::arn;
 use super::facts::Facts;
@@ -130,12 +130,12 @@ fn settings(group: &TargetGroup) -> [(&'static str, String); 12] {
     let text = |value: Option<&str>| value.unwrap_or("none").to_owned();
     let matcher = group.matcher().and_then(|matcher: &Matcher| matcher.http_code().or(matcher.grpc_code()));
     [
-        ("protocol", text(group.protocol().map(|protocol| protocol.as_str()))),
+        ("protocol", text(group.protocol().map(ProtocolEnum::as_str))),
         ("protocol version", text(group.protocol_version())),
         ("port", number(group.port())),
         ("VPC", text(group.vpc_id())),
-        ("target type", text(group.target_type().map(|kind| kind.as_str()))),
-        ("health check protocol", text(group.health_check_protocol().map(|protocol| protocol.as_str()))),
+        ("target type", text(group.target_type().map(TargetTypeEnum::as_str))),
+        ("health check protocol", text(group.health_check_protocol().map(ProtocolEnum::as_str))),
         ("health check port", text(group.health_check_port())),
         ("health check path", text(group.health_check_path())),
         ("health check interval", number(group.health_check_interval_seconds())),

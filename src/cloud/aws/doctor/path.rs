@@ -43,7 +43,7 @@ pub(super) struct Port {
 /// Whether any of the security groups lets the callers through.
 pub(super) fn judge(groups: &[&SecurityGroup], port: Port, callers: &Callers) -> Verdict {
     let sources = sources(groups, port);
-    let ranges: Vec<_> = sources.iter().filter_map(|source| range(source)).collect();
+    let ranges: Vec<_> = sources.iter().filter_map(range).collect();
     let covered = |wanted: &BTreeSet<String>| {
         let covers = |wanted: &String| {
             Cidr::read(wanted).is_some_and(|wanted| ranges.iter().any(|range| range.covers(wanted)))
@@ -107,8 +107,10 @@ pub(super) fn named<'a>(sources: impl IntoIterator<Item = &'a Source>) -> String
 mod tests {
     use super::*;
 
-    fn group(rules: &[(&str, Option<(u16, u16)>, Source)]) -> SecurityGroup {
-        let rule = |(protocol, ports, source): &(&str, Option<(u16, u16)>, Source)| Rule {
+    type Opening<'a> = (&'a str, Option<(u16, u16)>, Source);
+
+    fn group(rules: &[Opening<'_>]) -> SecurityGroup {
+        let rule = |(protocol, ports, source): &Opening<'_>| Rule {
             protocol: (*protocol).to_owned(),
             ports: *ports,
             sources: vec![source.clone()],

@@ -1,5 +1,6 @@
 //! Limits of the account and of the API, before a rollout runs into them.
 
+use aws_sdk_autoscaling::types::AutoScalingGroup;
 use aws_sdk_elasticloadbalancingv2::types::TargetGroup;
 
 use super::super::arn;
@@ -79,7 +80,7 @@ fn actions(facts: &Facts<'_>) -> Vec<Finding> {
 
 /// Green's targets stand beside blue's, on the same load balancers.
 fn targets(facts: &Facts<'_>) -> Vec<Finding> {
-    let size = facts.groups.values().filter_map(|group| group.desired_capacity()).max().unwrap_or(0);
+    let size = facts.groups.values().filter_map(AutoScalingGroup::desired_capacity).max().unwrap_or(0);
     let size = u64::try_from(size).unwrap_or(0).max(u64::from(facts.spec.instances.unwrap_or(0)));
     let mut findings = Vec::new();
     for arn in facts.balancers.keys() {

@@ -76,7 +76,7 @@ impl<'a> Way<'a> {
                 continue; // Said once, in `green`.
             }
             let Some(groups) = self.resolved(&green.security_groups) else { continue };
-            let verdict = self.less_than_blue(&groups, &whole, port, judge(&groups, port, &callers));
+            let verdict = less_than_blue(&groups, &whole, port, judge(&groups, port, &callers));
             if verdict == Verdict::Open {
                 open.push(format!("{} ({purpose})", port.number));
             }
@@ -158,28 +158,6 @@ impl<'a> Way<'a> {
         }
     }
 
-    /// Clients that blue lets in and green does not would be lost.
-    fn less_than_blue(
-        self,
-        green: &[&SecurityGroup],
-        blue: &[Vec<&SecurityGroup>],
-        port: Port,
-        verdict: Verdict,
-    ) -> Verdict {
-        if verdict == Verdict::Open {
-            return verdict;
-        }
-        let own = sources(green, port);
-        let blue: BTreeSet<_> = blue.iter().flat_map(|groups| sources(groups, port)).collect();
-        let lost: Vec<_> = blue.difference(&own).collect();
-        match verdict {
-            Verdict::Unsure(_) if !lost.is_empty() => {
-                Verdict::Closed(format!("blue lets in {} besides", named(lost)))
-            }
-            verdict => verdict,
-        }
-    }
-
     fn said(
         self,
         whose: &str,
@@ -213,6 +191,27 @@ impl<'a> Way<'a> {
                 Some(Finding::fail("security groups", what("do not let")).why(why).mend(mend))
             }
         }
+    }
+}
+
+/// Clients that blue lets in and green does not would be lost.
+fn less_than_blue(
+    green: &[&SecurityGroup],
+    blue: &[Vec<&SecurityGroup>],
+    port: Port,
+    verdict: Verdict,
+) -> Verdict {
+    if verdict == Verdict::Open {
+        return verdict;
+    }
+    let own = sources(green, port);
+    let blue: BTreeSet<_> = blue.iter().flat_map(|groups| sources(groups, port)).collect();
+    let lost: Vec<_> = blue.difference(&own).collect();
+    match verdict {
+        Verdict::Unsure(_) if !lost.is_empty() => {
+            Verdict::Closed(format!("blue lets in {} besides", named(lost)))
+        }
+        verdict => verdict,
     }
 }
 

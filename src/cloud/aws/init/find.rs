@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_autoscaling::types::AutoScalingGroup;
-use aws_sdk_codedeploy::types::{DeploymentGroupInfo, DeploymentType};
+use aws_sdk_codedeploy::types::{DeploymentGroupInfo, DeploymentType, LoadBalancerInfo};
 use aws_sdk_elasticloadbalancingv2::types::TargetGroup;
 
 use super::super::api::Api;
@@ -243,7 +243,7 @@ impl Seen<'_> {
 
     fn listed_by_codedeploy(&self) -> BTreeSet<&str> {
         let info = self.deploys.and_then(|deploys| deploys.load_balancer_info());
-        let list = info.map(|info| info.target_group_info_list()).unwrap_or_default();
+        let list = info.map(LoadBalancerInfo::target_group_info_list).unwrap_or_default();
         list.iter().filter_map(|group| group.name()).collect()
     }
 
