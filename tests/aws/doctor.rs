@@ -66,6 +66,16 @@ fn the_accident_is_seen_before_it_happens() {
     let expected =
         "undeclared groups: blue stands in the target group `partner`, which the file does not declare";
     assert_eq!(findings(&done, "fail"), [expected]);
+    let text = desk.run(&["doctor", "api"]).out;
+    let end = text.split("\n\n").skip(3).collect::<Vec<_>>().join("\n\n");
+    let expected = "  \
+  FAIL undeclared groups    blue stands in the target group `partner`, which the file does not declare
+         why  whoever comes through it would lose the service with blue; a rollout is refused until it is covered
+         mend declare it: `partner: {target_group: partner}` under `groups`
+
+Nothing was changed.  when mended   deployer doctor api
+";
+    assert_eq!(end, expected, "{text}");
 }
 
 #[test]

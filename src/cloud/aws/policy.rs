@@ -103,7 +103,6 @@ impl Writer<'_> {
                 "autoscaling:DescribeNotificationConfigurations",
                 "autoscaling:DescribePolicies",
                 "autoscaling:DescribeScheduledActions",
-                "autoscaling:DescribeWarmPool",
             ]);
         }
         actions.sort_unstable();
