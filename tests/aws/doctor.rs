@@ -209,3 +209,31 @@ fn this_host_is_looked_at_too() {
     assert_eq!(failures[0], "command: `no-such-program-here` is not a program that can be run here");
     assert!(failures[1].starts_with("ports: `public` cannot listen on 127.0.0.1:"), "{failures:?}");
 }
+
+#[test]
+fn a_network_load_balancers_clients_come_with_their_own_addresses() {
+    let desk = Desk::new();
+    desk.fake.world(|world| {
+        let tcp = world
+            .target_group("wire", &TargetGroupSettings { protocol: "TCP", ..TargetGroupSettings::default() });
+        let nlb = world.nlb("wires");
+        world.listener(&nlb, 9000, &[(&tcp, 1)]).unwrap();
+        for instance in world.in_service("api-blue") {
+            world.register_by_hand(&tcp, &instance, None);
+        }
+        let inside = world.security_group("inside", &[("10.0.0.0/8", 80, 80)]);
+        let template = world.templates.values_mut().next().unwrap();
+        template.versions[1].data["SecurityGroupId"] = serde_json::json!([inside]);
+    });
+    desk.declare(
+        "          public: { twins: [public, public-2] }\n          internal: { target_group: internal }\n          \
+         wire: { target_group: wire }\n",
+    );
+    let done = doctor(&desk);
+    let failures = findings(&done, "fail");
+    assert_eq!(failures.len(), 1, "{failures:#?}");
+    assert!(failures[0].contains("do not let `wires` in to port 80 (traffic of `wire`)"), "{failures:#?}");
+    assert!(done.out.contains("blue lets in `0.0.0.0/0` besides"), "{}", done.out);
+    let warnings = findings(&done, "warn");
+    assert!(warnings[0].starts_with("open connections: `wire` does not end connections"), "{warnings:#?}");
+}

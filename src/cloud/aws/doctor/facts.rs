@@ -210,7 +210,8 @@ impl<'a> Facts<'a> {
         }
         let of_instances = self.survey.instances.values().flat_map(|instance| &instance.security_groups);
         let of_green = self.green.iter().flat_map(|green| &green.security_groups);
-        let groups: BTreeSet<_> = of_instances.chain(of_green).cloned().collect();
+        let of_balancers = self.balancers.values().flat_map(LoadBalancer::security_groups);
+        let groups: BTreeSet<_> = of_instances.chain(of_green).chain(of_balancers).cloned().collect();
         let zones = self.balancers.values().flat_map(LoadBalancer::availability_zones);
         let subnets: BTreeSet<_> = zones.filter_map(|zone| zone.subnet_id.clone()).collect();
         let (groups, subnets): (Vec<_>, Vec<_>) =

@@ -78,6 +78,21 @@ pub(super) fn sources(groups: &[&SecurityGroup], port: Port) -> BTreeSet<Source>
     rules.flat_map(|rule| rule.sources.iter().cloned()).collect()
 }
 
+/// Whether a balancer's own security groups let it out to these. A range may be theirs or not, and counts.
+pub(super) fn leaves(balancer: &[&SecurityGroup], targets: &[&SecurityGroup], port: Port) -> bool {
+    let Some(rules) = balancer.iter().map(|group| group.outbound.as_deref()).collect::<Option<Vec<_>>>()
+    else {
+        return true; // Not said.
+    };
+    let open = rules.into_iter().flatten().filter(|rule| opens(rule, port));
+    let mut sources = open.flat_map(|rule| &rule.sources);
+    balancer.is_empty()
+        || sources.any(|source| match source {
+            Source::Cidr(_) | Source::PrefixList(_) => true,
+            Source::Group(id) => targets.iter().any(|target| target.id == *id),
+        })
+}
+
 fn opens(rule: &Rule, port: Port) -> bool {
     let (name, number) = if port.udp { ("udp", "17") } else { ("tcp", "6") };
     let speaks = rule.protocol == name || rule.protocol == number;
@@ -119,7 +134,7 @@ mod tests {
             id: "sg-1".into(),
             name: "web".into(),
             inbound: rules.iter().map(rule).collect(),
-            outbound: vec![],
+            outbound: None,
         }
     }
 
@@ -148,6 +163,21 @@ mod tests {
         assert!(!open(&[]));
         let listed = judge(&[&group(&[("tcp", None, Source::PrefixList("pl-1".into()))])], PORT, &callers);
         assert!(matches!(listed, Verdict::Unsure(_)), "{listed:?}");
+    }
+
+    #[test]
+    fn a_balancer_must_be_let_out_too() {
+        let out = |source: Source| {
+            let rule = Rule { protocol: "tcp".into(), ports: Some((8080, 8080)), sources: vec![source] };
+            SecurityGroup { outbound: Some(vec![rule]), ..group(&[]) }
+        };
+        let target = SecurityGroup { id: "sg-web".into(), ..group(&[]) };
+        let leaves = |balancer: &SecurityGroup| leaves(&[balancer], &[&target], PORT);
+        assert!(leaves(&out(Source::Group("sg-web".into()))));
+        assert!(leaves(&out(Source::Cidr("10.0.0.0/8".into()))));
+        assert!(leaves(&group(&[])), "nobody said what it lets out");
+        assert!(!leaves(&out(Source::Group("sg-other".into()))));
+        assert!(!leaves(&SecurityGroup { outbound: Some(vec![]), ..group(&[]) }));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use aws_sdk_elasticloadbalancingv2::types::{
 use super::super::ec2::SecurityGroup;
 use super::facts::Facts;
 use super::groups::{attribute, name};
-use super::path::{Callers, Port, Verdict, judge, named, sources};
+use super::path::{Callers, Port, Verdict, judge, leaves, named, sources};
 use crate::cloud::Finding;
 
 /// Every check of the ways in.
@@ -77,6 +77,7 @@ impl<'a> Way<'a> {
             }
             let Some(groups) = self.resolved(&green.security_groups) else { continue };
             let verdict = less_than_blue(&groups, &whole, port, judge(&groups, port, &callers));
+            findings.extend(self.shut_in(&groups, port));
             if verdict == Verdict::Open {
                 open.push(format!("{} ({purpose})", port.number));
             }
@@ -92,6 +93,21 @@ impl<'a> Way<'a> {
             findings.push(Finding::ok("security groups", what));
         }
         findings
+    }
+
+    /// The balancer may not be let out to where green is.
+    fn shut_in(self, green: &[&SecurityGroup], port: Port) -> Option<Finding> {
+        let own = self.resolved(self.balancer.security_groups())?;
+        (!leaves(&own, green, port)).then(|| {
+            let what = format!(
+                "the security groups of `{}` do not let it out to port {}",
+                title(self.balancer),
+                port.number
+            );
+            Finding::fail("security groups", what)
+                .why(format!("it cannot reach green in `{}`", name(self.group)))
+                .mend("allow the port towards green's security groups in the balancer's outbound rules")
+        })
     }
 
     /// The sets of security groups that instances in this target group have.

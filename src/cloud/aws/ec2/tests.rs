@@ -137,7 +137,7 @@ fn a_security_group_is_read_with_every_kind_of_source() {
         [rule("tcp", Some((8080, 8081)), sources), rule("-1", None, vec![]), rule("icmp", None, vec![])];
     assert_eq!(groups.len(), 1);
     assert_eq!(groups[0].inbound, expected);
-    assert!(groups[0].outbound.is_empty());
+    assert_eq!(groups[0].outbound, Some(vec![]));
 }
 
 #[test]

@@ -55,8 +55,8 @@ pub(in crate::cloud::aws) struct SecurityGroup {
     pub name: String,
     /// What it lets in.
     pub inbound: Vec<Rule>,
-    /// What it lets out.
-    pub outbound: Vec<Rule>,
+    /// What it lets out; none where the answer does not say.
+    pub outbound: Option<Vec<Rule>>,
 }
 
 /// One rule of a security group.

@@ -289,8 +289,7 @@ struct RawGroup {
     group_name: String,
     #[serde(default)]
     ip_permissions: Set<Permission>,
-    #[serde(default)]
-    ip_permissions_egress: Set<Permission>,
+    ip_permissions_egress: Option<Set<Permission>>,
 }
 
 #[derive(Deserialize)]
@@ -341,7 +340,9 @@ impl SecurityGroups {
             id: raw.group_id,
             name: raw.group_name,
             inbound: raw.ip_permissions.item.into_iter().map(Permission::settled).collect(),
-            outbound: raw.ip_permissions_egress.item.into_iter().map(Permission::settled).collect(),
+            outbound: raw
+                .ip_permissions_egress
+                .map(|out| out.item.into_iter().map(Permission::settled).collect()),
         })
         .collect()
     }
