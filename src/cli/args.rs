@@ -100,6 +100,13 @@ pub enum Verb {
     Validate(Validate),
     /// Print the JSON Schema of a deployment file
     Schema,
+    /// Look for what would go wrong with a rollout, and say how to mend it; changes nothing
+    Doctor(One),
+    /// Print the permissions that a rollout needs, for exactly what the file says
+    #[command(subcommand)]
+    Policy(Policy),
+    /// Write a deployment file from a service that runs, with every target group found
+    Init(Init),
     /// Rehearse a rollout of your own file on a simulated, faulty cloud
     Drill(Drill),
     /// Look after the services that run on this host
@@ -327,6 +334,39 @@ impl std::str::FromStr for Which {
 pub struct Validate {
     /// The files; every one of the folder otherwise
     pub files: Vec<PathBuf>,
+}
+
+/// `policy`.
+#[derive(Debug, Subcommand)]
+pub enum Policy {
+    /// An IAM policy, as JSON
+    Aws(PolicyArgs),
+}
+
+/// `policy aws`.
+#[derive(Debug, Args)]
+pub struct PolicyArgs {
+    /// The service
+    pub service: ServiceName,
+    /// Only what `plan`, `doctor` and `status` need
+    #[arg(long)]
+    pub read_only: bool,
+}
+
+/// `init`.
+#[derive(Debug, Args)]
+pub struct Init {
+    /// What the service is to be called
+    pub service: ServiceName,
+    /// From this Auto Scaling group
+    #[arg(long, value_name = "NAME", required_unless_present = "from_codedeploy")]
+    pub from_asg: Option<String>,
+    /// From this CodeDeploy deployment group
+    #[arg(long, value_name = "APPLICATION/GROUP", conflicts_with = "from_asg")]
+    pub from_codedeploy: Option<String>,
+    /// The region; the one of the AWS configuration otherwise
+    #[arg(long, value_name = "REGION")]
+    pub region: Option<String>,
 }
 
 /// `drill`.

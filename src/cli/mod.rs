@@ -30,15 +30,18 @@ macro_rules! eprintln {
 mod args;
 mod backend;
 mod context;
+mod doctor;
 mod error;
 pub mod exit;
 mod files;
+mod init;
 
 mod inspect;
 mod journal;
 mod local;
 mod orders;
 mod plan;
+mod policy;
 
 mod rehearse;
 mod rollout;
@@ -49,7 +52,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
 
-use args::{Cli, Global, Journal, Local, Verb};
+use args::{Cli, Global, Journal, Local, Policy, Verb};
 use context::Context;
 use error::CliError;
 
@@ -105,6 +108,9 @@ async fn run(context: &Context, verb: Verb) -> Result<u8, CliError> {
         Verb::Rollback(args) => orders::rollback(context, args).await,
         Verb::Thaw(args) => thaw::thaw(context, args).await,
         Verb::Drill(args) => rehearse::drill(context, args).await,
+        Verb::Doctor(args) => doctor::doctor(context, &args.service).await,
+        Verb::Policy(Policy::Aws(args)) => policy::aws(context, &args),
+        Verb::Init(args) => init::init(context, args).await,
         Verb::Validate(args) => files::validate(context, &args.files),
         Verb::Local(Local::Status) => local::status(context).await,
         Verb::Local(Local::Logs { instance, lines }) => local::logs(context, &instance, lines).await,

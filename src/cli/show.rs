@@ -6,11 +6,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::args::Output;
 use super::context::Context;
 use super::error::CliError;
+use crate::cloud::Finding;
 use crate::drive::{Clock, Notice, Outcome};
 use crate::model::{Inventory, RolloutId, ServiceName};
 use crate::plan::{Draft, Refusal};
-use crate::report::{self, Account, Form, Hints, Manner, Past, Proposal, RefusalDocument, Text, Timeline};
+use crate::report::{
+    self, Account, Checkup, Form, Hints, Manner, Past, Proposal, RefusalDocument, Text, Timeline,
+};
 use crate::rollout::{Recorded, Rollout};
+use crate::spec::Spec;
 
 /// A running rollout on the terminal, in lines or as JSON; shared between the driver and whoever waits for it.
 #[derive(Clone)]
@@ -172,6 +176,14 @@ pub fn past(
 /// A history, the newest first.
 pub fn history(context: &Context, past: &[Past]) -> Result<(), CliError> {
     print(context, &report::history(past), || report::history_json(past))
+}
+
+/// What a preflight found.
+pub fn checkup(context: &Context, spec: &Spec, findings: &[Finding]) -> Result<bool, CliError> {
+    let checkup = Checkup::of(spec.service.as_str(), spec.environment.as_str(), findings);
+    let hints = hints(context, &spec.service);
+    print(context, &report::checkup(&checkup, &hints), || report::document(&checkup))?;
+    Ok(checkup.ready)
 }
 
 /// Something that people should know and machines need not.

@@ -6,6 +6,7 @@
 pub mod aws;
 mod clock;
 mod fault;
+mod finding;
 pub mod local;
 pub mod sim;
 
@@ -18,6 +19,7 @@ use crate::coverage::Retirement;
 use crate::model::{Fleet, FleetId, GroupId, Inventory, ServiceName, Share, Span, Token};
 
 pub use fault::{Fault, FaultKind};
+pub use finding::{Finding, Severity};
 
 /// One cloud, or one host.
 pub trait Backend: Send + Sync {

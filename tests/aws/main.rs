@@ -3,9 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop, and say where")]
 #![expect(clippy::disallowed_methods, reason = "what is waited for and measured here happens in real time")]
 
+mod desk;
+mod doctor;
 mod fake;
 mod fake_itself;
 mod incident;
+mod init;
+mod policy;
 mod job;
 mod rig;
 mod fleets;

@@ -15,7 +15,11 @@ use super::ec2::Ec2;
 use super::fault;
 use super::limit::{Family, Limits};
 use crate::cloud::{Fault, FaultKind};
+use crate::model::Span;
 use crate::spec::AwsSpec;
+
+/// What an account may make whose deployment file does not say.
+const READS_PER_SECOND: u32 = 10;
 
 /// Clients of one account and region.
 #[derive(Debug)]
@@ -33,28 +37,60 @@ impl Api {
     /// # Errors
     /// [`FaultKind::Denied`] without credentials, or with another account's.
     pub async fn connect(spec: &AwsSpec) -> Result<Self, Fault> {
-        let config = config(spec).await;
-        let limits = Limits::of(&spec.account, &spec.region, spec.reads_per_second);
-        let api = Self {
-            autoscaling: aws_sdk_autoscaling::Client::new(&config),
-            elb: aws_sdk_elasticloadbalancingv2::Client::new(&config),
-            codedeploy: aws_sdk_codedeploy::Client::new(&config),
-            ec2: Ec2::new(&config, spec.call_timeout.into())?,
-            limits,
-        };
-        let sts = aws_sdk_sts::Client::new(&config);
-        let who = api.send(Family::Sts, "GetCallerIdentity", sts.get_caller_identity().send()).await?;
-        match who.account() {
+        let config = config(Some(spec.region.clone()), spec.call_timeout.into()).await;
+        let api = Self::of(
+            &config,
+            Limits::of(&spec.account, &spec.region, spec.reads_per_second),
+            spec.call_timeout,
+        )?;
+        match api.account(&config).await? {
             Some(account) if account == spec.account => Ok(api),
             other => {
                 let message = format!(
                     "the credentials are for account {}, and the deployment file says {}",
-                    other.unwrap_or("unknown"),
+                    other.as_deref().unwrap_or("unknown"),
                     spec.account
                 );
                 Err(Fault::new(FaultKind::Denied, "GetCallerIdentity", message))
             }
         }
+    }
+
+    /// Takes the account that the credentials are for, and the region that was asked for or is configured.
+    ///
+    /// # Errors
+    /// [`FaultKind::Denied`] without credentials; [`FaultKind::Invalid`] without a region.
+    pub async fn anywhere(
+        region: Option<String>,
+        call_timeout: Span,
+    ) -> Result<(Self, String, String), Fault> {
+        let config = config(region, call_timeout.into()).await;
+        let region = config.region().map(ToString::to_string).ok_or_else(|| {
+            let message = "no region is configured: name one with --region or AWS_REGION";
+            Fault::new(FaultKind::Invalid, "GetCallerIdentity", message)
+        })?;
+        let api = Self::of(&config, Limits::of("unknown", &region, READS_PER_SECOND), call_timeout)?;
+        let account = api.account(&config).await?.ok_or_else(|| {
+            Fault::new(FaultKind::Unexpected, "GetCallerIdentity", "the answer names no account")
+        })?;
+        Ok((api, account, region))
+    }
+
+    fn of(config: &SdkConfig, limits: Arc<Limits>, call_timeout: Span) -> Result<Self, Fault> {
+        Ok(Self {
+            autoscaling: aws_sdk_autoscaling::Client::new(config),
+            elb: aws_sdk_elasticloadbalancingv2::Client::new(config),
+            codedeploy: aws_sdk_codedeploy::Client::new(config),
+            ec2: Ec2::new(config, call_timeout.into())?,
+            limits,
+        })
+    }
+
+    /// Whose the credentials are.
+    async fn account(&self, config: &SdkConfig) -> Result<Option<String>, Fault> {
+        let sts = aws_sdk_sts::Client::new(config);
+        let who = self.send(Family::Sts, "GetCallerIdentity", sts.get_caller_identity().send()).await?;
+        Ok(who.account)
     }
 
     /// Sends one call: in its turn, traced, with its fault in the port's shape.
@@ -106,18 +142,17 @@ impl Api {
 
 /// What every client shares. How often to try again is left to `AWS_MAX_ATTEMPTS` and `AWS_RETRY_MODE`, which code would
 /// override.
-async fn config(spec: &AwsSpec) -> SdkConfig {
-    let attempt: Duration = spec.call_timeout.into();
+async fn config(region: Option<String>, attempt: Duration) -> SdkConfig {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(attempt.min(Duration::from_secs(3)))
         .operation_attempt_timeout(attempt)
         .operation_timeout(attempt * 4)
         .build();
-    aws_config::defaults(BehaviorVersion::v2026_01_12())
-        .region(Region::new(spec.region.clone()))
-        .timeout_config(timeouts)
-        .load()
-        .await
+    let loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).timeout_config(timeouts);
+    match region {
+        Some(region) => loader.region(Region::new(region)).load().await,
+        None => loader.load().await,
+    }
 }
 
 /// For calls that would be made twice by being sent twice: CreateDeployment has no token.

@@ -2,7 +2,7 @@
 
 use super::super::asgs::pages;
 use super::client::{Ec2, Form};
-use super::things::{Instance, SecurityGroup, Subnet, Template, TemplateVersion};
+use super::things::{Instance, SecurityGroup, Subnet, TemplateVersion};
 use super::wire;
 use crate::cloud::{Fault, FaultKind};
 
@@ -28,24 +28,6 @@ impl Ec2 {
             found.extend(all.await?);
         }
         Ok(found)
-    }
-
-    /// A launch template: what `$Default` and `$Latest` mean in it now.
-    ///
-    /// # Errors
-    /// The call's fault; [`FaultKind::Missing`] where there is none.
-    pub async fn launch_template(&self, id: &str) -> Result<Template, Fault> {
-        let action = "DescribeLaunchTemplates";
-        let form = Form::new(action).with("LaunchTemplateId.1", id);
-        let all = pages(async |token| {
-            let page: wire::Templates = self.ask(&form.clone().maybe("NextToken", token)).await?;
-            let next = page.next_token.clone();
-            Ok((page.into_templates(), next))
-        });
-        let found = all.await?.into_iter().find(|template| template.id == id);
-        found.ok_or_else(|| {
-            Fault::new(FaultKind::Missing, action, format!("there is no launch template `{id}`"))
-        })
     }
 
     /// One version of a launch template: by its number, or `$Latest`, or `$Default`.
@@ -91,6 +73,26 @@ impl Ec2 {
             .with("ClientToken", client_token);
         let made: wire::Created = self.ask(&form).await?;
         Ok(made.number())
+    }
+
+    /// Asks whether a version could be made, and makes none: EC2 answers `DryRunOperation` where it could.
+    ///
+    /// # Errors
+    /// Always one, and its code is the answer.
+    pub async fn rehearse_launch_template_version(
+        &self,
+        id: &str,
+        source: u64,
+        image: &str,
+    ) -> Result<(), Fault> {
+        let form = Form::new("CreateLaunchTemplateVersion")
+            .with("LaunchTemplateId", id)
+            .with("SourceVersion", source.to_string())
+            .with("LaunchTemplateData.ImageId", image)
+            .with("DryRun", "true");
+        let made: wire::Created = self.ask(&form).await?;
+        let message = format!("the dry run made version {} of `{id}`: delete it", made.number());
+        Err(Fault::new(FaultKind::Unexpected, "CreateLaunchTemplateVersion", message))
     }
 
     /// Security groups by id, with their rules. One that does not exist is not among them.

@@ -23,7 +23,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// An answer is a few hundred instances at most; more than this is not one.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// Credentials that expire this soon are asked for again.
-const EXPIRY_MARGIN: Duration = Duration::from_secs(60);
+const EXPIRY_MARGIN: Duration = Duration::from_mins(1);
 
 /// A client for EC2.
 #[derive(Debug)]
@@ -141,10 +141,10 @@ impl Ec2 {
     /// Who we are, asked for again shortly before it expires.
     async fn credentials(&self, action: &str) -> Result<Credentials, Fault> {
         let mut kept = self.credentials.lock().await;
-        if let Some(credentials) = kept.as_ref() {
-            if credentials.expiry().is_none_or(|expiry| expiry > now() + EXPIRY_MARGIN) {
-                return Ok(credentials.clone());
-            }
+        if let Some(credentials) = kept.as_ref()
+            && credentials.expiry().is_none_or(|expiry| expiry > now() + EXPIRY_MARGIN)
+        {
+            return Ok(credentials.clone());
         }
         let fresh = self.provider.provide_credentials().await;
         let fresh = fresh.map_err(|error| Fault::new(FaultKind::Denied, action, chain(&error)))?;

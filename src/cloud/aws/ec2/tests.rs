@@ -137,22 +137,17 @@ fn a_security_group_is_read_with_every_kind_of_source() {
         [rule("tcp", Some((8080, 8081)), sources), rule("-1", None, vec![]), rule("icmp", None, vec![])];
     assert_eq!(groups.len(), 1);
     assert_eq!(groups[0].inbound, expected);
-    assert!(groups[0].outbound.is_empty());
+    assert_eq!(groups[0].outbound, Some(vec![]));
 }
 
 #[test]
-fn subnets_and_templates_are_read() {
+fn subnets_are_read_with_the_addresses_of_both_families() {
     let text = r"<DescribeSubnetsResponse><subnetSet><item><subnetId>subnet-1</subnetId><vpcId>vpc-1</vpcId>
         <availabilityZone>ap-east-1a</availabilityZone><cidrBlock>10.0.1.0/24</cidrBlock>
         <ipv6CidrBlockAssociationSet><item><ipv6CidrBlock>2001:db8:1::/64</ipv6CidrBlock></item>
         </ipv6CidrBlockAssociationSet></item></subnetSet></DescribeSubnetsResponse>";
     let subnets = wire::read::<wire::Subnets>(text).unwrap().into_subnets();
     assert_eq!(subnets[0].cidrs, ["10.0.1.0/24", "2001:db8:1::/64"]);
-    let text = r"<DescribeLaunchTemplatesResponse><launchTemplates><item><launchTemplateId>lt-1</launchTemplateId>
-        <launchTemplateName>api</launchTemplateName><defaultVersionNumber>3</defaultVersionNumber>
-        <latestVersionNumber>9</latestVersionNumber></item></launchTemplates></DescribeLaunchTemplatesResponse>";
-    let templates = wire::read::<wire::Templates>(text).unwrap().into_templates();
-    assert_eq!((templates[0].default, templates[0].latest), (3, 9));
 }
 
 #[test]

@@ -23,19 +23,6 @@ pub(in crate::cloud::aws) struct Instance {
     pub auto_scaling_group: Option<String>,
 }
 
-/// A launch template.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::cloud::aws) struct Template {
-    /// `lt-…`.
-    pub id: String,
-    /// Its name.
-    pub name: String,
-    /// The number that `$Default` means now.
-    pub default: u64,
-    /// The number that `$Latest` means now.
-    pub latest: u64,
-}
-
 /// One version of a launch template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::cloud::aws) struct TemplateVersion {
@@ -68,8 +55,8 @@ pub(in crate::cloud::aws) struct SecurityGroup {
     pub name: String,
     /// What it lets in.
     pub inbound: Vec<Rule>,
-    /// What it lets out.
-    pub outbound: Vec<Rule>,
+    /// What it lets out; none where the answer does not say.
+    pub outbound: Option<Vec<Rule>>,
 }
 
 /// One rule of a security group.
@@ -84,7 +71,7 @@ pub(in crate::cloud::aws) struct Rule {
 }
 
 /// The other end of a rule.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::cloud::aws) enum Source {
     /// Addresses, of either family.
     Cidr(String),

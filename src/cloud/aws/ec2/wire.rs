@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::things::{Instance, Rule, SecurityGroup, Source, Subnet, Template, TemplateVersion};
+use super::things::{Instance, Rule, SecurityGroup, Source, Subnet, TemplateVersion};
 
 /// An answer as one of the types below. The set that was asked for must be in it, so that a page of somebody else's is
 /// never taken for an empty set.
@@ -187,36 +187,6 @@ fn said(text: Option<String>) -> Option<String> {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Templates {
-    launch_templates: Set<RawTemplate>,
-    pub next_token: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RawTemplate {
-    launch_template_id: String,
-    launch_template_name: String,
-    default_version_number: u64,
-    latest_version_number: u64,
-}
-
-impl Templates {
-    /// What they are.
-    pub fn into_templates(self) -> Vec<Template> {
-        let raw = self.launch_templates.item.into_iter();
-        raw.map(|raw| Template {
-            id: raw.launch_template_id,
-            name: raw.launch_template_name,
-            default: raw.default_version_number,
-            latest: raw.latest_version_number,
-        })
-        .collect()
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub(super) struct Versions {
     launch_template_version_set: Set<RawVersion>,
     pub next_token: Option<String>,
@@ -319,8 +289,7 @@ struct RawGroup {
     group_name: String,
     #[serde(default)]
     ip_permissions: Set<Permission>,
-    #[serde(default)]
-    ip_permissions_egress: Set<Permission>,
+    ip_permissions_egress: Option<Set<Permission>>,
 }
 
 #[derive(Deserialize)]
@@ -371,7 +340,9 @@ impl SecurityGroups {
             id: raw.group_id,
             name: raw.group_name,
             inbound: raw.ip_permissions.item.into_iter().map(Permission::settled).collect(),
-            outbound: raw.ip_permissions_egress.item.into_iter().map(Permission::settled).collect(),
+            outbound: raw
+                .ip_permissions_egress
+                .map(|out| out.item.into_iter().map(Permission::settled).collect()),
         })
         .collect()
     }
