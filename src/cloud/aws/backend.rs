@@ -37,17 +37,24 @@ impl AwsBackend {
 
 impl Backend for AwsBackend {
     async fn look(&self, scope: &Scope) -> Result<Inventory, Fault> {
-        look::look(self.api().await?, &self.home, &self.memory, scope).await
+        let (api, home) = (self.api().await?, &self.home);
+        let mut seen = look::look(api, home, &self.memory, scope).await?;
+        // Nobody else watches CodeDeploy's clock while a rollout is held.
+        if self.managed()
+            && let Err(fault) = codedeploy::managed::shield(api).await
+        {
+            seen.unread.insert(format!("how long CodeDeploy lets blue live, which could not be stopped: {fault}"));
+        }
+        Ok(seen)
     }
 
     async fn change(&self, change: &Change, token: &Token) -> Result<(), Fault> {
         let (api, home) = (self.api().await?, &self.home);
+        if self.managed() {
+            return codedeploy::managed::change(api, home, change, token).await;
+        }
         match change {
-            Change::Provision { fleet } if self.managed() => codedeploy::managed::provision(api, home, fleet, token).await,
             Change::Provision { fleet } => fleet::provision(api, home, fleet, token).await,
-            Change::Register { fleet, groups } if self.managed() => {
-                codedeploy::managed::register(api, home, fleet, groups, token).await
-            }
             Change::Register { fleet, groups } => traffic::register(api, home, fleet, groups).await,
             Change::Shift { group, to, from, share } => {
                 traffic::shift(api, home, group, to, from.as_ref(), *share).await

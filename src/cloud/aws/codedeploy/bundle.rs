@@ -48,7 +48,7 @@ pub(super) fn revision(bundle: &Bundle, location: &RevisionLocation) -> Option<R
 fn packed(name: &str) -> BundleType {
     let ends = |end: &str| name.to_ascii_lowercase().ends_with(end);
     if ends(".tar.gz") || ends(".tgz") {
-        BundleType::Tgz
+        BundleType::TarGZip
     } else if ends(".tar") {
         BundleType::Tar
     } else {
@@ -67,8 +67,8 @@ mod tests {
         for (key, kind) in [
             ("api/{revision}.zip", BundleType::Zip),
             ("api/{revision}.tar", BundleType::Tar),
-            ("{revision}/api.TGZ", BundleType::Tgz),
-            ("api-{revision}.tar.gz", BundleType::Tgz),
+            ("{revision}/api.TGZ", BundleType::TarGZip),
+            ("api-{revision}.tar.gz", BundleType::TarGZip),
         ] {
             let there = location(&s3(key), &new);
             assert_eq!(there.s3_location().unwrap().bundle_type(), Some(&kind), "{key}");
