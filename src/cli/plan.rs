@@ -9,9 +9,11 @@ use super::context::{Context, read_file};
 use super::error::CliError;
 use super::{exit, show};
 use crate::cloud::{Backend as _, Scope};
-use crate::model::{GroupId, Inventory, Plan, Purpose, RolloutId, Waiver};
+use crate::drive::OpenError;
+use crate::model::{Expect, GroupId, Inventory, Plan, Purpose, RolloutId, Span, Waiver};
 use crate::plan::{Ask, Draft, draft};
-use crate::rollout::Verdict;
+use crate::report::{Account, Timeline};
+use crate::rollout::{Rollout, Verdict};
 use crate::spec::Spec;
 
 /// `plan`: shows what a rollout would do.
@@ -43,7 +45,7 @@ pub async fn prepare(
     purpose: Purpose,
     wish: &Wish,
 ) -> Result<(Draft, Inventory), CliError> {
-    let last = last_groups(context, spec).await?;
+    let (last, expect) = last(context, spec).await?;
     let now = context.clock.now();
     let waivers = waivers(context, &wish.exceptions);
     let mut groups: BTreeSet<_> = spec.groups().into_iter().collect();
@@ -59,6 +61,7 @@ pub async fn prepare(
         last: &last,
         amended: wish.exceptions.amend.iter().cloned().collect(),
         waivers,
+        expect,
         now,
         capability: backend.capability(),
     };
@@ -84,16 +87,30 @@ pub fn waivers(context: &Context, exceptions: &Exceptions) -> Vec<Waiver> {
 /// How far back the last completed rollout is looked for; one that is older says little about today.
 const LOOK_BACK: usize = 100;
 
-/// The groups that the last completed rollout covered.
-async fn last_groups(context: &Context, spec: &Spec) -> Result<BTreeSet<GroupId>, CliError> {
+/// How much of what a wait took last time passes before it is looked at: launches differ by some percent.
+const EXPECT_PERCENT: u64 = 85;
+
+/// The groups that the last completed rollout covered, and how long its waits took.
+async fn last(context: &Context, spec: &Spec) -> Result<(BTreeSet<GroupId>, Expect), CliError> {
     let rollouts = context.journal.rollouts(&spec.service, &spec.environment).await?;
     for id in rollouts.iter().rev().take(LOOK_BACK) {
-        let rollout = context.read(id).await?;
+        let facts = context.facts(id).await?;
+        let rollout = Rollout::fold(&facts).map_err(OpenError::OutOfOrder)?;
         if rollout.verdict() == Some(&Verdict::Completed) {
-            return Ok(rollout.expected().keys().cloned().collect());
+            let timeline = Account::of(&facts).map_err(OpenError::OutOfOrder)?.timeline;
+            return Ok((rollout.expected().keys().cloned().collect(), expect(&rollout, &timeline)));
         }
     }
-    Ok(BTreeSet::new())
+    Ok((BTreeSet::new(), Expect::default()))
+}
+
+/// Without what the plan itself waits for.
+fn expect(rollout: &Rollout, timeline: &Timeline) -> Expect {
+    let took = |phase, but: Span| {
+        let took = timeline.took(phase, rollout.at()).unwrap_or_default();
+        Span(took.0.saturating_sub(but.0) * EXPECT_PERCENT / 100)
+    };
+    Expect { provision: took("provision", Span::ZERO), settle: took("settle", rollout.plan().settle) }
 }
 
 /// Reads a plan for `rollout --plan`.

@@ -6,8 +6,8 @@ use super::scene::Scene;
 use crate::cloud::sim::{SimGroup, World};
 use crate::cloud::{Capability, Scope};
 use crate::model::{
-    BadName, FleetId, GroupId, Purpose, Revision, RolloutId, Scaling, Sharing, Span, Steps, StrategyName,
-    Time,
+    BadName, Expect, FleetId, GroupId, Purpose, Revision, RolloutId, Scaling, Sharing, Span, Steps,
+    StrategyName, Time,
 };
 use crate::plan::{Ask, Refusal, draft};
 use crate::spec::{AwsGroup, LocalGroup, Provider, Spec};
@@ -96,6 +96,7 @@ pub fn rehearsal(spec: &Spec, strategy: Option<StrategyName>, begins: Time) -> R
         last: &BTreeSet::new(),
         amended: BTreeSet::new(),
         waivers: Vec::new(),
+        expect: Expect::default(),
         now: begins,
         capability: CAPABILITY,
     };

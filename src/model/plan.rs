@@ -43,6 +43,9 @@ pub struct Plan {
     pub deadlines: Deadlines,
     /// How often to look while waiting.
     pub pace: Pace,
+    /// How long it took at least in earlier rollouts.
+    #[serde(default, skip_serializing_if = "Expect::is_nothing")]
+    pub expect: Expect,
     /// Exceptions granted before the start.
     pub waivers: Vec<Waiver>,
     /// The world that this plan was made for, as a digest; another world refuses a stored plan.
@@ -162,6 +165,23 @@ pub enum OnDeadline {
     Rollback,
     /// Leave both fleets as they are.
     Hold,
+}
+
+/// How long a wait took at least in earlier rollouts: before that nobody need look. Zero where nothing is known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Expect {
+    /// From the first call until green's instances ran.
+    pub provision: Span,
+    /// From standing in the groups until green was healthy in all of them.
+    pub settle: Span,
+}
+
+impl Expect {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+    fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// How often to look.

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::world;
 use crate::cloud::Capability;
 use crate::model::{
-    Because, Fleet, FleetId, FleetSeen, GroupId, GroupPlan, GroupSeen, InstanceState, Inventory, PLAN_FORMAT,
-    Pace, Plan, Purpose, Revision, RolloutId, Seen, Share, Sharing, Side, Span, Steps, StrategyName, Time,
-    Waiver,
+    Because, Expect, Fleet, FleetId, FleetSeen, GroupId, GroupPlan, GroupSeen, InstanceState, Inventory,
+    PLAN_FORMAT, Pace, Plan, Purpose, Revision, RolloutId, Seen, Share, Sharing, Side, Span, Steps,
+    StrategyName, Time, Waiver,
 };
 use crate::spec::Spec;
 
@@ -31,6 +31,8 @@ pub struct Ask<'a> {
     pub amended: BTreeSet<GroupId>,
     /// Groups that may go dark.
     pub waivers: Vec<Waiver>,
+    /// How long waits took at least in earlier rollouts.
+    pub expect: Expect,
     /// The time now.
     pub now: Time,
     /// What the backend can do.
@@ -201,7 +203,6 @@ pub fn draft(spec: &Spec, look: &Inventory, ask: &Ask<'_>) -> Result<Draft, Refu
         strategy,
         blue,
         green,
-        groups,
         steps,
         settle: spec.settle,
         bake: spec.bake,
@@ -211,15 +212,25 @@ pub fn draft(spec: &Spec, look: &Inventory, ask: &Ask<'_>) -> Result<Draft, Refu
         deadlines: spec.deadlines,
         pace: Pace {
             soon: pace,
-            watch: Span(pace.0 * 2),
+            watch: watch(pace, &groups, look),
             fresh: FRESH.max(Span(pace.0 * 10)),
             lands: ask.capability.lands,
         },
+        expect: ask.expect,
+        groups,
         waivers: ask.waivers.clone(),
         world: world::digest(look),
     };
     let notes = notes(&plan, look);
     Ok(Draft { plan, notes })
+}
+
+/// A target's health changes at most once in a check: to look more often while everything only has to stay as it is
+/// shows nothing new.
+fn watch(pace: Span, groups: &BTreeMap<GroupId, GroupPlan>, look: &Inventory) -> Span {
+    let checked = groups.keys().filter_map(|id| look.group(id)).map(|group| group.health_interval);
+    let (least, most) = (Span(pace.0 * 2), Span(pace.0 * 10));
+    checked.min().unwrap_or(least).clamp(least, most)
 }
 
 /// The oldest look that a change may rest on; long enough for a look over many pages.

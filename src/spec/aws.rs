@@ -12,12 +12,13 @@ use crate::model::GroupId;
 
 /// Reads it; everything in it is looked at, whatever is wrong before. `None` has said why.
 pub(super) fn read(fields: &Fields<'_>) -> Option<AwsSpec> {
-    let (account, region) = (fields.digits("account"), fields.name::<crate::model::EnvironmentName>("region"));
+    let (account, region) =
+        (fields.digits("account"), fields.name::<crate::model::EnvironmentName>("region"));
     let fleets = fields.place("fleets").and_then(|fields| fleets(&fields));
     let codedeploy = fields.place("codedeploy").map(|fields| codedeploy(&fields));
-    let revision = fields.choice("revision_is").or_else(|| {
-        fields.value("revision_is").is_none().then_some("launch_template")
-    });
+    let revision = fields
+        .choice("revision_is")
+        .or_else(|| fields.value("revision_is").is_none().then_some("launch_template"));
     let span = |name| match fields.value(name) {
         None => Some(usual(&AWS, name)),
         Some(_) => fields.span(name),
@@ -64,14 +65,32 @@ fn settle(
             let codedeploy = codedeploy?;
             let pair = matches!(fleets, Some(AwsFleets::Pair(_)));
             match (pair, codedeploy.deployment_groups.len()) {
-                (true, 1) => refuse("codedeploy", "a pair of fleets needs two deployment groups", "write `deployment_groups: [A, B]`, in the order of `fleets.pair`"),
-                (false, 2) => refuse("codedeploy", "two deployment groups are for a pair of fleets only", "write `deployment_group: NAME`"),
+                (true, 1) => refuse(
+                    "codedeploy",
+                    "a pair of fleets needs two deployment groups",
+                    "write `deployment_groups: [A, B]`, in the order of `fleets.pair`",
+                ),
+                (false, 2) => refuse(
+                    "codedeploy",
+                    "two deployment groups are for a pair of fleets only",
+                    "write `deployment_group: NAME`",
+                ),
                 _ => Some(AwsRevision::Bundle(codedeploy)),
             }
         }
-        ("bundle", None) => refuse("revision_is", "`codedeploy` is missing here", "say which application installs the bundle"),
-        (_, Some(_)) => refuse("codedeploy", "CodeDeploy has nothing to install", "write `revision_is: bundle`, or leave `codedeploy` out"),
-        (_, None) if managed => refuse("fleets", "CodeDeploy makes the fleets, and `codedeploy` is missing here", "write `revision_is: bundle` and `codedeploy`"),
+        ("bundle", None) => {
+            refuse("revision_is", "`codedeploy` is missing here", "say which application installs the bundle")
+        }
+        (_, Some(_)) => refuse(
+            "codedeploy",
+            "CodeDeploy has nothing to install",
+            "write `revision_is: bundle`, or leave `codedeploy` out",
+        ),
+        (_, None) if managed => refuse(
+            "fleets",
+            "CodeDeploy makes the fleets, and `codedeploy` is missing here",
+            "write `revision_is: bundle` and `codedeploy`",
+        ),
         ("ami", None) => Some(AwsRevision::Ami),
         (_, None) => Some(AwsRevision::LaunchTemplate),
     }
@@ -82,7 +101,12 @@ fn codedeploy(fields: &Fields<'_>) -> Option<CodeDeploy> {
     let (one, two) = (fields.label("deployment_group"), fields.pair("deployment_groups"));
     let complete = flag(fields, "complete");
     let deployment_groups = one.map(|one| vec![one]).or(two.map(Vec::from));
-    Some(CodeDeploy { application: application?, deployment_groups: deployment_groups?, bundle: bundle?, complete: complete? })
+    Some(CodeDeploy {
+        application: application?,
+        deployment_groups: deployment_groups?,
+        bundle: bundle?,
+        complete: complete?,
+    })
 }
 
 fn bundle(fields: &Fields<'_>) -> Option<Bundle> {
@@ -126,7 +150,9 @@ fn groups(fields: &Fields<'_>) -> Option<BTreeMap<GroupId, AwsGroup>> {
         for target_group in group.names() {
             if taken.insert(target_group.clone(), key.at.clone()).is_some() {
                 let message = format!("the target group `{}` is declared twice", shown(target_group));
-                fields.reader.refuse(Wrong::new(inside.at.clone(), message).hint("name it in one group only"));
+                fields
+                    .reader
+                    .refuse(Wrong::new(inside.at.clone(), message).hint("name it in one group only"));
             }
         }
         groups.insert(name, group);

@@ -80,7 +80,9 @@ fn shape(shape: Shape) -> Map<String, Value> {
         Shape::Address => {
             json!({ "type": "string", "pattern": r"^(\[[0-9A-Fa-f:.]+\]|[0-9.]+):[0-9]{1,5}$" })
         }
-        Shape::Digits(count) => json!({ "type": ["string", "integer"], "pattern": format!("^[0-9]{{{count}}}$") }),
+        Shape::Digits(count) => {
+            json!({ "type": ["string", "integer"], "pattern": format!("^[0-9]{{{count}}}$") })
+        }
         Shape::Label => json!({ "type": ["string", "number"], "pattern": LABEL }),
         Shape::Pair => {
             let name = json!({ "type": ["string", "number"], "pattern": LABEL });
@@ -131,12 +133,14 @@ mod tests {
     }
 
     fn variant(place: &Place, set: &[&str]) -> Vec<Value> {
-        let elsewhere = |key: &Key| place.either.iter().flat_map(|set| set.iter()).any(|name| *name == key.name);
+        let elsewhere =
+            |key: &Key| place.either.iter().flat_map(|set| set.iter()).any(|name| *name == key.name);
         let chosen = place.keys().filter(|key| set.contains(&key.name) || !elsewhere(key));
         let keys: Vec<(String, Vec<Value>)> =
             chosen.map(|key| (key.name.to_owned(), examples(key))).collect();
         let most = keys.iter().map(|(_, values)| values.len()).max().unwrap_or(1);
-        let nth = |n: usize| keys.iter().map(|(name, values)| (name.clone(), values[n % values.len()].clone()));
+        let nth =
+            |n: usize| keys.iter().map(|(name, values)| (name.clone(), values[n % values.len()].clone()));
         (0..most).map(|n| nth(n).collect()).collect()
     }
 

@@ -274,7 +274,12 @@ static PROVIDER: Place = Place {
     doc: "What runs the service: exactly one.",
     keys: &[&[
         key("local", Shape::Place(&LOCAL), Need::Optional, "Processes on this host."),
-        key("aws", Shape::Place(&super::table_aws::AWS), Need::Optional, "Auto Scaling groups behind load balancers on AWS."),
+        key(
+            "aws",
+            Shape::Place(&super::table_aws::AWS),
+            Need::Optional,
+            "Auto Scaling groups behind load balancers on AWS.",
+        ),
     ]],
     either: &[&["local"], &["aws"]],
 };

@@ -35,7 +35,7 @@ pub(super) static AWS: Place = Place {
         key(
             "pace",
             Shape::Span { least: Span(10) },
-            Need::Default("2s"),
+            Need::Default("1s"),
             "The shortest time between two looks while something is expected.",
         ),
         key(

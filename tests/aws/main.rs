@@ -5,3 +5,5 @@
 
 mod fake;
 mod fake_itself;
+mod job;
+mod rig;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use deployer::cloud::sim::{SimGroup, World};
 use deployer::cloud::{Capability, Scope};
 use deployer::model::{
-    Because, FleetId, GroupId, Health, Inventory, Purpose, Revision, RolloutId, Scaling, Seen, Share,
+    Because, Expect, FleetId, GroupId, Health, Inventory, Purpose, Revision, RolloutId, Scaling, Seen, Share,
     Sharing, Span, Steps, Waiver,
 };
 use deployer::plan::{Ask, Draft, Note, Refused, digest, draft};
@@ -44,6 +44,7 @@ fn case(world: &World) -> Case {
         last: BTreeSet::new(),
         amended: BTreeSet::new(),
         waivers: Vec::new(),
+        expect: Expect::default(),
         strategy: None,
         number: 2,
     }

@@ -107,6 +107,7 @@ pub fn plan(groups: &[&str]) -> Plan {
             then: OnDeadline::Rollback,
         },
         pace: Pace { soon: Span::secs(1), watch: Span::secs(2), fresh: Span::secs(30), lands: Span::ZERO },
+        expect: deployer::model::Expect::default(),
         waivers: Vec::new(),
         world: "w".into(),
     }

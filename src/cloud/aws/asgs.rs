@@ -60,7 +60,8 @@ impl Home {
         api: &Api,
         also: &BTreeSet<FleetId>,
     ) -> Result<BTreeMap<FleetId, AutoScalingGroup>, Fault> {
-        let names: BTreeSet<_> = self.named().into_iter().chain(also.iter().map(FleetId::to_string)).collect();
+        let names: BTreeSet<_> =
+            self.named().into_iter().chain(also.iter().map(FleetId::to_string)).collect();
         let (tagged, named) = tokio::try_join!(self.tagged(api), by_name(api, &names))?;
         let mut fleets = BTreeMap::new();
         for group in tagged.into_iter().chain(named) {
@@ -74,7 +75,8 @@ impl Home {
             }
             let id = fleet_of(&group)?;
             let before: Option<AutoScalingGroup> = fleets.insert(id.clone(), group);
-            let twice = before.and_then(|before| before.auto_scaling_group_name).filter(|other| *other != name);
+            let twice =
+                before.and_then(|before| before.auto_scaling_group_name).filter(|other| *other != name);
             if let Some(other) = twice {
                 let message = format!("both `{other}` and `{name}` say that they are the fleet `{id}`");
                 return Err(Fault::new(FaultKind::Conflict, "DescribeAutoScalingGroups", message));
@@ -102,8 +104,8 @@ impl Home {
     }
 
     async fn tagged(&self, api: &Api) -> Result<Vec<AutoScalingGroup>, Fault> {
-        let filter = Filter::builder().name(format!("tag:{OWNER}")).values(self.owner()).build();
-        pages(async |token| {
+        let filter = &Filter::builder().name(format!("tag:{OWNER}")).values(self.owner()).build();
+        pages(|token| async move {
             let call = api.autoscaling.describe_auto_scaling_groups();
             let call = call.filters(filter.clone()).max_records(100).set_next_token(token);
             let page = api.send(Family::AutoScaling, "DescribeAutoScalingGroups", call.send()).await?;
@@ -121,7 +123,7 @@ pub(super) async fn by_name(api: &Api, names: &BTreeSet<String>) -> Result<Vec<A
     let names: Vec<_> = names.iter().cloned().collect();
     let mut found = Vec::new();
     for some in names.chunks(NAMES_MAX) {
-        let groups = pages(async |token| {
+        let groups = pages(|token| async move {
             let call = api.autoscaling.describe_auto_scaling_groups();
             let call = call.set_auto_scaling_group_names(Some(some.to_vec())).set_next_token(token);
             let page = api.send(Family::AutoScaling, "DescribeAutoScalingGroups", call.send()).await?;
@@ -136,9 +138,10 @@ pub(super) async fn by_name(api: &Api, names: &BTreeSet<String>) -> Result<Vec<A
 ///
 /// # Errors
 /// The call's fault; a listing that does not end.
-pub(super) async fn pages<T>(
-    mut page: impl AsyncFnMut(Option<String>) -> Result<(Vec<T>, Option<String>), Fault>,
-) -> Result<Vec<T>, Fault> {
+pub(super) async fn pages<T, P>(mut page: impl FnMut(Option<String>) -> P) -> Result<Vec<T>, Fault>
+where
+    P: Future<Output = Result<(Vec<T>, Option<String>), Fault>>,
+{
     let (mut all, mut token) = (Vec::new(), None);
     for _ in 0..PAGES_MAX {
         let (items, next) = page(token).await?;

@@ -4,6 +4,7 @@ use tokio::sync::OnceCell;
 
 use super::api::Api;
 use super::asgs::Home;
+use super::memory::Memory;
 use super::{codedeploy, fleet, freeze, look, traffic};
 use crate::cloud::{Backend, Capability, Change, Fault, Scope};
 use crate::coverage::Retirement;
@@ -14,7 +15,7 @@ use crate::spec::{AwsFleets, AwsSpec};
 #[derive(Debug)]
 pub struct AwsBackend {
     home: Home,
-    memory: look::Memory,
+    memory: Memory,
     api: OnceCell<Api>,
 }
 
@@ -23,7 +24,7 @@ impl AwsBackend {
     #[must_use]
     pub fn new(service: ServiceName, environment: EnvironmentName, spec: AwsSpec) -> Self {
         let home = Home { service, environment, spec };
-        Self { home, memory: look::Memory::default(), api: OnceCell::new() }
+        Self { home, memory: Memory::default(), api: OnceCell::new() }
     }
 
     async fn api(&self) -> Result<&Api, Fault> {
@@ -51,15 +52,19 @@ impl Backend for AwsBackend {
     async fn change(&self, change: &Change, token: &Token) -> Result<(), Fault> {
         let (api, home) = (self.api().await?, &self.home);
         if self.managed() {
-            return codedeploy::managed::change(api, home, change, token).await;
+            return codedeploy::managed::change(codedeploy::managed::Site { api, home, memory: &self.memory }, change, token).await;
         }
         match change {
             Change::Provision { fleet } => fleet::provision(api, home, fleet, token).await,
-            Change::Register { fleet, groups } => traffic::register(api, home, fleet, groups).await,
-            Change::Shift { group, to, from, share } => {
-                traffic::shift(api, home, group, to, from.as_ref(), *share).await
+            Change::Register { fleet, groups } => {
+                traffic::register(api, home, &self.memory, fleet, groups).await
             }
-            Change::Deregister { fleet, groups } => traffic::deregister(api, home, fleet, groups).await,
+            Change::Shift { group, to, from, share } => {
+                traffic::shift(api, home, &self.memory, group, (to, from.as_ref()), *share).await
+            }
+            Change::Deregister { fleet, groups } => {
+                traffic::deregister(api, home, &self.memory, fleet, groups).await
+            }
             Change::Freeze { fleet } => freeze::freeze(api, home, fleet).await,
             Change::Thaw { fleet } => freeze::thaw(api, home, fleet).await,
         }
@@ -67,7 +72,11 @@ impl Backend for AwsBackend {
 
     async fn retire(&self, proof: Retirement, token: &Token) -> Result<(), Fault> {
         let (api, home) = (self.api().await?, &self.home);
-        if self.managed() { codedeploy::managed::retire(api, home, proof, token).await } else { fleet::retire(api, home, proof).await }
+        if self.managed() {
+            codedeploy::managed::retire(api, home, proof, token).await
+        } else {
+            fleet::retire(api, home, proof).await
+        }
     }
 
     fn capability(&self) -> Capability {

@@ -44,22 +44,54 @@ pub(super) fn coded(action: &str, code: &str, message: &str, status: u16) -> Fau
 
 fn kind(code: &str, message: &str, status: u16) -> FaultKind {
     match code {
-        "Throttling" | "Throttled" | "RequestThrottled" | "TooManyRequests" | "RequestLimitExceeded"
-        | "SlowDown" | "EC2Throttled" | "BandwidthLimitExceeded" => FaultKind::Throttled,
-        "ResourceContention" | "ResourceContentionFault" | "ScalingActivityInProgress"
-        | "ScalingActivityInProgressFault" | "InstanceRefreshInProgress" | "InstanceRefreshInProgressFault"
-        | "ResourceInUse" | "ResourceInUseFault" | "PriorRequestNotComplete"
+        "Throttling"
+        | "Throttled"
+        | "RequestThrottled"
+        | "TooManyRequests"
+        | "RequestLimitExceeded"
+        | "SlowDown"
+        | "EC2Throttled"
+        | "BandwidthLimitExceeded" => FaultKind::Throttled,
+        "ResourceContention"
+        | "ResourceContentionFault"
+        | "ScalingActivityInProgress"
+        | "ScalingActivityInProgressFault"
+        | "InstanceRefreshInProgress"
+        | "InstanceRefreshInProgressFault"
+        | "ResourceInUse"
+        | "ResourceInUseFault"
+        | "PriorRequestNotComplete"
         | "DeploymentLimitExceeded" => FaultKind::Conflict,
-        "AccessDenied" | "UnauthorizedOperation" | "AuthFailure" | "ExpiredToken" | "InvalidClientTokenId"
-        | "UnrecognizedClient" | "SignatureDoesNotMatch" | "MissingAuthenticationToken"
-        | "OptInRequired" | "RequestExpired" => FaultKind::Denied,
-        "TargetGroupNotFound" | "ListenerNotFound" | "RuleNotFound" | "LoadBalancerNotFound"
-        | "DeploymentDoesNotExist" | "DeploymentGroupDoesNotExist" | "ApplicationDoesNotExist"
-        | "InvalidLaunchTemplateId.NotFound" | "InvalidLaunchTemplateId.VersionNotFound"
+        "AccessDenied"
+        | "UnauthorizedOperation"
+        | "AuthFailure"
+        | "ExpiredToken"
+        | "InvalidClientTokenId"
+        | "UnrecognizedClient"
+        | "SignatureDoesNotMatch"
+        | "MissingAuthenticationToken"
+        | "OptInRequired"
+        | "RequestExpired" => FaultKind::Denied,
+        "TargetGroupNotFound"
+        | "ListenerNotFound"
+        | "RuleNotFound"
+        | "LoadBalancerNotFound"
+        | "DeploymentDoesNotExist"
+        | "DeploymentGroupDoesNotExist"
+        | "ApplicationDoesNotExist"
+        | "InvalidLaunchTemplateId.NotFound"
+        | "InvalidLaunchTemplateId.VersionNotFound"
         | "InvalidInstanceID.NotFound" => FaultKind::Missing,
-        "LimitExceeded" | "LimitExceededFault" | "TooManyTargets" | "TooManyTargetGroups" | "TooManyActions"
-        | "TooManyRegistrationsForTargetId" | "TooManyUniqueTargetGroupsPerLoadBalancer"
-        | "InsufficientInstanceCapacity" | "InstanceLimitExceeded" | "VcpuLimitExceeded" => FaultKind::Quota,
+        "LimitExceeded"
+        | "LimitExceededFault"
+        | "TooManyTargets"
+        | "TooManyTargetGroups"
+        | "TooManyActions"
+        | "TooManyRegistrationsForTargetId"
+        | "TooManyUniqueTargetGroupsPerLoadBalancer"
+        | "InsufficientInstanceCapacity"
+        | "InstanceLimitExceeded"
+        | "VcpuLimitExceeded" => FaultKind::Quota,
         // Auto Scaling has no code of its own for what does not exist.
         "ValidationError" if message.contains("not found") || message.contains("does not exist") => {
             FaultKind::Missing

@@ -90,7 +90,10 @@ impl Limits {
 }
 
 impl Bucket {
-    #[expect(clippy::disallowed_methods, reason = "how fast to call is a matter of the real clock, and decides nothing")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "how fast to call is a matter of the real clock, and decides nothing"
+    )]
     fn full(family: Family) -> Self {
         Self { tokens: family.rate().0, filled_at: Instant::now() }
     }

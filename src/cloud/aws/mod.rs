@@ -5,6 +5,7 @@
 //! changed is put back. Must not trust a list that somebody typed: a fleet stands where its instances are registered.
 
 mod api;
+mod arn;
 mod asgs;
 mod backend;
 mod codedeploy;
@@ -12,8 +13,13 @@ mod ec2;
 mod fault;
 mod fleet;
 mod freeze;
+mod health;
 mod limit;
 mod look;
+mod memory;
+mod route;
+mod survey;
 mod traffic;
+mod twin;
 
 pub use backend::AwsBackend;

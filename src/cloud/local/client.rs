@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use super::fault;
 use super::group;
 use super::host::{Host, odd};
 use super::protocol::{Provision, Reply, Request};
 use super::state::{FleetSettings, GroupSettings};
-use super::fault;
 use crate::cloud::clock;
 use crate::cloud::{Backend, Capability, Change, Fault, FaultKind, Scope};
 use crate::coverage::Retirement;

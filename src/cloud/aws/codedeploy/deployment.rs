@@ -83,8 +83,8 @@ pub(super) struct Found {
 pub(super) async fn look(api: &Api, home: &Home, at: Post<'_>, token: &Token) -> Result<Found, Fault> {
     let start = Time(crate::cloud::clock::now().0.saturating_sub(LOOKED_BACK.0));
     let start = DateTime::from_millis(i64::try_from(start.0).unwrap_or(0));
-    let range = TimeRange::builder().start(start).build();
-    let ids = pages(|next| async {
+    let range = &TimeRange::builder().start(start).build();
+    let ids = pages(|next| async move {
         let call = api.codedeploy.list_deployments().application_name(at.application);
         let call = call.deployment_group_name(at.group).create_time_range(range.clone()).set_next_token(next);
         let page = api.send(Family::CodeDeploy, "ListDeployments", call.send()).await?;

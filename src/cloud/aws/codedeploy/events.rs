@@ -26,7 +26,7 @@ const TRAFFIC: [&str; 6] = [
 /// # Errors
 /// The call's fault.
 pub(super) async fn look(api: &Api, id: &str) -> Result<Vec<InstanceTarget>, Fault> {
-    let ids = pages(|next| async {
+    let ids = pages(|next| async move {
         let call = api.codedeploy.list_deployment_targets().deployment_id(id).set_next_token(next);
         let page = api.send(Family::CodeDeploy, "ListDeploymentTargets", call.send()).await?;
         Ok((page.target_ids.unwrap_or_default(), page.next_token))

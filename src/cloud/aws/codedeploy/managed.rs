@@ -11,6 +11,7 @@ use aws_sdk_codedeploy::types::{DeploymentGroupInfo, DeploymentInfo};
 
 use super::super::api::Api;
 use super::super::asgs::{FLEET, GROUP, Home, OWNER, REVISION, by_name, tag};
+use super::super::memory::Memory;
 use super::super::{freeze, traffic};
 use super::deployment::{Found, Post, active, begin, id, look, mark, stop};
 use super::group::{code, complete, expressible, fleets, incomplete, lacking, names, post, read, refusals, required};
@@ -24,17 +25,26 @@ pub use super::retire::retire;
 /// CodeDeploy's clock is stopped when so much of it is left.
 const SHIELDED: Span = Span::mins(10);
 
+/// A service, and what looks remember of its target groups.
+#[derive(Clone, Copy)]
+pub struct Site<'a> {
+    pub api: &'a Api,
+    pub home: &'a Home,
+    pub memory: &'a Memory,
+}
+
 /// Makes one change of a managed service.
 ///
 /// # Errors
 /// A refusal that names the setting to change; the calls' faults.
-pub async fn change(api: &Api, home: &Home, change: &Change, token: &Token) -> Result<(), Fault> {
+pub async fn change(site: Site<'_>, change: &Change, token: &Token) -> Result<(), Fault> {
+    let Site { api, home, memory } = site;
     api.seen.forget();
     let done = match change {
         Change::Provision { fleet } => provision(api, home, fleet, token).await,
-        Change::Register { fleet, groups } => register(api, home, fleet, groups, token).await,
+        Change::Register { fleet, groups } => register(site, fleet, groups, token).await,
         Change::Shift { group, to, from, share } => {
-            shift(api, home, group, (to, from.as_ref()), *share, token).await
+            shift(site, group, (to, from.as_ref()), *share, token).await
         }
         Change::Deregister { fleet, groups } => {
             let found = look(api, home, post(home)?, token).await?;
@@ -42,7 +52,7 @@ pub async fn change(api: &Api, home: &Home, change: &Change, token: &Token) -> R
             if let Some(info) = green {
                 stop(api, id(info)).await?;
             }
-            traffic::deregister(api, home, fleet, groups).await
+            traffic::deregister(api, home, memory, fleet, groups).await
         }
         Change::Freeze { fleet } => freeze::freeze(api, home, fleet).await,
         Change::Thaw { fleet } => freeze::thaw(api, home, fleet).await,
@@ -206,37 +216,37 @@ async fn whole(
 /// Green joins every group by the end of `Ready`. Before it the rollout waits, and after it CodeDeploy has done its part:
 /// what it does not know is done by our own hand. Blue comes back by our own hand, and CodeDeploy stops first.
 async fn register(
-    api: &Api,
-    home: &Home,
+    site: Site<'_>,
     fleet: &FleetId,
     groups: &BTreeSet<GroupId>,
     token: &Token,
 ) -> Result<(), Fault> {
+    let Site { api, home, memory } = site;
     let at = post(home)?;
     let ours = look(api, home, at, token).await?.ours;
     match ours {
         Some(info) if makes(&info, fleet) => {
             if forward(api, home, at, &info, groups).await? == Hand::Ours {
-                traffic::register(api, home, fleet, groups).await?;
+                traffic::register(api, home, memory, fleet, groups).await?;
             }
             Ok(())
         }
         other => {
             halt(api, other).await?;
-            traffic::register(api, home, fleet, groups).await
+            traffic::register(api, home, memory, fleet, groups).await
         }
     }
 }
 
 /// All of a group's traffic goes to green, which CodeDeploy does, or back to blue, which we do.
 async fn shift(
-    api: &Api,
-    home: &Home,
+    site: Site<'_>,
     group: &GroupId,
     (to, from): (&FleetId, Option<&FleetId>),
     share: Share,
     token: &Token,
 ) -> Result<(), Fault> {
+    let Site { api, home, memory } = site;
     let at = post(home)?;
     let ours = look(api, home, at, token).await?.ours;
     match ours {
@@ -247,7 +257,7 @@ async fn shift(
         }
         other => halt(api, other).await?,
     }
-    traffic::shift(api, home, group, to, from, share).await
+    traffic::shift(api, home, memory, group, (to, from), share).await
 }
 
 /// Who moves traffic now.
