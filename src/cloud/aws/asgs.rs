@@ -168,7 +168,11 @@ pub(super) fn fleet_of(group: &AutoScalingGroup) -> Result<FleetId, Fault> {
 /// The value of a tag; none where it was written for the group that this one is a copy of.
 pub(super) fn tag<'a>(group: &'a AutoScalingGroup, key: &str) -> Option<&'a str> {
     let value = |key: &str| {
-        group.tags().iter().find(|tag: &&TagDescription| tag.key() == Some(key)).and_then(TagDescription::value)
+        group
+            .tags()
+            .iter()
+            .find(|tag: &&TagDescription| tag.key() == Some(key))
+            .and_then(TagDescription::value)
     };
     let copied = value(GROUP).is_some_and(|name| group.auto_scaling_group_name() != Some(name));
     value(key).filter(|_| !(copied && [FLEET, REVISION].contains(&key)))

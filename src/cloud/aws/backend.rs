@@ -44,7 +44,8 @@ impl Backend for AwsBackend {
         if self.managed()
             && let Err(fault) = codedeploy::managed::shield(api).await
         {
-            seen.unread.insert(format!("how long CodeDeploy lets blue live, which could not be stopped: {fault}"));
+            seen.unread
+                .insert(format!("how long CodeDeploy lets blue live, which could not be stopped: {fault}"));
         }
         Ok(seen)
     }
@@ -52,7 +53,12 @@ impl Backend for AwsBackend {
     async fn change(&self, change: &Change, token: &Token) -> Result<(), Fault> {
         let (api, home) = (self.api().await?, &self.home);
         if self.managed() {
-            return codedeploy::managed::change(codedeploy::managed::Site { api, home, memory: &self.memory }, change, token).await;
+            return codedeploy::managed::change(
+                codedeploy::managed::Site { api, home, memory: &self.memory },
+                change,
+                token,
+            )
+            .await;
         }
         match change {
             Change::Provision { fleet } => fleet::provision(api, home, fleet, token).await,

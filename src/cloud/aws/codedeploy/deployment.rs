@@ -225,9 +225,13 @@ mod tests {
     fn a_description_is_ours_word_for_word_or_not_at_all() {
         let mark = Mark { owner: "api/prod", fleet: "api-v7", token: "api-prod-3-ab-1" };
         assert_eq!(Mark::read(&mark.text()), Some(mark));
-        for other in
-            ["", "deployer", "deployer api/prod api-v7", "by hand deployer api/prod api-v7 t", "deployer a b c d"]
-        {
+        for other in [
+            "",
+            "deployer",
+            "deployer api/prod api-v7",
+            "by hand deployer api/prod api-v7 t",
+            "deployer a b c d",
+        ] {
             assert_eq!(Mark::read(other), None, "{other}");
         }
     }
@@ -277,7 +281,10 @@ mod tests {
     #[test]
     fn a_code_is_the_whole_first_word() {
         let fault = |message: &str| Fault::new(FaultKind::Invalid, "Do", message);
-        assert!(coded(&fault("DeploymentAlreadyCompletedException: it is over"), &["DeploymentAlreadyCompleted"]));
+        assert!(coded(
+            &fault("DeploymentAlreadyCompletedException: it is over"),
+            &["DeploymentAlreadyCompleted"]
+        ));
         assert!(!coded(&fault("Invalid: DeploymentAlreadyCompleted"), &["DeploymentAlreadyCompleted"]));
     }
 }

@@ -56,9 +56,10 @@ pub(super) fn blue(targets: &[InstanceTarget]) -> Vec<String> {
 
 /// Whether traffic has begun to move.
 pub(super) fn moving(targets: &[InstanceTarget]) -> bool {
-    targets.iter().flat_map(InstanceTarget::lifecycle_events).any(|event| {
-        event.lifecycle_event_name().is_some_and(|name| TRAFFIC.contains(&name)) && begun(event)
-    })
+    targets
+        .iter()
+        .flat_map(InstanceTarget::lifecycle_events)
+        .any(|event| event.lifecycle_event_name().is_some_and(|name| TRAFFIC.contains(&name)) && begun(event))
 }
 
 /// When the last event ended.
@@ -96,7 +97,8 @@ pub(super) fn failure(targets: &[InstanceTarget]) -> Option<String> {
         let code = event.diagnostics().and_then(|found| found.error_code());
         let code = code.map_or("a failure", |code| code.as_str());
         let name = event.lifecycle_event_name().unwrap_or("an event without a name");
-        let on = target.target_id().and_then(|id| id.rsplit('/').next()).unwrap_or("an instance without an id");
+        let on =
+            target.target_id().and_then(|id| id.rsplit('/').next()).unwrap_or("an instance without an id");
         let message = event.diagnostics().and_then(|found| found.message()).filter(|words| !words.is_empty());
         let words = message.map(|words| format!(" ({words})")).unwrap_or_default();
         Some(format!("{code} in {name} on {on}{words}"))
@@ -126,7 +128,11 @@ pub(super) mod tests {
             event.set_diagnostics(failed).build()
         };
         let events = events.iter().map(event).collect();
-        InstanceTarget::builder().target_id(id).instance_label(label).set_lifecycle_events(Some(events)).build()
+        InstanceTarget::builder()
+            .target_id(id)
+            .instance_label(label)
+            .set_lifecycle_events(Some(events))
+            .build()
     }
 
     #[test]

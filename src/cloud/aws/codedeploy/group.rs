@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use aws_sdk_autoscaling::types::AutoScalingGroup;
 use aws_sdk_codedeploy::types::{
-    DeploymentGroupInfo, DeploymentOption, DeploymentReadyAction, DeploymentType, GreenFleetProvisioningAction,
-    InstanceAction, LoadBalancerInfo, TargetGroupInfo,
+    DeploymentGroupInfo, DeploymentOption, DeploymentReadyAction, DeploymentType,
+    GreenFleetProvisioningAction, InstanceAction, LoadBalancerInfo, TargetGroupInfo,
 };
 
 use super::super::api::Api;
@@ -15,7 +15,7 @@ use super::bundle;
 use super::deployment::Post;
 use crate::cloud::{Fault, FaultKind};
 use crate::model::{GroupId, Revision};
-use crate::spec::{AwsRevision, CodeDeploy};
+use crate::spec::{AwsFleets, AwsRevision, CodeDeploy};
 
 /// How many target groups a deployment group may list (CodeDeploy API reference: `targetGroupInfoList`).
 const LISTED_MAX: usize = 10;
@@ -79,11 +79,14 @@ pub async fn listed(api: &Api, home: &Home) -> Result<BTreeSet<String>, Fault> {
 }
 
 /// The Auto Scaling group that the deployment group of a managed service lists now: blue, and green once CodeDeploy is
-/// through. None where it lists none.
+/// through. None where it lists none, and where fleets are not CodeDeploy's.
 ///
 /// # Errors
 /// The call's fault.
 pub async fn current_group(api: &Api, home: &Home) -> Result<Option<String>, Fault> {
+    if home.spec.fleets != AwsFleets::Managed {
+        return Ok(None);
+    }
     let info = api.seen.group(api, home, post(home)?).await?;
     Ok(fleets(&info).into_iter().next())
 }
@@ -119,7 +122,8 @@ pub(super) fn required(home: &Home, blue: &AutoScalingGroup) -> BTreeSet<String>
 /// The target groups of an Auto Scaling group by ARN, attached in either way.
 pub(super) fn attached(fleet: &AutoScalingGroup) -> BTreeSet<String> {
     let sources = fleet.traffic_sources().iter().filter_map(|source| source.identifier());
-    let sources = sources.filter(|arn| arn.contains(":targetgroup/") && arn.contains(":elasticloadbalancing:"));
+    let sources =
+        sources.filter(|arn| arn.contains(":targetgroup/") && arn.contains(":elasticloadbalancing:"));
     fleet.target_group_arns().iter().map(String::as_str).chain(sources).map(str::to_owned).collect()
 }
 
@@ -151,7 +155,10 @@ pub(super) fn refusals(info: &DeploymentGroupInfo) -> Vec<String> {
     };
     let style = info.deployment_style();
     let kind = style.and_then(|style| style.deployment_type());
-    refuse(kind == Some(&DeploymentType::BlueGreen), "set deploymentStyle.deploymentType to BLUE_GREEN".into());
+    refuse(
+        kind == Some(&DeploymentType::BlueGreen),
+        "set deploymentStyle.deploymentType to BLUE_GREEN".into(),
+    );
     let option = style.and_then(|style| style.deployment_option());
     refuse(
         option == Some(&DeploymentOption::WithTrafficControl),
@@ -167,9 +174,13 @@ pub(super) fn refusals(info: &DeploymentGroupInfo) -> Vec<String> {
     refuse(count == 1, format!("autoScalingGroups must name one group, and names {count}"));
     let tagged = !info.ec2_tag_filters().is_empty()
         || info.ec2_tag_set().is_some_and(|set| !set.ec2_tag_set_list().is_empty());
-    refuse(!tagged, "take ec2TagFilters and ec2TagSet away: instances outside blue would be replaced too".into());
+    refuse(
+        !tagged,
+        "take ec2TagFilters and ec2TagSet away: instances outside blue would be replaced too".into(),
+    );
     let ready = config.and_then(|config| config.deployment_ready_option());
-    let stops = ready.and_then(|ready| ready.action_on_timeout()) == Some(&DeploymentReadyAction::StopDeployment);
+    let stops =
+        ready.and_then(|ready| ready.action_on_timeout()) == Some(&DeploymentReadyAction::StopDeployment);
     let mins = ready.map_or(0, |ready| ready.wait_time_in_minutes());
     refuse(
         stops && mins >= READY_MINS_MIN,
@@ -245,11 +256,14 @@ async fn update(
     let call = api.codedeploy.update_deployment_group().application_name(at.application);
     let call = call.current_deployment_group_name(at.group).set_auto_scaling_groups(Some(fleets));
     let call = call.set_load_balancer_info(balancers).set_deployment_style(info.deployment_style().cloned());
-    let call = call.set_blue_green_deployment_configuration(info.blue_green_deployment_configuration().cloned());
+    let call =
+        call.set_blue_green_deployment_configuration(info.blue_green_deployment_configuration().cloned());
     let answer = api.send(Family::CodeDeploy, "UpdateDeploymentGroup", call.send()).await?;
     for hook in answer.hooks_not_cleaned_up() {
         let fleet = hook.name().unwrap_or("a group without a name");
-        tracing::warn!("CodeDeploy left its lifecycle hook on `{fleet}`: take it away, or its launches time out");
+        tracing::warn!(
+            "CodeDeploy left its lifecycle hook on `{fleet}`: take it away, or its launches time out"
+        );
     }
     Ok(())
 }
@@ -310,7 +324,9 @@ mod tests {
         let end = BlueInstanceTerminationOption::builder().action(of.end.0.into());
         let config = BlueGreenDeploymentConfiguration::builder()
             .deployment_ready_option(ready.wait_time_in_minutes(of.ready.1).build())
-            .terminate_blue_instances_on_deployment_success(end.termination_wait_time_in_minutes(of.end.1).build())
+            .terminate_blue_instances_on_deployment_success(
+                end.termination_wait_time_in_minutes(of.end.1).build(),
+            )
             .green_fleet_provisioning_option(
                 GreenFleetProvisioningOption::builder().action(of.fleet.into()).build(),
             )
@@ -330,7 +346,10 @@ mod tests {
         for (settings, words) in [
             (GOOD, ""),
             (Settings { end: ("KEEP_ALIVE", 0), ..GOOD }, ""),
-            (Settings { style: ("IN_PLACE", "WITH_TRAFFIC_CONTROL"), ..GOOD }, "deploymentType to BLUE_GREEN"),
+            (
+                Settings { style: ("IN_PLACE", "WITH_TRAFFIC_CONTROL"), ..GOOD },
+                "deploymentType to BLUE_GREEN",
+            ),
             (Settings { style: ("BLUE_GREEN", "WITHOUT_TRAFFIC_CONTROL"), ..GOOD }, "WITH_TRAFFIC_CONTROL"),
             (Settings { fleet: "DISCOVER_EXISTING", ..GOOD }, "COPY_AUTO_SCALING_GROUP"),
             (Settings { fleet: "DREAM", ..GOOD }, "COPY_AUTO_SCALING_GROUP"),

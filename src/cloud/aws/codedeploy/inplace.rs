@@ -90,7 +90,8 @@ pub async fn remove(api: &Api, home: &Home, fleet: &FleetId, group_name: &str) -
         forget(api, group_name).await?;
     }
     let group = own_group(home, fleet, group_name)?;
-    let cloned = matches!(home.spec.fleets, AwsFleets::Copy { .. }) && !code.deployment_groups.contains(&group);
+    let cloned =
+        matches!(home.spec.fleets, AwsFleets::Copy { .. }) && !code.deployment_groups.contains(&group);
     if !cloned {
         return Ok(());
     }
@@ -148,7 +149,10 @@ fn refusals(info: &DeploymentGroupInfo, group_name: &str) -> Vec<String> {
     }
     let option = style.and_then(DeploymentStyle::deployment_option);
     if option.is_some_and(|option| *option != DeploymentOption::WithoutTrafficControl) {
-        found.push("set deploymentStyle.deploymentOption to WITHOUT_TRAFFIC_CONTROL: traffic is moved here".to_owned());
+        found.push(
+            "set deploymentStyle.deploymentOption to WITHOUT_TRAFFIC_CONTROL: traffic is moved here"
+                .to_owned(),
+        );
     }
     let fleets = fleets(info);
     if fleets != [group_name] {
@@ -157,7 +161,8 @@ fn refusals(info: &DeploymentGroupInfo, group_name: &str) -> Vec<String> {
     let tagged = !info.ec2_tag_filters().is_empty()
         || info.ec2_tag_set().is_some_and(|set| !set.ec2_tag_set_list().is_empty());
     if tagged {
-        found.push("take ec2TagFilters and ec2TagSet away: other instances would be installed too".to_owned());
+        found
+            .push("take ec2TagFilters and ec2TagSet away: other instances would be installed too".to_owned());
     }
     found
 }
@@ -210,9 +215,12 @@ mod tests {
     #[test]
     fn a_group_that_would_move_traffic_or_install_elsewhere_is_refused_by_its_setting() {
         let made = |kind: &str, option: &str, fleets: &[&str]| {
-            let style = DeploymentStyle::builder().deployment_type(kind.into()).deployment_option(option.into());
+            let style =
+                DeploymentStyle::builder().deployment_type(kind.into()).deployment_option(option.into());
             let fleets = fleets.iter().map(|name| Listed::builder().name(*name).build()).collect();
-            DeploymentGroupInfo::builder().deployment_style(style.build()).set_auto_scaling_groups(Some(fleets))
+            DeploymentGroupInfo::builder()
+                .deployment_style(style.build())
+                .set_auto_scaling_groups(Some(fleets))
         };
         let (place, without) = ("IN_PLACE", "WITHOUT_TRAFFIC_CONTROL");
         for (info, words) in [
@@ -221,7 +229,10 @@ mod tests {
             (made(place, "WITH_TRAFFIC_CONTROL", &["api-b"]), "WITHOUT_TRAFFIC_CONTROL"),
             (made(place, without, &[]), "`api-b` alone"),
             (made(place, without, &["api-a", "api-b"]), "`api-b` alone"),
-            (made(place, without, &["api-b"]).ec2_tag_filters(Ec2TagFilter::builder().build()), "ec2TagFilters"),
+            (
+                made(place, without, &["api-b"]).ec2_tag_filters(Ec2TagFilter::builder().build()),
+                "ec2TagFilters",
+            ),
         ] {
             let found = refusals(&info.build(), "api-b");
             assert_eq!(found.len(), usize::from(!words.is_empty()), "{words}: {found:?}");

@@ -14,7 +14,9 @@ use super::super::asgs::{FLEET, GROUP, Home, OWNER, REVISION, by_name, tag};
 use super::super::memory::Memory;
 use super::super::{freeze, traffic};
 use super::deployment::{Found, Post, active, begin, id, look, mark, stop};
-use super::group::{code, complete, expressible, fleets, incomplete, lacking, names, post, read, refusals, required};
+use super::group::{
+    code, complete, expressible, fleets, incomplete, lacking, names, post, read, refusals, required,
+};
 use super::progress::{CONTINUED, Stage, stage, why};
 use super::{bundle, events, ready};
 use crate::cloud::{Change, Fault, FaultKind};
@@ -129,11 +131,19 @@ async fn adopt(
     let wants = u32::try_from(copy.desired_capacity().unwrap_or(0)).unwrap_or(0);
     if over == Stage::Ready && wants < fleet.size {
         // To grow it now would launch instances beside the deployment, with blue's revision.
-        let message = format!("`{name}` has {wants} of {} instances: blue was not whole when it was copied", fleet.size);
+        let message = format!(
+            "`{name}` has {wants} of {} instances: blue was not whole when it was copied",
+            fleet.size
+        );
         return Err(Fault::new(FaultKind::Invalid, "CreateDeployment", message));
     }
     let owner = home.owner();
-    let tags = [(OWNER, owner.as_str()), (GROUP, &name), (FLEET, fleet.id.as_str()), (REVISION, fleet.revision.as_str())];
+    let tags = [
+        (OWNER, owner.as_str()),
+        (GROUP, &name),
+        (FLEET, fleet.id.as_str()),
+        (REVISION, fleet.revision.as_str()),
+    ];
     if tags.iter().all(|(key, value)| tag(&copy, key) == Some(value)) {
         return Ok(());
     }
@@ -151,8 +161,12 @@ async fn prepare(api: &Api, home: &Home, at: Post<'_>, fleet: &Fleet) -> Result<
     if !reasons.is_empty() {
         return Err(refuse(reasons.join("; ")));
     }
-    if info.alarm_configuration().is_some_and(|alarms| alarms.enabled() && alarms.ignore_poll_alarm_failure()) {
-        tracing::warn!("`{}` goes on where its alarms cannot be read: ignorePollAlarmFailure is true", at.group);
+    if info.alarm_configuration().is_some_and(|alarms| alarms.enabled() && alarms.ignore_poll_alarm_failure())
+    {
+        tracing::warn!(
+            "`{}` goes on where its alarms cannot be read: ignorePollAlarmFailure is true",
+            at.group
+        );
     }
     let listed: BTreeSet<_> = fleets(&info).into_iter().collect();
     let blue = by_name(api, &listed).await?.pop();
@@ -175,11 +189,13 @@ fn sized(blue: &AutoScalingGroup, fleet: &Fleet) -> Result<(), (FaultKind, Strin
     let well = ready::in_service(blue);
     let needed = fleet.size.max(wants);
     if fleet.size > wants {
-        let words = format!("CodeDeploy copies blue with {wants} instances, and the plan asks for {}", fleet.size);
+        let words =
+            format!("CodeDeploy copies blue with {wants} instances, and the plan asks for {}", fleet.size);
         return Err((FaultKind::Invalid, words));
     }
     if well < needed {
-        let words = format!("{well} of blue's {needed} instances are healthy, and CodeDeploy would copy no more");
+        let words =
+            format!("{well} of blue's {needed} instances are healthy, and CodeDeploy would copy no more");
         return Err((FaultKind::Conflict, words));
     }
     Ok(())

@@ -13,6 +13,8 @@ pub(super) mod managed;
 mod progress;
 mod ready;
 mod retire;
+mod sighted;
 
-pub(super) use group::{current_group, deployed, listed};
-pub(super) use progress::{Progress, Seen, Stage, progress};
+pub(super) use group::current_group;
+pub(super) use progress::Seen;
+pub(super) use sighted::see;

@@ -66,7 +66,13 @@ pub struct Progress {
 
 impl Progress {
     fn of(deployment: &str, stage: Stage) -> Self {
-        Self { deployment: deployment.into(), stage, detail: String::new(), terminates_at: None, continued: false }
+        Self {
+            deployment: deployment.into(),
+            stage,
+            detail: String::new(),
+            terminates_at: None,
+            continued: false,
+        }
     }
 
     /// Whether the fleet's instances count as up. A fleet whose deployment failed after traffic had moved still carries
@@ -111,11 +117,7 @@ impl Progress {
 ///
 /// # Errors
 /// The call's fault: how the fleet is, is then unknown.
-pub async fn progress(
-    api: &Api,
-    home: &Home,
-    fleet: &AutoScalingGroup,
-) -> Result<Option<Progress>, Fault> {
+pub async fn progress(api: &Api, home: &Home, fleet: &AutoScalingGroup) -> Result<Option<Progress>, Fault> {
     let AwsRevision::Bundle(code) = &home.spec.revision else { return Ok(None) };
     let name = fleet.auto_scaling_group_name().unwrap_or_default();
     let deployment = match home.spec.fleets {
@@ -153,7 +155,9 @@ pub(super) fn stage(info: &DeploymentInfo, targets: &[InstanceTarget], continued
     let moving = kind == Some(&DeploymentType::BlueGreen) && (continued || events::moving(targets));
     match info.status() {
         Some(DeploymentStatus::Created | DeploymentStatus::Queued) => Stage::Installing,
-        Some(DeploymentStatus::InProgress) if info.instance_termination_wait_time_started() => Stage::Counting,
+        Some(DeploymentStatus::InProgress) if info.instance_termination_wait_time_started() => {
+            Stage::Counting
+        }
         Some(DeploymentStatus::InProgress) if moving => Stage::Shifting,
         Some(DeploymentStatus::InProgress) => Stage::Installing,
         Some(DeploymentStatus::Baking) => Stage::Shifting,
@@ -161,7 +165,9 @@ pub(super) fn stage(info: &DeploymentInfo, targets: &[InstanceTarget], continued
         Some(DeploymentStatus::Succeeded) => Stage::Done,
         Some(DeploymentStatus::Failed) => Stage::Failed(why(info, targets, "failed")),
         Some(DeploymentStatus::Stopped) => Stage::Failed(why(info, targets, "was stopped")),
-        Some(other) => Stage::Unknown(format!("CodeDeploy {} is `{}`, which is not known", id(info), other.as_str())),
+        Some(other) => {
+            Stage::Unknown(format!("CodeDeploy {} is `{}`, which is not known", id(info), other.as_str()))
+        }
         None => Stage::Unknown(format!("CodeDeploy {} has no status", id(info))),
     }
 }
@@ -210,10 +216,16 @@ impl Seen {
         deployments.values().map(|(_, progress)| progress.clone()).collect()
     }
 
-    pub(super) async fn group(&self, api: &Api, home: &Home, at: Post<'_>) -> Result<Arc<DeploymentGroupInfo>, Fault> {
+    pub(super) async fn group(
+        &self,
+        api: &Api,
+        home: &Home,
+        at: Post<'_>,
+    ) -> Result<Arc<DeploymentGroupInfo>, Fault> {
         let name = format!("{}/{}", at.application, at.group);
         let known = self.groups.lock().unwrap_or_else(PoisonError::into_inner).get(&name).cloned();
-        if let Some((_, info)) = known.filter(|(read_at, _)| read_at.elapsed() < asked_every(home.spec.pace)) {
+        if let Some((_, info)) = known.filter(|(read_at, _)| read_at.elapsed() < asked_every(home.spec.pace))
+        {
             return Ok(info);
         }
         let (now, info) = (now(), Arc::new(group::read(api, at).await?));
@@ -252,7 +264,11 @@ async fn fresh_progress(api: &Api, deployment: &str, continued: bool) -> Result<
         _ => fault,
     })?;
     let info = infos.first().ok_or_else(|| {
-        Fault::new(FaultKind::Unreachable, "BatchGetDeployments", format!("{deployment} is not in the answer"))
+        Fault::new(
+            FaultKind::Unreachable,
+            "BatchGetDeployments",
+            format!("{deployment} is not in the answer"),
+        )
     })?;
     let telling = matches!(info.status(), Some(DeploymentStatus::InProgress | DeploymentStatus::Failed));
     let targets = if telling { events::look(api, deployment).await? } else { Vec::new() };
@@ -270,7 +286,10 @@ pub fn asked_every(pace: Span) -> Duration {
     (Duration::from(pace) * ASKED_EVERY_LOOKS).min(ASKED_EVERY_MAX)
 }
 
-#[expect(clippy::disallowed_methods, reason = "how often to ask is a matter of the real clock, and decides nothing")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how often to ask is a matter of the real clock, and decides nothing"
+)]
 fn now() -> Instant {
     Instant::now()
 }
@@ -362,7 +381,8 @@ mod tests {
 
     #[test]
     fn the_end_of_blue_is_reckoned_from_the_last_event_and_only_while_the_clock_runs() {
-        let over = target("i-1", TargetLabel::Blue, &[("AfterBlockTraffic", LifecycleEventStatus::Succeeded)]);
+        let over =
+            target("i-1", TargetLabel::Blue, &[("AfterBlockTraffic", LifecycleEventStatus::Succeeded)]);
         let at = |status: &str, wait: bool| terminates_at(&made("BLUE_GREEN", status, wait), &[over.clone()]);
         assert_eq!(at("InProgress", true), Some(Time(60_000 + 3_600_000)));
         assert_eq!(at("InProgress", false), None);

@@ -71,7 +71,8 @@ pub(super) async fn open(
     let now = read(api, at).await?;
     let blues: BTreeSet<_> = fleets(&now).into_iter().collect();
     let blue = by_name(api, &blues).await?.into_iter().next();
-    let blue = blue.ok_or_else(|| refuse(info, "the deployment group's Auto Scaling group does not exist"))?;
+    let blue =
+        blue.ok_or_else(|| refuse(info, "the deployment group's Auto Scaling group does not exist"))?;
     // The list that this deployment works by, where it is told, and the group's own in any case.
     let mut wanted = required(home, &blue);
     wanted.extend(groups.iter().flat_map(|id| named(home, id)));
@@ -83,7 +84,10 @@ pub(super) async fn open(
         return Err(incomplete(at, &missing));
     }
     if info.auto_rollback_configuration().is_some_and(|rollback| rollback.enabled()) {
-        return Err(refuse(info, "its autoRollbackConfiguration is enabled: CodeDeploy would roll back by itself"));
+        return Err(refuse(
+            info,
+            "its autoRollbackConfiguration is enabled: CodeDeploy would roll back by itself",
+        ));
     }
     let name = copy.auto_scaling_group_name().unwrap_or_default();
     if blue.auto_scaling_group_name() != Some(name) {

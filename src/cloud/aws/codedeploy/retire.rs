@@ -8,10 +8,10 @@ use super::super::api::Api;
 use super::super::asgs::{FLEET, Home, by_name, tag};
 use super::super::limit::Family;
 use super::deployment::{Post, active, go_on, id, look, stop};
+use super::events;
 use super::group::{fleets, point_at, post, read};
 use super::managed::{copy_of, makes};
 use super::progress::{CONTINUED, Stage, stage};
-use super::events;
 use crate::cloud::{Fault, FaultKind};
 use crate::coverage::Retirement;
 use crate::model::{FleetId, Token};
@@ -111,7 +111,8 @@ async fn strangers(api: &Api, instances: &[String], leaving: &str) -> Result<Vec
 async fn group_of(api: &Api, home: &Home, fleet: &FleetId) -> Result<Option<String>, Fault> {
     let mut found = home.fleets(api, &[fleet.clone()].into()).await?;
     let group = found.remove(fleet);
-    Ok(group.filter(|group| tag(group, FLEET).is_none_or(|name| name == fleet.as_str()))
+    Ok(group
+        .filter(|group| tag(group, FLEET).is_none_or(|name| name == fleet.as_str()))
         .and_then(|group| group.auto_scaling_group_name))
 }
 
@@ -131,7 +132,8 @@ async fn remove(api: &Api, at: Post<'_>, leaving: &str, staying: Option<&str>) -
             }
         }
     }
-    let call = api.autoscaling.delete_auto_scaling_group().auto_scaling_group_name(leaving).force_delete(true);
+    let call =
+        api.autoscaling.delete_auto_scaling_group().auto_scaling_group_name(leaving).force_delete(true);
     match api.send(Family::AutoScaling, "DeleteAutoScalingGroup", call.send()).await {
         Ok(_) => Ok(()),
         Err(fault) if fault.kind == FaultKind::Missing => Ok(()),
