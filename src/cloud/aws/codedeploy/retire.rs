@@ -7,9 +7,10 @@ use aws_sdk_codedeploy::types::{DeploymentInfo, DeploymentWaitType};
 use super::super::api::Api;
 use super::super::asgs::{FLEET, Home, by_name, tag};
 use super::super::limit::Family;
+use super::super::look::stands_anywhere;
 use super::deployment::{Post, active, go_on, id, look, stop};
 use super::events;
-use super::group::{fleets, point_at, post, read};
+use super::group::{fleets, named, point_at, post, read};
 use super::managed::{copy_of, makes};
 use super::progress::{CONTINUED, Stage, stage};
 use crate::cloud::{Fault, FaultKind};
@@ -25,12 +26,14 @@ const INSTANCES_MAX: usize = 50;
 /// [`FaultKind::Conflict`] while CodeDeploy is not where that is safe; the calls' faults.
 pub async fn retire(api: &Api, home: &Home, proof: Retirement, token: &Token) -> Result<(), Fault> {
     api.seen.forget();
-    let done = leave(api, home, proof.fleet(), token).await;
+    let done = leave(api, home, &proof, token).await;
     api.seen.forget();
     done
 }
 
-async fn leave(api: &Api, home: &Home, fleet: &FleetId, token: &Token) -> Result<(), Fault> {
+async fn leave(api: &Api, home: &Home, proof: &Retirement, token: &Token) -> Result<(), Fault> {
+    let fleet = proof.fleet();
+    refuse_standing(api, home, proof).await?;
     let at = post(home)?;
     let ours = look(api, home, at, token).await?.ours;
     let green = ours.as_ref().map(|info| copy_of(at, info));
@@ -45,6 +48,21 @@ async fn leave(api: &Api, home: &Home, fleet: &FleetId, token: &Token) -> Result
             remove(api, at, &name, green.as_deref()).await
         }
     }
+}
+
+/// The last look before the one step without a way back: afresh, at every target group of the region.
+async fn refuse_standing(api: &Api, home: &Home, proof: &Retirement) -> Result<(), Fault> {
+    let mut standing = stands_anywhere(api, home, proof.fleet()).await?;
+    for (id, _) in proof.covered().iter().filter(|(_, evidence)| evidence.waived.is_some()) {
+        for name in named(home, id) {
+            standing.remove(&name);
+        }
+    }
+    if standing.is_empty() {
+        return Ok(());
+    }
+    let message = format!("`{}` still stands in {standing:?}", proof.fleet());
+    Err(Fault::new(FaultKind::Conflict, "DescribeTargetHealth", message))
 }
 
 /// Green goes on the way back: CodeDeploy stops first, so that it does not work on instances that go.
