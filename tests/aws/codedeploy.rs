@@ -3,6 +3,15 @@
 use crate::fake::{CodeDeployOptions, Fault, On};
 use crate::rig::Rig;
 
+/// Waits that outlast a slow machine: a minute of the fake is 60 ms.
+fn patient() -> CodeDeployOptions {
+    CodeDeployOptions {
+        ready_wait_mins: Some(2880),
+        termination_wait_mins: Some(2880),
+        ..CodeDeployOptions::default()
+    }
+}
+
 /// The incident's service: blue in two groups, and a deployment group that lists these.
 fn managed(listed: &[&str], options: &CodeDeployOptions, complete: bool) -> Rig {
     let rig = Rig::new(|setup| {
@@ -23,7 +32,7 @@ fn managed(listed: &[&str], options: &CodeDeployOptions, complete: bool) -> Rig 
 
 #[test]
 fn a_managed_rollout_moves_traffic_and_ends_blue_only_when_it_is_told() {
-    let rig = managed(&["internal", "public"], &CodeDeployOptions::default(), false);
+    let rig = managed(&["internal", "public"], &patient(), false);
     rig.run(&["rollout", "api"]).ended_with(0);
     assert_eq!(rig.fake.count("CreateDeployment"), 1);
     assert!(rig.fake.count("ContinueDeployment") >= 2);
@@ -32,7 +41,7 @@ fn a_managed_rollout_moves_traffic_and_ends_blue_only_when_it_is_told() {
 
 #[test]
 fn a_list_that_lacks_a_group_is_refused_by_its_name() {
-    let rig = managed(&["internal"], &CodeDeployOptions::default(), false);
+    let rig = managed(&["internal"], &patient(), false);
     let done = rig.run(&["rollout", "api"]);
     assert_ne!(done.code, 0);
     assert!(done.said().contains("`public`"), "{}", done.said());
@@ -42,14 +51,14 @@ fn a_list_that_lacks_a_group_is_refused_by_its_name() {
 
 #[test]
 fn a_list_that_lacks_a_group_is_completed_where_the_file_allows_it() {
-    let rig = managed(&["internal"], &CodeDeployOptions::default(), true);
+    let rig = managed(&["internal"], &patient(), true);
     rig.run(&["rollout", "api"]).ended_with(0);
     rig.unharmed();
 }
 
 #[test]
 fn a_group_that_continues_by_itself_is_refused_with_the_setting_to_change() {
-    let options = CodeDeployOptions { ready_wait_mins: None, ..CodeDeployOptions::default() };
+    let options = CodeDeployOptions { ready_wait_mins: None, ..patient() };
     let rig = managed(&["internal", "public"], &options, false);
     let done = rig.run(&["rollout", "api"]);
     assert_ne!(done.code, 0);
@@ -60,7 +69,7 @@ fn a_group_that_continues_by_itself_is_refused_with_the_setting_to_change() {
 
 #[test]
 fn a_lost_reply_of_the_creation_makes_no_second_deployment() {
-    let rig = managed(&["internal", "public"], &CodeDeployOptions::default(), false);
+    let rig = managed(&["internal", "public"], &patient(), false);
     rig.fake.fail(On::call("CreateDeployment").first(1), Fault::LostReply);
     rig.run(&["rollout", "api"]).ended_with(0);
     assert_eq!(rig.fake.count("CreateDeployment"), 1);

@@ -39,7 +39,7 @@ impl AwsBackend {
 impl Backend for AwsBackend {
     async fn look(&self, scope: &Scope) -> Result<Inventory, Fault> {
         let (api, home) = (self.api().await?, &self.home);
-        let mut seen = look::look(api, home, &self.memory, scope).await?;
+        let mut seen = Box::pin(look::look(api, home, &self.memory, scope)).await?;
         // Nobody else watches CodeDeploy's clock while a rollout is held.
         if self.managed()
             && let Err(fault) = codedeploy::managed::shield(api).await
@@ -79,7 +79,7 @@ impl Backend for AwsBackend {
     async fn retire(&self, proof: Retirement, token: &Token) -> Result<(), Fault> {
         let (api, home) = (self.api().await?, &self.home);
         if self.managed() {
-            codedeploy::managed::retire(api, home, proof, token).await
+            Box::pin(codedeploy::managed::retire(api, home, proof, token)).await
         } else {
             fleet::retire(api, home, proof).await
         }

@@ -1,4 +1,4 @@
-//! A revision as CodeDeploy names it, and back.
+//! A revision as `CodeDeploy` names it, and back.
 
 use aws_sdk_codedeploy::types::{
     BundleType, GitHubLocation, RevisionLocation, RevisionLocationType, S3Location,
@@ -44,7 +44,7 @@ pub(super) fn revision(bundle: &Bundle, location: &RevisionLocation) -> Option<R
     Revision::new(name).ok()
 }
 
-/// By the end of its name; CodeDeploy takes no bundle without being told how it is packed.
+/// By the end of its name; `CodeDeploy` takes no bundle without being told how it is packed.
 fn packed(name: &str) -> BundleType {
     let ends = |end: &str| name.to_ascii_lowercase().ends_with(end);
     if ends(".tar.gz") || ends(".tgz") {

@@ -1,6 +1,6 @@
 //! One deployment: found, begun, continued and stopped.
 //!
-//! CreateDeployment has no client token (CodeDeploy API reference), so a deployment is ours by its description, and is
+//! `CreateDeployment` has no client token (`CodeDeploy` API reference), so a deployment is ours by its description, and is
 //! looked for before one is made.
 
 use aws_sdk_codedeploy::types::{
@@ -17,7 +17,7 @@ use crate::model::{FleetId, Span, Time, Token};
 
 /// How many deployments one call may name (BatchGetDeployments: 25).
 const BATCH_MAX: usize = 25;
-/// How far back a deployment of a rollout is looked for. CodeDeploy ends every one after 109 hours.
+/// How far back a deployment of a rollout is looked for. `CodeDeploy` ends every one after 109 hours.
 const LOOKED_BACK: Span = Span::mins(14 * 24 * 60);
 /// The first word of a description of ours.
 const OURS: &str = "deployer";
@@ -176,7 +176,7 @@ pub(super) async fn begin(
     }
 }
 
-/// Ends one of CodeDeploy's two waits. One that is over already is no fault.
+/// Ends one of `CodeDeploy`'s two waits. One that is over already is no fault.
 ///
 /// # Errors
 /// The call's fault.
@@ -193,7 +193,7 @@ pub(super) async fn go_on(api: &Api, id: &str, wait: DeploymentWaitType) -> Resu
     }
 }
 
-/// Stops a deployment and lets CodeDeploy undo nothing: traffic goes back by our hand, group by group.
+/// Stops a deployment and lets `CodeDeploy` undo nothing: traffic goes back by our hand, group by group.
 ///
 /// # Errors
 /// The call's fault. One that is over already is stopped.

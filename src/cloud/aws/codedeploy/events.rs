@@ -11,7 +11,7 @@ use crate::model::Time;
 
 /// How many targets one call may name (BatchGetDeploymentTargets: 25).
 const BATCH_MAX: usize = 25;
-/// The events by which traffic moves, in the CodeDeploy user guide's list of lifecycle event hooks.
+/// The events by which traffic moves, in the `CodeDeploy` user guide's list of lifecycle event hooks.
 const TRAFFIC: [&str; 6] = [
     "BeforeAllowTraffic",
     "AllowTraffic",
@@ -47,7 +47,7 @@ pub(super) async fn look(api: &Api, id: &str) -> Result<Vec<InstanceTarget>, Fau
     Ok(targets)
 }
 
-/// The ids of the instances that CodeDeploy calls blue.
+/// The ids of the instances that `CodeDeploy` calls blue.
 pub(super) fn blue(targets: &[InstanceTarget]) -> Vec<String> {
     let blue = targets.iter().filter(|target| target.instance_label() == Some(&TargetLabel::Blue));
     // An instance's target id is its id; some answers give it as an ARN.
@@ -106,9 +106,8 @@ pub(super) fn failure(targets: &[InstanceTarget]) -> Option<String> {
 }
 
 fn begun(event: &LifecycleEvent) -> bool {
-    let status = event.status();
     use LifecycleEventStatus::{Failed, InProgress, Succeeded};
-    matches!(status, Some(Failed | InProgress | Succeeded))
+    matches!(event.status(), Some(Failed | InProgress | Succeeded))
 }
 
 #[cfg(test)]

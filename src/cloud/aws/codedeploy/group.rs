@@ -17,7 +17,7 @@ use crate::cloud::{Fault, FaultKind};
 use crate::model::{GroupId, Revision};
 use crate::spec::{AwsFleets, AwsRevision, CodeDeploy};
 
-/// How many target groups a deployment group may list (CodeDeploy API reference: `targetGroupInfoList`).
+/// How many target groups a deployment group may list (`CodeDeploy` API reference: `targetGroupInfoList`).
 const LISTED_MAX: usize = 10;
 /// `Ready` must last at least this long: green settles in it, and steps of other groups are taken.
 const READY_MINS_MIN: i32 = 30;
@@ -28,7 +28,7 @@ const TERMINATION_MINS_MIN: i32 = 60;
 /// How the service is installed.
 ///
 /// # Errors
-/// A service that CodeDeploy does not install.
+/// A service that `CodeDeploy` does not install.
 pub(super) fn code(home: &Home) -> Result<&CodeDeploy, Fault> {
     match &home.spec.revision {
         AwsRevision::Bundle(code) => Ok(code),
@@ -64,7 +64,7 @@ pub(super) async fn read(api: &Api, at: Post<'_>) -> Result<DeploymentGroupInfo,
     })
 }
 
-/// The target groups that the service's deployment groups list, by name. None where CodeDeploy installs nothing.
+/// The target groups that the service's deployment groups list, by name. None where `CodeDeploy` installs nothing.
 ///
 /// # Errors
 /// The call's fault.
@@ -78,8 +78,8 @@ pub async fn listed(api: &Api, home: &Home) -> Result<BTreeSet<String>, Fault> {
     Ok(all)
 }
 
-/// The Auto Scaling group that the deployment group of a managed service lists now: blue, and green once CodeDeploy is
-/// through. None where it lists none, and where fleets are not CodeDeploy's.
+/// The Auto Scaling group that the deployment group of a managed service lists now: blue, and green once `CodeDeploy` is
+/// through. None where it lists none, and where fleets are not `CodeDeploy`'s.
 ///
 /// # Errors
 /// The call's fault.
@@ -141,8 +141,8 @@ pub(super) fn named(home: &Home, id: &GroupId) -> BTreeSet<String> {
     }
 }
 
-/// What stands in the way of a managed rollout, each with the setting to change (CodeDeploy API reference:
-/// DeploymentStyle, BlueGreenDeploymentConfiguration, DeploymentReadyOption, BlueInstanceTerminationOption).
+/// What stands in the way of a managed rollout, each with the setting to change (`CodeDeploy` API reference:
+/// `DeploymentStyle`, `BlueGreenDeploymentConfiguration`, `DeploymentReadyOption`, `BlueInstanceTerminationOption`).
 ///
 /// Automatic rollbacks and alarms of the group are no reason to refuse: a deployment of ours switches the first off for
 /// itself, and one that an alarm stopped has failed.
@@ -209,10 +209,10 @@ pub(super) fn refusals(info: &DeploymentGroupInfo) -> Vec<String> {
 /// Writes missing target groups into the list, and reads it again.
 ///
 /// `loadBalancerInfo` is replaced as a whole, and a group that copies its Auto Scaling group must be told it again
-/// (CodeDeploy user guide, and hashicorp/terraform-provider-aws issues 2233 and 5827), so everything read is sent back.
+/// (`CodeDeploy` user guide, and hashicorp/terraform-provider-aws issues 2233 and 5827), so everything read is sent back.
 ///
 /// # Errors
-/// More than CodeDeploy takes; the call's fault; a list that is not whole afterwards.
+/// More than `CodeDeploy` takes; the call's fault; a list that is not whole afterwards.
 pub(super) async fn complete(
     api: &Api,
     at: Post<'_>,

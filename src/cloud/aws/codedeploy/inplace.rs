@@ -72,7 +72,7 @@ pub async fn install(
 }
 
 /// Takes away what [`install`] left behind: a running deployment, the tag, and a copy's own deployment group. Asked
-/// before the Auto Scaling group goes, for its lifecycle hook would keep every later launch waiting (CodeDeploy user
+/// before the Auto Scaling group goes, for its lifecycle hook would keep every later launch waiting (`CodeDeploy` user
 /// guide, "Integrating with Auto Scaling").
 ///
 /// # Errors
@@ -139,7 +139,7 @@ async fn exists(api: &Api, home: &Home, at: Post<'_>, group_name: &str) -> Resul
     Err(Fault::new(FaultKind::Invalid, "GetDeploymentGroup", message))
 }
 
-/// What stands in the way of an installation without traffic (CodeDeploy API reference: DeploymentStyle).
+/// What stands in the way of an installation without traffic (`CodeDeploy` API reference: `DeploymentStyle`).
 fn refusals(info: &DeploymentGroupInfo, group_name: &str) -> Vec<String> {
     let mut found = Vec::new();
     let style = info.deployment_style();

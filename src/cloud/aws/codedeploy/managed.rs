@@ -1,7 +1,7 @@
-//! Fleets that CodeDeploy makes in a blue/green deployment.
+//! Fleets that `CodeDeploy` makes in a blue/green deployment.
 //!
 //! Blue is the Auto Scaling group of the deployment group, green the copy that our deployment makes. `Ready` and the
-//! termination wait are the two places where CodeDeploy asks, and only a change of ours answers: the last shift ends the
+//! termination wait are the two places where `CodeDeploy` asks, and only a change of ours answers: the last shift ends the
 //! first, a [`Retirement`](crate::coverage::Retirement) the second. Everything is read again from AWS for every change.
 
 use std::collections::BTreeSet;
@@ -24,7 +24,7 @@ use crate::model::{Fleet, FleetId, GroupId, Share, Span, Token};
 
 pub use super::retire::retire;
 
-/// CodeDeploy's clock is stopped when so much of it is left.
+/// `CodeDeploy`'s clock is stopped when so much of it is left.
 const SHIELDED: Span = Span::mins(10);
 
 /// A service, and what looks remember of its target groups.
@@ -85,7 +85,7 @@ pub(super) fn makes(info: &DeploymentInfo, fleet: &FleetId) -> bool {
     mark(info).is_some_and(|mark| mark.fleet == fleet.as_str())
 }
 
-/// The Auto Scaling group that a deployment makes (CodeDeploy user guide, "Integrating with Auto Scaling").
+/// The Auto Scaling group that a deployment makes (`CodeDeploy` user guide, "Integrating with Auto Scaling").
 pub(super) fn copy_of(at: Post<'_>, info: &DeploymentInfo) -> String {
     format!("CodeDeploy_{}_{}", at.group, id(info))
 }
@@ -150,7 +150,7 @@ async fn adopt(
     ready::mark(api, &name, &tags).await
 }
 
-/// Everything that must hold before CodeDeploy copies blue.
+/// Everything that must hold before `CodeDeploy` copies blue.
 async fn prepare(api: &Api, home: &Home, at: Post<'_>, fleet: &Fleet) -> Result<(), Fault> {
     let info = read(api, at).await?;
     let refuse = |words: String| {
@@ -229,8 +229,8 @@ async fn whole(
     complete(api, at, info, &missing).await
 }
 
-/// Green joins every group by the end of `Ready`. Before it the rollout waits, and after it CodeDeploy has done its part:
-/// what it does not know is done by our own hand. Blue comes back by our own hand, and CodeDeploy stops first.
+/// Green joins every group by the end of `Ready`. Before it the rollout waits, and after it `CodeDeploy` has done its part:
+/// what it does not know is done by our own hand. Blue comes back by our own hand, and `CodeDeploy` stops first.
 async fn register(
     site: Site<'_>,
     fleet: &FleetId,
@@ -254,7 +254,7 @@ async fn register(
     }
 }
 
-/// All of a group's traffic goes to green, which CodeDeploy does, or back to blue, which we do.
+/// All of a group's traffic goes to green, which `CodeDeploy` does, or back to blue, which we do.
 async fn shift(
     site: Site<'_>,
     group: &GroupId,
@@ -283,7 +283,7 @@ enum Hand {
     Ours,
 }
 
-/// Goes on towards green as far as CodeDeploy asks for it.
+/// Goes on towards green as far as `CodeDeploy` asks for it.
 async fn forward(
     api: &Api,
     home: &Home,
@@ -316,7 +316,7 @@ async fn forward(
     }
 }
 
-/// Stops the rollout's deployment, so that CodeDeploy moves nothing while traffic goes back.
+/// Stops the rollout's deployment, so that `CodeDeploy` moves nothing while traffic goes back.
 async fn halt(api: &Api, ours: Option<DeploymentInfo>) -> Result<(), Fault> {
     match ours.filter(active) {
         Some(info) => stop(api, id(&info)).await,

@@ -1,7 +1,7 @@
-//! What CodeDeploy does for us: it installs bundles on a fleet, and it makes fleets.
+//! What `CodeDeploy` does for us: it installs bundles on a fleet, and it makes fleets.
 //!
 //! Promises: one deployment for each rollout, found again by its description after a lost reply; nothing goes on past a
-//! wait of CodeDeploy without our word; nothing is remembered that cannot be read again from AWS. Must not believe that
+//! wait of `CodeDeploy` without our word; nothing is remembered that cannot be read again from AWS. Must not believe that
 //! the deployment group's list of target groups is whole.
 
 mod bundle;

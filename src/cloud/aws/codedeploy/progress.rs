@@ -1,4 +1,4 @@
-//! How far CodeDeploy is with a fleet, for a look.
+//! How far `CodeDeploy` is with a fleet, for a look.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,10 +22,12 @@ use crate::spec::{AwsFleets, AwsRevision};
 pub(super) const DEPLOYMENT: &str = "deployer:deployment";
 /// The deployment that was told to move traffic to the fleet. It names the deployment, so a copied tag says nothing.
 pub(super) const CONTINUED: &str = "deployer:continued";
-/// CodeDeploy is asked this often at most; 41 calls a minute with bursts were throttled
+/// `CodeDeploy` is asked this often at most; 41 calls a minute with bursts were throttled
 /// (awslabs/aws-codedeploy-plugin issue 95).
 const ASKED_EVERY_MAX: Duration = Duration::from_secs(15);
-/// In looks, as long as that is less.
+/// And never more often than its bucket fills (`limit::Family::CodeDeploy`): looks would queue there behind changes.
+const ASKED_EVERY_MIN: Duration = Duration::from_secs(1);
+/// In looks, between these two.
 const ASKED_EVERY_LOOKS: u32 = 3;
 
 /// Where a deployment stands.
@@ -37,9 +39,9 @@ pub enum Stage {
     Installing,
     /// Installed everywhere; waits for our word before it moves traffic.
     Ready,
-    /// CodeDeploy moves traffic.
+    /// `CodeDeploy` moves traffic.
     Shifting,
-    /// Traffic has moved; CodeDeploy waits before it terminates blue.
+    /// Traffic has moved; `CodeDeploy` waits before it terminates blue.
     Counting,
     /// Succeeded.
     Done,
@@ -49,7 +51,7 @@ pub enum Stage {
     Unknown(String),
 }
 
-/// How far CodeDeploy is with one fleet.
+/// How far `CodeDeploy` is with one fleet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {
     /// The deployment's id; empty for [`Stage::Absent`].
@@ -58,7 +60,7 @@ pub struct Progress {
     pub stage: Stage,
     /// As people read it: `ApplicationStart 2/3`; empty where there is nothing to tell.
     pub detail: String,
-    /// When CodeDeploy terminates blue by itself, at the earliest.
+    /// When `CodeDeploy` terminates blue by itself, at the earliest.
     pub terminates_at: Option<Time>,
     /// Whether it was told to move traffic.
     pub continued: bool,
@@ -99,20 +101,12 @@ impl Progress {
         }
     }
 
-    /// Why the fleet cannot be judged, where it cannot: for [`crate::model::Seen::Unknown`].
-    pub fn unknown(&self) -> Option<String> {
-        match &self.stage {
-            Stage::Unknown(why) => Some(why.clone()),
-            _ => None,
-        }
-    }
-
     fn settled(&self) -> bool {
         matches!(self.stage, Stage::Done | Stage::Failed(_))
     }
 }
 
-/// How far CodeDeploy is with the fleet of an Auto Scaling group. `None` where it has no part in that fleet: then only
+/// How far `CodeDeploy` is with the fleet of an Auto Scaling group. `None` where it has no part in that fleet: then only
 /// Auto Scaling says how its instances are.
 ///
 /// # Errors
@@ -141,7 +135,7 @@ pub async fn progress(api: &Api, home: &Home, fleet: &AutoScalingGroup) -> Resul
     }
 }
 
-/// The deployment that made a copy: `CodeDeploy_GROUP_DEPLOYMENT` (CodeDeploy user guide, "Integrating with Auto
+/// The deployment that made a copy: `CodeDeploy_GROUP_DEPLOYMENT` (`CodeDeploy` user guide, "Integrating with Auto
 /// Scaling").
 pub(super) fn maker<'a>(group: &str, copy: &'a str) -> Option<&'a str> {
     let rest = copy.strip_prefix("CodeDeploy_")?.strip_prefix(group)?.strip_prefix('_')?;
@@ -183,7 +177,7 @@ pub(super) fn why(info: &DeploymentInfo, targets: &[InstanceTarget], end: &str) 
     format!("CodeDeploy {} {end}: {}", id(info), reason.unwrap_or_else(|| "no reason given".into()))
 }
 
-/// When CodeDeploy terminates blue by itself, at the earliest. It says that the wait has begun and not when: not before
+/// When `CodeDeploy` terminates blue by itself, at the earliest. It says that the wait has begun and not when: not before
 /// the last event was over.
 pub(super) fn terminates_at(info: &DeploymentInfo, targets: &[InstanceTarget]) -> Option<Time> {
     let config = info.blue_green_deployment_configuration();
@@ -195,7 +189,7 @@ pub(super) fn terminates_at(info: &DeploymentInfo, targets: &[InstanceTarget]) -
     (kills && stage(info, targets, true) == Stage::Counting).then(|| since + Span::mins(mins))
 }
 
-/// What looks have read of CodeDeploy, so that not every look asks. Forgotten with every change of ours; a deployment
+/// What looks have read of `CodeDeploy`, so that not every look asks. Forgotten with every change of ours; a deployment
 /// that is over changes no more.
 #[derive(Debug, Default)]
 pub struct Seen {
@@ -281,9 +275,9 @@ async fn fresh_progress(api: &Api, deployment: &str, continued: bool) -> Result<
     })
 }
 
-/// How long an answer of CodeDeploy's is good for a look.
+/// How long an answer of `CodeDeploy`'s is good for a look.
 pub fn asked_every(pace: Span) -> Duration {
-    (Duration::from(pace) * ASKED_EVERY_LOOKS).min(ASKED_EVERY_MAX)
+    (Duration::from(pace) * ASKED_EVERY_LOOKS).clamp(ASKED_EVERY_MIN, ASKED_EVERY_MAX)
 }
 
 #[expect(
@@ -399,7 +393,7 @@ mod tests {
 
     #[test]
     fn codedeploy_is_asked_in_every_third_look_and_every_15_seconds_at_the_longest() {
-        assert_eq!(asked_every(Span(10)), Duration::from_millis(30));
+        assert_eq!(asked_every(Span(10)), Duration::from_secs(1));
         assert_eq!(asked_every(Span::secs(5)), Duration::from_secs(15));
         assert_eq!(asked_every(Span::mins(1)), Duration::from_secs(15));
     }

@@ -1,4 +1,4 @@
-//! The gate at `Ready`: green is compared with blue before CodeDeploy may move traffic.
+//! The gate at `Ready`: green is compared with blue before `CodeDeploy` may move traffic.
 
 use std::collections::BTreeSet;
 
@@ -14,13 +14,13 @@ use super::progress::CONTINUED;
 use crate::cloud::{Fault, FaultKind};
 use crate::model::GroupId;
 
-/// How many target groups one call may attach (Auto Scaling API reference: AttachLoadBalancerTargetGroups).
+/// How many target groups one call may attach (Auto Scaling API reference: `AttachLoadBalancerTargetGroups`).
 const ATTACHED_MAX: usize = 10;
 
 /// How a copy differs from its original.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Differences {
-    /// Target groups that the copy is not attached to. What CodeDeploy registered is served without an attachment, but
+    /// Target groups that the copy is not attached to. What `CodeDeploy` registered is served without an attachment, but
     /// an instance that is launched later is not.
     pub attach: BTreeSet<String>,
     /// The kind of health check that the original has, and for how many seconds it is put off.
@@ -30,7 +30,7 @@ pub(super) struct Differences {
 }
 
 /// Compares a copy with its original. The copy has as many instances as were healthy in the original at the moment
-/// (CodeDeploy user guide), which may be too few.
+/// (`CodeDeploy` user guide), which may be too few.
 pub(super) fn compare(copy: &AutoScalingGroup, blue: &AutoScalingGroup) -> Differences {
     let mut differences =
         Differences { attach: lacking(&attached(blue), &attached(copy)), ..Differences::default() };
@@ -53,11 +53,11 @@ pub(super) fn compare(copy: &AutoScalingGroup, blue: &AutoScalingGroup) -> Diffe
     differences
 }
 
-/// Lets CodeDeploy move traffic: only where it will reach every group that is asked for, every declared one and every
+/// Lets `CodeDeploy` move traffic: only where it will reach every group that is asked for, every declared one and every
 /// one that blue is attached to, and where green is no less than blue.
 ///
 /// Target groups are attached here, while blue still carries them all: green, which is installed and validated, is
-/// registered by that, a moment before CodeDeploy does it.
+/// registered by that, a moment before `CodeDeploy` does it.
 ///
 /// # Errors
 /// A refusal with every reason; the calls' faults.

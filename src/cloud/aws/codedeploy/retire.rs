@@ -1,4 +1,4 @@
-//! A managed fleet goes: by CodeDeploy's hand where that takes nothing else away, and by our own otherwise.
+//! A managed fleet goes: by `CodeDeploy`'s hand where that takes nothing else away, and by our own otherwise.
 
 use std::collections::BTreeSet;
 
@@ -17,13 +17,13 @@ use crate::cloud::{Fault, FaultKind};
 use crate::coverage::Retirement;
 use crate::model::{FleetId, Token};
 
-/// How many instances one call may name (Auto Scaling API reference: DescribeAutoScalingInstances).
+/// How many instances one call may name (Auto Scaling API reference: `DescribeAutoScalingInstances`).
 const INSTANCES_MAX: usize = 50;
 
 /// Takes a fleet away for good.
 ///
 /// # Errors
-/// [`FaultKind::Conflict`] while CodeDeploy is not where that is safe; the calls' faults.
+/// [`FaultKind::Conflict`] while `CodeDeploy` is not where that is safe; the calls' faults.
 pub async fn retire(api: &Api, home: &Home, proof: Retirement, token: &Token) -> Result<(), Fault> {
     api.seen.forget();
     let done = leave(api, home, &proof, token).await;
@@ -65,7 +65,7 @@ async fn refuse_standing(api: &Api, home: &Home, proof: &Retirement) -> Result<(
     Err(Fault::new(FaultKind::Conflict, "DescribeTargetHealth", message))
 }
 
-/// Green goes on the way back: CodeDeploy stops first, so that it does not work on instances that go.
+/// Green goes on the way back: `CodeDeploy` stops first, so that it does not work on instances that go.
 async fn withdraw(
     api: &Api,
     home: &Home,
@@ -88,7 +88,7 @@ async fn withdraw(
     remove(api, at, &copy, blue).await
 }
 
-/// CodeDeploy terminates blue now, if it would take exactly this fleet.
+/// `CodeDeploy` terminates blue now, if it would take exactly this fleet.
 async fn by_codedeploy(api: &Api, at: Post<'_>, info: &DeploymentInfo, leaving: &str) -> Result<(), Fault> {
     let wait = |words: &str| {
         let message = format!("CodeDeploy {}: {words}", id(info));

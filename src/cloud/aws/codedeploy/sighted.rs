@@ -1,4 +1,4 @@
-//! What CodeDeploy adds to a look: whether a fleet's instances are up, whether it failed, and what blue runs.
+//! What `CodeDeploy` adds to a look: whether a fleet's instances are up, whether it failed, and what blue runs.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use super::progress::{Progress, Stage, progress};
 use crate::model::{FleetId, FleetSeen, InstanceState, Inventory, Seen, Side};
 use crate::spec::AwsRevision;
 
-/// Adds what CodeDeploy says of each fleet. What it cannot be asked makes the fleet unknown.
+/// Adds what `CodeDeploy` says of each fleet. What it cannot be asked makes the fleet unknown.
 pub async fn see(api: &Api, home: &Home, fleets: &BTreeMap<FleetId, AutoScalingGroup>, look: &mut Inventory) {
     if !matches!(home.spec.revision, AwsRevision::Bundle(_)) {
         return;
@@ -43,9 +43,9 @@ pub async fn see(api: &Api, home: &Home, fleets: &BTreeMap<FleetId, AutoScalingG
 
 /// Adds to one fleet. Returns why it cannot be judged, where it cannot.
 ///
-/// An Auto Scaling group registers its instances by itself where it is attached to target groups, before CodeDeploy has
+/// An Auto Scaling group registers its instances by itself where it is attached to target groups, before `CodeDeploy` has
 /// installed anything. Such a fleet carries traffic, so its instances are as Auto Scaling says: to call them pending
-/// would call it ill. It waits at the shift instead, where CodeDeploy is asked before anything goes on.
+/// would call it ill. It waits at the shift instead, where `CodeDeploy` is asked before anything goes on.
 fn add(seen: &mut FleetSeen, found: &Progress, stands: bool) -> Option<String> {
     if let Stage::Unknown(reason) = &found.stage {
         return Some(reason.clone());
