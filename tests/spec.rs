@@ -117,7 +117,7 @@ environments:
     let source = Source { name: "test.yaml", text };
     let tag = |name: &str| (name == "TAG").then(|| "7".to_owned());
     let spec = read(&source, &Ask::default(), &tag).unwrap();
-    let Provider::Local(local) = spec.provider;
+    let Provider::Local(local) = spec.provider else { panic!("{spec:?}") };
     assert_eq!(
         (spec.revision.as_str(), local.command[1].as_str(), local.env["A"].as_str()),
         ("v7", "${A}", "x7")

@@ -5,6 +5,7 @@
 
 mod desk;
 mod doctor;
+mod codedeploy;
 mod fake;
 mod fake_itself;
 mod incident;

@@ -141,6 +141,7 @@ fn raise(world: &mut Inventory, id: &FleetId, revision: &str, size: u32) {
         instances: (1..=size).map(instance).collect(),
         scaling: Scaling::Fixed,
         attached: BTreeSet::new(),
+        failed: None,
     };
     world.fleets.insert(id.clone(), Seen::Known(seen));
 }

@@ -28,6 +28,8 @@ pub(super) struct Api {
     pub elb: aws_sdk_elasticloadbalancingv2::Client,
     pub codedeploy: aws_sdk_codedeploy::Client,
     pub ec2: Ec2,
+    /// What looks have read of CodeDeploy.
+    pub seen: super::codedeploy::Seen,
     limits: Arc<Limits>,
 }
 
@@ -82,6 +84,7 @@ impl Api {
             elb: aws_sdk_elasticloadbalancingv2::Client::new(config),
             codedeploy: aws_sdk_codedeploy::Client::new(config),
             ec2: Ec2::new(config, call_timeout.into())?,
+            seen: super::codedeploy::Seen::default(),
             limits,
         })
     }

@@ -16,6 +16,9 @@ pub(super) const OWNER: &str = "deployer:service";
 pub(super) const FLEET: &str = "deployer:fleet";
 /// What it runs, where its launch template does not say it.
 pub(super) const REVISION: &str = "deployer:revision";
+/// The group for which [`FLEET`] and [`REVISION`] were written. CodeDeploy copies a group with its tags, and a copy is not
+/// the fleet that its tags name.
+pub(super) const GROUP: &str = "deployer:group";
 /// What we changed to hold it still, so that just that can be put back.
 pub(super) const FROZEN: &str = "deployer:frozen";
 
@@ -162,7 +165,36 @@ pub(super) fn fleet_of(group: &AutoScalingGroup) -> Result<FleetId, Fault> {
     })
 }
 
-/// The value of a tag.
+/// The value of a tag; none where it was written for the group that this one is a copy of.
 pub(super) fn tag<'a>(group: &'a AutoScalingGroup, key: &str) -> Option<&'a str> {
-    group.tags().iter().find(|tag: &&TagDescription| tag.key() == Some(key)).and_then(TagDescription::value)
+    let value = |key: &str| {
+        group
+            .tags()
+            .iter()
+            .find(|tag: &&TagDescription| tag.key() == Some(key))
+            .and_then(TagDescription::value)
+    };
+    let copied = value(GROUP).is_some_and(|name| group.auto_scaling_group_name() != Some(name));
+    value(key).filter(|_| !(copied && [FLEET, REVISION].contains(&key)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_is_not_the_fleet_that_its_copied_tags_name() {
+        let tag_of = |key: &str, value: &str| TagDescription::builder().key(key).value(value).build();
+        let group = |name: &str| {
+            AutoScalingGroup::builder()
+                .auto_scaling_group_name(name)
+                .tags(tag_of(OWNER, "api/prod"))
+                .tags(tag_of(FLEET, "api-v7"))
+                .tags(tag_of(GROUP, "blue"))
+                .build()
+        };
+        assert_eq!(tag(&group("blue"), FLEET), Some("api-v7"));
+        assert_eq!((tag(&group("copy"), FLEET), tag(&group("copy"), OWNER)), (None, Some("api/prod")));
+        assert_eq!(fleet_of(&group("copy")).unwrap().as_str(), "copy");
+    }
 }

@@ -48,19 +48,30 @@ impl AwsBackend {
 
 impl Backend for AwsBackend {
     async fn look(&self, scope: &Scope) -> Result<Inventory, Fault> {
-        look::look(self.api().await?, &self.home, &self.memory, scope).await
+        let (api, home) = (self.api().await?, &self.home);
+        let mut seen = Box::pin(look::look(api, home, &self.memory, scope)).await?;
+        // Nobody else watches CodeDeploy's clock while a rollout is held.
+        if self.managed()
+            && let Err(fault) = codedeploy::managed::shield(api).await
+        {
+            seen.unread
+                .insert(format!("how long CodeDeploy lets blue live, which could not be stopped: {fault}"));
+        }
+        Ok(seen)
     }
 
     async fn change(&self, change: &Change, token: &Token) -> Result<(), Fault> {
         let (api, home) = (self.api().await?, &self.home);
+        if self.managed() {
+            return codedeploy::managed::change(
+                codedeploy::managed::Site { api, home, memory: &self.memory },
+                change,
+                token,
+            )
+            .await;
+        }
         match change {
-            Change::Provision { fleet } if self.managed() => {
-                codedeploy::managed::provision(api, home, fleet, token).await
-            }
             Change::Provision { fleet } => fleet::provision(api, home, fleet, token).await,
-            Change::Register { fleet, groups } if self.managed() => {
-                codedeploy::managed::register(api, home, fleet, groups, token).await
-            }
             Change::Register { fleet, groups } => {
                 traffic::register(api, home, &self.memory, fleet, groups).await
             }
@@ -78,7 +89,7 @@ impl Backend for AwsBackend {
     async fn retire(&self, proof: Retirement, token: &Token) -> Result<(), Fault> {
         let (api, home) = (self.api().await?, &self.home);
         if self.managed() {
-            codedeploy::managed::retire(api, home, proof, token).await
+            Box::pin(codedeploy::managed::retire(api, home, proof, token)).await
         } else {
             fleet::retire(api, home, proof).await
         }

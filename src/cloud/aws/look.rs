@@ -12,7 +12,7 @@ use super::health::target_seen;
 use super::memory::Memory;
 use super::route::Route;
 use super::survey::{Survey, listed};
-use super::{arn, freeze};
+use super::{arn, codedeploy, freeze};
 use crate::cloud::{Fault, Scope};
 use crate::model::{
     FleetId, FleetSeen, GroupId, GroupSeen, Health, InstanceId, InstanceState, Inventory, Revision, Seen,
@@ -27,7 +27,9 @@ use crate::spec::{AwsGroup, AwsRevision};
 pub(super) async fn look(api: &Api, home: &Home, memory: &Memory, scope: &Scope) -> Result<Inventory, Fault> {
     let survey = Arc::new(Survey::read(api, home, memory, scope).await?);
     memory.remember(&survey);
-    Ok(Sighting { home, survey: &survey, scope }.inventory())
+    let mut seen = Sighting { home, survey: &survey, scope }.inventory();
+    codedeploy::see(api, home, &survey.fleets, &mut seen).await;
+    Ok(seen)
 }
 
 /// The names of the target groups in which a fleet stands, or to which it is attached, read without any memory.
@@ -323,6 +325,7 @@ impl Sighting<'_> {
             instances: members.collect(),
             scaling: freeze::scaling(group),
             attached: attached.chain(self.strange_of(id)).collect(),
+            failed: None,
         })
     }
 

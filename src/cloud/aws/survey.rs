@@ -11,6 +11,7 @@ use futures_util::stream::{self, StreamExt as _};
 
 use super::api::Api;
 use super::asgs::{Home, pages};
+use super::codedeploy;
 use super::ec2::Instance;
 use super::limit::Family;
 use super::memory::{Memory, OTHERS_FOR, SETTINGS_FOR};
@@ -51,7 +52,8 @@ impl Survey {
     /// A fault that leaves nothing to look at. What concerns one group or balancer only is kept with it.
     pub async fn read(api: &Api, home: &Home, memory: &Memory, scope: &Scope) -> Result<Self, Fault> {
         let begun = clock::now();
-        let also: BTreeSet<_> = scope.fleets.clone();
+        let mut also: BTreeSet<_> = scope.fleets.clone();
+        also.extend(codedeploy::current_group(api, home).await?.and_then(|name| FleetId::new(name).ok()));
         let (fleets, groups) = tokio::try_join!(home.fleets(api, &also), target_groups(api))?;
         let reader = Reader { api, memory, now: begun, pace: home.spec.pace };
         let ids: Vec<_> = fleets

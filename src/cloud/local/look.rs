@@ -64,6 +64,7 @@ impl Held {
             instances: run.slots.iter().map(|(name, slot)| (name.clone(), slot.state())).collect(),
             scaling: Scaling::Fixed,
             attached: self.memberships(id),
+            failed: None,
         }
     }
 
