@@ -178,7 +178,6 @@ pub struct Expect {
 }
 
 impl Expect {
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
     fn is_nothing(&self) -> bool {
         *self == Self::default()
     }

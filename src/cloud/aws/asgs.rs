@@ -62,7 +62,7 @@ impl Home {
     ) -> Result<BTreeMap<FleetId, AutoScalingGroup>, Fault> {
         let names: BTreeSet<_> =
             self.named().into_iter().chain(also.iter().map(FleetId::to_string)).collect();
-        let (tagged, named) = tokio::try_join!(self.tagged(api), by_name(api, &names))?;
+        let (tagged, named) = tokio::try_join!(Box::pin(self.tagged(api)), Box::pin(by_name(api, &names)))?;
         let mut fleets = BTreeMap::new();
         for group in tagged.into_iter().chain(named) {
             let Some(name) = group.auto_scaling_group_name().map(str::to_owned) else { continue };

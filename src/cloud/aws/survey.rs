@@ -51,6 +51,10 @@ impl Survey {
     /// # Errors
     /// A fault that leaves nothing to look at. What concerns one group or balancer only is kept with it.
     pub async fn read(api: &Api, home: &Home, memory: &Memory, scope: &Scope) -> Result<Self, Fault> {
+        Box::pin(Self::read_all(api, home, memory, scope)).await
+    }
+
+    async fn read_all(api: &Api, home: &Home, memory: &Memory, scope: &Scope) -> Result<Self, Fault> {
         let begun = clock::now();
         let mut also: BTreeSet<_> = scope.fleets.clone();
         also.extend(codedeploy::current_group(api, home).await?.and_then(|name| FleetId::new(name).ok()));
