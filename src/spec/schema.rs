@@ -139,8 +139,9 @@ mod tests {
         let keys: Vec<(String, Vec<Value>)> =
             chosen.map(|key| (key.name.to_owned(), examples(key))).collect();
         let most = keys.iter().map(|(_, values)| values.len()).max().unwrap_or(1);
-        let nth =
-            |n: usize| keys.iter().map(|(name, values)| (name.clone(), values[n % values.len()].clone()));
+        let nth = |n: usize| {
+            keys.iter().map(move |(name, values)| (name.clone(), values[n % values.len()].clone()))
+        };
         (0..most).map(|n| nth(n).collect()).collect()
     }
 
