@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::journal::Address;
 use crate::model::{BadName, EnvironmentName, GroupId, Revision, RolloutId, ServiceName, Span, StrategyName};
 
 /// Blue/green rollouts that refuse to finish while any target group is missing.
@@ -35,15 +36,10 @@ pub struct Global {
     /// Which environment of the file; its default one otherwise
     #[arg(long, short, global = true, value_name = "NAME", env = "DEPLOYER_ENVIRONMENT")]
     pub environment: Option<EnvironmentName>,
-    /// Where the journal is kept: `file:DIR`
-    #[arg(
-        long,
-        global = true,
-        value_name = "URL",
-        env = "DEPLOYER_STORE",
-        default_value = "file:.deployer/journal"
-    )]
-    pub store: String,
+    /// Where the journal is kept: `file:DIR`, `s3://BUCKET/PREFIX` or `oss://BUCKET/PREFIX`; else the file's `store`,
+    /// else `file:.deployer/journal`
+    #[arg(long, global = true, value_name = "URL", env = "DEPLOYER_STORE")]
+    pub store: Option<Address>,
     /// Where this host's own state is kept: the local backend, who is driving
     #[arg(long, global = true, value_name = "DIR", env = "DEPLOYER_STATE", default_value = ".deployer")]
     pub state: PathBuf,
@@ -125,6 +121,36 @@ pub enum Verb {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+}
+
+impl Verb {
+    /// The services that a verb names; none where it is about all, or about no journal.
+    pub fn services(&self) -> Vec<ServiceName> {
+        let one = |service: &ServiceName| vec![service.clone()];
+        match self {
+            Self::Rollout(args) => args.services.clone(),
+            Self::Plan(args) => one(&args.service),
+            Self::Status(args) => args.service.iter().cloned().collect(),
+            Self::Why(args) => one(&args.service),
+            Self::Promote(args) => one(&args.order.service),
+            Self::Pause(args) | Self::Abort(args) => one(&args.service),
+            Self::Resume(args) => one(&args.order.service),
+            Self::Rollback(args) => one(&args.order.service),
+            Self::History(args) => one(&args.service),
+            Self::Show(args) => match &args.which {
+                Which::Last(service) => one(service),
+                Which::One(id) => one(&id.service),
+            },
+            Self::Drill(args) => one(&args.service),
+            Self::Journal(Journal::Verify { service }) => service.iter().cloned().collect(),
+            Self::Validate(_)
+            | Self::Schema
+            | Self::Local(_)
+            | Self::Completions { .. }
+            | Self::Man { .. }
+            | Self::Sample { .. } => Vec::new(),
+        }
+    }
 }
 
 /// What a rollout is asked for, beyond the file.

@@ -9,7 +9,7 @@ use super::args::{Global, Output, Wish};
 use super::error::CliError;
 use super::exit;
 use crate::drive::{Clock, Stop};
-use crate::journal::{FileStore, Journal};
+use crate::journal::{AnyStore, Journal};
 use crate::model::{EnvironmentName, RolloutId, ServiceName};
 use crate::report::{Account, Timeline};
 use crate::rollout::{Actor, Recorded, Rollout};
@@ -23,20 +23,22 @@ pub struct Context {
     pub global: Global,
     pub clock: Clock,
     pub me: Actor,
-    pub journal: Journal<FileStore>,
+    pub journal: Journal<AnyStore>,
     pub stop: watch::Receiver<Stop>,
 }
 
 impl Context {
     /// # Errors
-    /// A store that cannot be used.
-    pub fn new(global: Global, stop: watch::Receiver<Stop>) -> Result<Self, CliError> {
+    /// Deployment files that name no store, or more than one.
+    pub fn new(
+        global: Global,
+        stop: watch::Receiver<Stop>,
+        services: &[ServiceName],
+    ) -> Result<Self, CliError> {
         let me = actor();
-        let folder =
-            global.store.strip_prefix("file:").filter(|folder| !folder.is_empty()).ok_or_else(|| {
-                CliError::usage(format!("`--store {}` is not known", global.store)).hint("use `file:DIR`")
-            })?;
-        let journal = Journal::new(FileStore::new(PathBuf::from(folder)), me.nonce.clone());
+        let address = super::store::address(&global, services)?;
+        let store = AnyStore::at(&address, &me.nonce, &|name| std::env::var(name).ok());
+        let journal = Journal::new(store, me.nonce.clone());
         Ok(Self { clock: Clock::system(), me, journal, stop, global })
     }
 

@@ -8,7 +8,7 @@ use super::plan::{next, prepare, waivers};
 use super::rollout::{begin, code, take_over, verdict_code};
 use super::{exit, show};
 use crate::drive::{OpenError, Outcome, Presence, follow, order};
-use crate::journal::{FileStore, Log};
+use crate::journal::{AnyStore, Log};
 use crate::model::{Purpose, Revision, RolloutId, ServiceName, Span};
 use crate::rollout::{Event, Order, Phase, Rollout, Verdict};
 use crate::spec::Spec;
@@ -262,7 +262,7 @@ async fn watch_or_take_over(
 pub async fn follow_on(
     context: &Context,
     service: &ServiceName,
-    at: (Log<FileStore>, Rollout),
+    at: (Log<AnyStore>, Rollout),
 ) -> Result<(Rollout, bool), CliError> {
     let id = at.0.rollout().clone();
     let presence = context.presence();

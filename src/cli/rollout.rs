@@ -10,7 +10,7 @@ use super::plan::{next, prepare, read_plan};
 use super::{exit, show};
 use crate::cloud::{Backend as _, Scope};
 use crate::drive::{DriveError, Driver, Hands, Notice, OpenError, Outcome, Presence, Settings, open, resume};
-use crate::journal::FileStore;
+use crate::journal::AnyStore;
 use crate::model::{
     FleetId, Hold, Plan, Purpose, RolloutId, Seen, ServiceName, Share, Span, Step, StrategyName,
 };
@@ -243,7 +243,7 @@ fn hands<O>(context: &Context, attend: Span, onlooker: O) -> Hands<O> {
 }
 
 async fn drive<O: FnMut(&Rollout, &Notice<'_>) + Send>(
-    mut driver: Driver<'_, AnyBackend, FileStore, O>,
+    mut driver: Driver<'_, AnyBackend, AnyStore, O>,
     screen: show::Screen,
 ) -> Result<u8, CliError> {
     let result: Result<Outcome, DriveError> = driver.run().await;

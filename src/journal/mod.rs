@@ -9,6 +9,8 @@
 //! `{"v":1,"seq":2,"rollout":{…},"writer":"…","prev":"…","at":…,"event":{…},"sum":"…"}`. `prev` is the SHA-256 of
 //! the previous object's exact bytes (zeros in the first), `sum` that of this object's own bytes before `,"sum"`.
 
+mod any;
+mod bucket;
 mod entry;
 mod fault;
 mod file;
@@ -20,6 +22,8 @@ mod store;
 mod temp;
 mod verify;
 
+pub use any::AnyStore;
+pub use bucket::{Address, BadAddress, Bucket, BucketStore, Keys, Provider, Reach};
 pub use entry::{EVENTS_MAX, Entry, Fact, JOURNAL_FORMAT, UnknownEvent};
 pub use fault::{Damage, Flaw, JournalFault};
 pub use file::FileStore;
