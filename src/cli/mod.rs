@@ -86,7 +86,7 @@ fn on_runtime(global: Global, verb: Verb) -> Result<u8, CliError> {
         let leave = || std::process::exit(i32::from(exit::INTERRUPTED));
         let stop = crate::drive::listen(leave);
         let stop = stop.map_err(|error| CliError::new(format!("failed to listen for signals: {error}")))?;
-        run(&Context::new(global, stop, &verb.services())?, verb).await
+        Box::pin(run(&Context::new(global, stop, &verb.services())?, verb)).await
     })
 }
 
