@@ -175,8 +175,8 @@ pub struct Exceptions {
     /// Let this target group go dark; recorded, with the reason
     #[arg(long, value_name = "GROUP", requires = "reason")]
     pub waive: Vec<GroupId>,
-    /// Why a group is waived
-    #[arg(long, value_name = "TEXT", requires = "waive", value_parser = reason)]
+    /// Why a group is waived, or an older release allowed
+    #[arg(long, value_name = "TEXT", value_parser = reason)]
     pub reason: Option<String>,
     /// How long a waiver counts
     #[arg(long, value_name = "DURATION", default_value = "24h", requires = "waive")]
@@ -210,6 +210,20 @@ pub struct Rollout {
     /// Do not ask, even if the plan has remarks
     #[arg(long, short)]
     pub yes: bool,
+    #[command(flatten)]
+    pub sequence: Sequence,
+}
+
+/// Which release it is.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Sequence {
+    /// The release's number, such as a commit's time: one that is older than a completed one is refused; in GitHub
+    /// Actions the run's number otherwise
+    #[arg(long = "sequence", value_name = "NUMBER", env = "DEPLOYER_SEQUENCE")]
+    pub number: Option<u64>,
+    /// Let an older release take the place of a newer one; recorded, with the reason
+    #[arg(long, requires = "reason")]
+    pub allow_older: bool,
 }
 
 /// `plan`.
@@ -219,6 +233,8 @@ pub struct PlanArgs {
     pub service: ServiceName,
     #[command(flatten)]
     pub wish: Wish,
+    #[command(flatten)]
+    pub sequence: Sequence,
     /// Write the plan to a file for `rollout --plan`
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -275,7 +291,7 @@ pub struct Resume {
     pub patience: Patience,
     #[command(flatten)]
     pub exceptions: Exceptions,
-    /// Take over even if the driver of this host seems alive
+    /// Take over even if its driver seems alive; that one stops, and names who took over
     #[arg(long)]
     pub take_over: bool,
 }

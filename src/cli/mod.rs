@@ -36,11 +36,13 @@ mod files;
 
 mod inspect;
 mod journal;
+mod life;
 mod local;
 mod orders;
 mod plan;
 
 mod rehearse;
+mod release;
 mod rollout;
 mod show;
 mod store;

@@ -7,11 +7,11 @@ use super::args::{Exceptions, PlanArgs, Wish};
 use super::backend::AnyBackend;
 use super::context::{Context, read_file};
 use super::error::CliError;
+use super::release::{refuse_older, release};
 use super::{exit, show};
 use crate::cloud::{Backend as _, Scope};
 use crate::model::{GroupId, Inventory, Plan, Purpose, RolloutId, Waiver};
 use crate::plan::{Ask, Draft, draft};
-use crate::rollout::Verdict;
 use crate::spec::Spec;
 
 /// `plan`: shows what a rollout would do.
@@ -19,7 +19,10 @@ pub async fn plan(context: &Context, args: PlanArgs) -> Result<u8, CliError> {
     let spec = context.spec(&args.service, &args.wish)?;
     let backend = AnyBackend::of(&spec, &context.global.state)?;
     let id = next(context, &spec).await?;
-    let (draft, look) = prepare(context, &spec, &backend, id, Purpose::Deploy, &args.wish).await?;
+    let (mut draft, look) = prepare(context, &spec, &backend, id, Purpose::Deploy, &args.wish).await?;
+    draft.plan.release =
+        release(&args.sequence, args.wish.exceptions.reason.as_ref(), &|name| std::env::var(name).ok());
+    refuse_older(context, &draft.plan).await?;
     let changes = show::plan(context, &draft, &look)?;
     if let Some(path) = &args.out {
         write_plan(path, &draft.plan)?;
@@ -88,9 +91,8 @@ const LOOK_BACK: usize = 100;
 async fn last_groups(context: &Context, spec: &Spec) -> Result<BTreeSet<GroupId>, CliError> {
     let rollouts = context.journal.rollouts(&spec.service, &spec.environment).await?;
     for id in rollouts.iter().rev().take(LOOK_BACK) {
-        let rollout = context.read(id).await?;
-        if rollout.verdict() == Some(&Verdict::Completed) {
-            return Ok(rollout.expected().keys().cloned().collect());
+        if let Some(past) = context.content(id).await?.filter(|past| past.completed) {
+            return Ok(past.groups);
         }
     }
     Ok(BTreeSet::new())

@@ -162,12 +162,12 @@ pub async fn follow<S: Store>(
     (mut log, mut state): (Log<S>, Rollout),
     clock: &Clock,
     every: Span,
-    mut alive: impl FnMut() -> bool,
+    mut alive: impl AsyncFnMut() -> bool,
     mut onlooker: impl FnMut(&Rollout, &Notice<'_>),
 ) -> Result<Rollout, OpenError> {
     loop {
         // Asked before reading: what a driver wrote before it died is then certainly read.
-        let driven = alive();
+        let driven = alive().await;
         let mut released = false;
         for entry in log.news().await? {
             let fact = entry.into_recorded(log.rollout())?;

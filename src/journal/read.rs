@@ -152,6 +152,15 @@ impl<S: Store> Journal<S> {
         Ok(self.log_at(Track::new(&history.rollout)?, history.head.clone()))
     }
 
+    pub(super) fn store(&self) -> &S {
+        &self.store
+    }
+
+    /// The place of an object beside a rollout's entries.
+    pub(super) fn beside(rollout: &RolloutId, name: &str) -> Result<Key, JournalFault> {
+        Ok(Track::new(rollout)?.folder.join(name).expect("a plain name makes a good key"))
+    }
+
     /// Each log writes under a name of its own: were two of one process to write the same words at the same time,
     /// each would take the other's entry for its own.
     fn log_at(&self, track: Track, head: Head) -> Log<S> {

@@ -47,6 +47,22 @@ pub struct Plan {
     pub waivers: Vec<Waiver>,
     /// The world that this plan was made for, as a digest; another world refuses a stored plan.
     pub world: String,
+    /// Which release it is, where somebody counts them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<Release>,
+}
+
+/// A release's place among those of the same source: an older one never overtakes a newer one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Release {
+    /// Who counts: numbers of two sources are not compared.
+    pub source: String,
+    /// Its number: a CI run, a commit's time, or whatever else rises.
+    pub number: u64,
+    /// Why it may be older than what serves, in the operator's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overtakes: Option<String>,
 }
 
 impl Plan {

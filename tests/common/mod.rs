@@ -94,6 +94,7 @@ pub fn plan(world: &World, named: &[&str]) -> Plan {
         pace: Pace { soon: Span::secs(1), watch: Span::secs(10), fresh: Span::secs(30), lands: LANDS },
         waivers: Vec::new(),
         world: "digest".into(),
+        release: None,
     }
 }
 

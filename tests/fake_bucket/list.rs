@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use super::Object;
 use super::sign::unescape;
 
 /// One page of a listing.
-pub fn page<'a>(keys: impl Iterator<Item = &'a String>, query: &str, page_max: usize) -> String {
+pub fn page(objects: &BTreeMap<String, Object>, query: &str, page_max: usize) -> String {
     let asked: BTreeMap<String, String> = query
         .split('&')
         .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
@@ -17,14 +18,18 @@ pub fn page<'a>(keys: impl Iterator<Item = &'a String>, query: &str, page_max: u
     let after = [text("start-after"), text("continuation-token")].into_iter().max().unwrap_or_default();
     let limit = text("max-keys").parse().unwrap_or(1_000).min(page_max);
     let (mut items, mut more) = (Vec::new(), false);
-    for key in keys.filter(|key| key.starts_with(prefix)) {
+    // A folder that was named is skipped whole, or a large bucket would be read to its end for each page.
+    let mut from = prefix.max(after).to_owned();
+    while let Some((key, _)) = objects.range(from.clone()..).next().filter(|(key, _)| key.starts_with(prefix))
+    {
         let rest = &key[prefix.len()..];
         let folder = (!delimiter.is_empty()).then(|| rest.find(delimiter)).flatten();
         let item = match folder {
             Some(end) => (true, format!("{prefix}{}", &rest[..end + delimiter.len()])),
             None => (false, key.clone()),
         };
-        if item.1.as_str() <= after || items.last() == Some(&item) {
+        from = if item.0 { format!("{}\u{10ffff}", item.1) } else { format!("{key}\0") };
+        if item.1.as_str() <= after {
             continue;
         }
         if items.len() == limit {

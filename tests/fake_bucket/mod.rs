@@ -309,7 +309,7 @@ impl State {
 
     fn list(&self, query: &str) -> Reply {
         let objects = self.objects.lock().unwrap();
-        let text = list::page(objects.keys(), query, self.page_max.load(Ordering::Relaxed));
+        let text = list::page(&objects, query, self.page_max.load(Ordering::Relaxed));
         let reply = self.reply(StatusCode::OK).header("content-type", "application/xml");
         reply.body(Full::new(Bytes::from(text))).unwrap()
     }

@@ -109,6 +109,7 @@ pub fn plan(groups: &[&str]) -> Plan {
         pace: Pace { soon: Span::secs(1), watch: Span::secs(2), fresh: Span::secs(30), lands: Span::ZERO },
         waivers: Vec::new(),
         world: "w".into(),
+        release: None,
     }
 }
 

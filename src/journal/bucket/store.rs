@@ -23,7 +23,7 @@ const TRIES: u32 = 4;
 /// The waits between them double from this.
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 /// How many calls are under way at once.
-const CALLS_MAX: usize = 128;
+const CALLS_MAX: usize = 256;
 /// The most names that one listing reads.
 const LISTED_MAX: usize = 1_000_000;
 
