@@ -8,6 +8,9 @@
 //! `<service>/<environment>/<rollout, 8 digits>/<entry, 8 digits>.json` holds one JSON document on one line:
 //! `{"v":1,"seq":2,"rollout":{…},"writer":"…","prev":"…","at":…,"event":{…},"sum":"…"}`. `prev` is the SHA-256 of
 //! the previous object's exact bytes (zeros in the first), `sum` that of this object's own bytes before `,"sum"`.
+//!
+//! Beside the entries lie two objects that nothing depends on: `driver.json`, the driver's sign of life, written over,
+//! and `summary.json`, what a rollout that is over came to, written once. The store is a folder or a bucket.
 
 mod any;
 mod bucket;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use opendal::{EntryMode, Error, ErrorKind};
 use tokio::sync::{OnceCell, Semaphore};
 
-use super::address::{Bucket, Provider};
+use super::address::Bucket;
 use super::client::{Client, Reach};
 use super::fault::{fault, no_bucket};
 use super::probe::{self, Unproved, prove};
@@ -220,13 +220,5 @@ impl Store for BucketStore {
 
     fn place(&self, key: &Key) -> String {
         self.0.place(key)
-    }
-}
-
-impl BucketStore {
-    /// Whose bucket it is.
-    #[must_use]
-    pub fn provider(&self) -> Provider {
-        self.0.bucket.provider
     }
 }
