@@ -220,6 +220,7 @@ pub fn draft(spec: &Spec, look: &Inventory, ask: &Ask<'_>) -> Result<Draft, Refu
         groups,
         waivers: ask.waivers.clone(),
         world: world::digest(look),
+        release: None,
     };
     let notes = notes(&plan, look);
     Ok(Draft { plan, notes })

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::table::{FILE, Key, Names, Need, Place, SHARE, STEPS_MAX, Shape, WORDS_MAX};
+use super::table::{FILE, Key, Names, Need, Place, SHARE, STEPS_MAX, STORE_MAX, Shape, WORDS_MAX};
 use crate::model::Span;
 
 const SLUG: &str = "^[a-z0-9][a-z0-9-]{0,62}$";
@@ -77,6 +77,9 @@ fn shape(shape: Shape) -> Map<String, Value> {
         Shape::Flag => json!({ "type": "boolean" }),
         Shape::Choice(words) => json!({ "enum": words }),
         Shape::Path => json!({ "type": "string", "pattern": "^/[!-~]*$" }),
+        Shape::Store => {
+            json!({ "type": "string", "pattern": "^(file:|s3://|oss://).+$", "maxLength": STORE_MAX })
+        }
         Shape::Address => {
             json!({ "type": "string", "pattern": r"^(\[[0-9A-Fa-f:.]+\]|[0-9.]+):[0-9]{1,5}$" })
         }
@@ -162,6 +165,7 @@ mod tests {
             (Shape::Flag, _) => json!(true),
             (Shape::Choice(words), _) => json!(words[0]),
             (Shape::Path, _) => json!("/"),
+            (Shape::Store, _) => json!("s3://team-journal/deployer"),
             (Shape::Address, _) => json!("127.0.0.1:80"),
             (Shape::Digits(count), _) => json!("0".repeat(count)),
             (Shape::Label, _) => json!("s3://one/{revision}"),
