@@ -17,9 +17,9 @@ pub(super) fn read(fields: &Fields<'_>) -> Option<AwsSpec> {
     let fleets = fields.place("fleets").and_then(|fields| fleets(&fields));
     let installs = fields.value("codedeploy").is_some();
     let codedeploy = fields.place("codedeploy").and_then(|fields| codedeploy(&fields));
-    let revision = fields
-        .choice("revision_is")
-        .or_else(|| fields.value("revision_is").is_none().then_some("launch_template"));
+    let usually = if installs { "bundle" } else { "launch_template" };
+    let unsaid = fields.value("revision_is").is_none();
+    let revision = fields.choice("revision_is").or_else(|| unsaid.then_some(usually));
     let span = |name| match fields.value(name) {
         None => Some(usual(&AWS, name)),
         Some(_) => fields.span(name),
