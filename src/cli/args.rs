@@ -90,6 +90,8 @@ pub enum Verb {
     Abort(Ordered),
     /// Go back: to blue while it stands, else to the last completed revision
     Rollback(Rollback),
+    /// Give the fleets of a service their scaling back, where a rollout could not
+    Thaw(Thaw),
     /// List the rollouts of a service
     History(History),
     /// Show one rollout, event by event
@@ -264,6 +266,16 @@ pub struct Rollback {
     pub to: Option<Revision>,
     #[command(flatten)]
     pub exceptions: Exceptions,
+}
+
+/// `thaw`.
+#[derive(Debug, Args)]
+pub struct Thaw {
+    /// The service
+    pub service: ServiceName,
+    /// Even while a rollout is open that no process of this host drives: its fleets may then scale under it
+    #[arg(long)]
+    pub anyway: bool,
 }
 
 /// `history`.

@@ -1,12 +1,13 @@
 //! The cloud that a deployment file names.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::cloud::aws::AwsBackend;
 use crate::cloud::local::LocalBackend;
 use crate::cloud::{Backend, Capability, Change, Fault, Scope};
 use crate::coverage::Retirement;
-use crate::model::{Inventory, Token};
+use crate::model::{FleetId, Inventory, Token};
 use crate::spec::{Provider, Spec};
 
 /// Any cloud. The port's calls are not object-safe, so they are handed on by name.
@@ -32,6 +33,18 @@ impl AnyBackend {
                 let (service, environment) = (spec.service.clone(), spec.environment.clone());
                 Ok(Self::Aws(Box::new(AwsBackend::new(service, environment, aws.clone()))))
             }
+        }
+    }
+
+    /// Gives every fleet of the service its scaling back, and says which had been held still; none where fleets do not
+    /// scale by themselves.
+    ///
+    /// # Errors
+    /// The call's fault.
+    pub async fn thaw_all(&self) -> Result<Option<BTreeSet<FleetId>>, Fault> {
+        match self {
+            Self::Local(_) => Ok(None),
+            Self::Aws(backend) => backend.thaw_all().await.map(Some),
         }
     }
 }

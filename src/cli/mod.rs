@@ -43,6 +43,7 @@ mod plan;
 mod rehearse;
 mod rollout;
 mod show;
+mod thaw;
 
 use std::process::ExitCode;
 
@@ -102,6 +103,7 @@ async fn run(context: &Context, verb: Verb) -> Result<u8, CliError> {
         Verb::Resume(args) => orders::resume(context, args).await,
         Verb::Abort(args) => orders::abort(context, args).await,
         Verb::Rollback(args) => orders::rollback(context, args).await,
+        Verb::Thaw(args) => thaw::thaw(context, args).await,
         Verb::Drill(args) => rehearse::drill(context, args).await,
         Verb::Validate(args) => files::validate(context, &args.files),
         Verb::Local(Local::Status) => local::status(context).await,

@@ -178,7 +178,7 @@ pub fn draft(spec: &Spec, look: &Inventory, ask: &Ask<'_>) -> Result<Draft, Refu
     let groups = expected(spec, look, ask, blue, &mut reasons);
     let strategy = ask.strategy.clone().unwrap_or_else(|| spec.strategy.clone());
     let steps = spec.strategies.get(&strategy).map(|strategy| strategy.steps.clone());
-    let green = green(spec, look, ask, blue.map(|(_, seen)| seen));
+    let green = green(spec, look, ask, blue);
     let (steps, green) = match (steps, green) {
         (Some(steps), Ok(green)) if reasons.is_empty() => (steps, green),
         (steps, green) => {
@@ -327,17 +327,49 @@ fn size(seen: &FleetSeen) -> u32 {
     seen.desired.max(u32::try_from(up).unwrap_or(u32::MAX))
 }
 
-/// Green is named after its rollout, and past every name that is taken: a cloud may still be deleting the last one.
-fn green(spec: &Spec, look: &Inventory, ask: &Ask<'_>, blue: Option<&FleetSeen>) -> Result<Fleet, Refused> {
+fn green(spec: &Spec, look: &Inventory, ask: &Ask<'_>, blue: Option<Blue<'_>>) -> Result<Fleet, Refused> {
+    let id = match spec.pair() {
+        Some(pair) => half(pair, look, blue.map(|(id, _)| id))?,
+        None => numbered(spec, look, ask)?,
+    };
+    let revision = ask.revision.clone().unwrap_or_else(|| spec.revision.clone());
+    let size = spec.instances.or(blue.map(|(_, seen)| size(seen))).unwrap_or(1).max(1);
+    Ok(Fleet { id, revision, size })
+}
+
+/// Named after its rollout, and past every name that is taken: a cloud may still be deleting the last one.
+fn numbered(spec: &Spec, look: &Inventory, ask: &Ask<'_>) -> Result<FleetId, Refused> {
     let prefix = format!("{}-v", spec.service);
     let taken =
         look.fleets.keys().filter_map(|id| id.as_str().strip_prefix(&prefix)?.parse::<u64>().ok()).max();
     let number = taken.map_or(0, |taken| taken.saturating_add(1)).max(ask.rollout.number);
-    let id =
-        FleetId::new(format!("{prefix}{number}")).map_err(|bad| Refused::NoName { why: bad.to_string() })?;
-    let revision = ask.revision.clone().unwrap_or_else(|| spec.revision.clone());
-    let size = spec.instances.or(blue.map(size)).unwrap_or(1).max(1);
-    Ok(Fleet { id, revision, size })
+    FleetId::new(format!("{prefix}{number}")).map_err(|bad| Refused::NoName { why: bad.to_string() })
+}
+
+/// Of two fleets that alternate, the one that does not serve. It must rest: a look shows none that does.
+fn half(pair: &[String; 2], look: &Inventory, blue: Option<&FleetId>) -> Result<FleetId, Refused> {
+    let [one, two] = pair;
+    let name = match blue.map(FleetId::as_str) {
+        None => one,
+        Some(blue) if blue == one => two,
+        Some(blue) if blue == two => one,
+        Some(blue) => {
+            let why = format!("`{blue}` serves, which is none of the pair `{one}` and `{two}`");
+            return Err(Refused::NoName { why });
+        }
+    };
+    let id = FleetId::new(name.clone()).map_err(|bad| Refused::NoName { why: bad.to_string() })?;
+    match look.fleets.get(&id).map(Seen::known) {
+        None => Ok(id),
+        Some(seen) => {
+            let there = seen.map_or(0, |seen| size(seen));
+            let why = format!(
+                "`{id}` of the pair is to become green and does not rest: it has or wants {there} instances. Set its \
+                 minimum and desired size to 0 once nothing needs it"
+            );
+            Err(Refused::NoName { why })
+        }
+    }
 }
 
 fn notes(plan: &Plan, look: &Inventory) -> Vec<Note> {
@@ -438,5 +470,31 @@ impl fmt::Display for Note {
             }
             Self::Waived { group, reason } => write!(f, "`{group}` may go dark, waived: {reason}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn look(fleets: &[&str]) -> Inventory {
+        let fleets = fleets.iter().map(|id| {
+            (FleetId::new(*id).unwrap(), Seen::Unknown("only that it is there is known here".to_owned()))
+        });
+        Inventory { fleets: fleets.collect(), ..Inventory::default() }
+    }
+
+    #[test]
+    fn of_a_pair_the_one_that_rests_becomes_green() {
+        let pair = ["api-a".to_owned(), "api-b".to_owned()];
+        let green = |fleets: &[&str], blue: Option<&str>| {
+            let blue = blue.map(|id| FleetId::new(id).unwrap());
+            half(&pair, &look(fleets), blue.as_ref()).map(|id| id.to_string())
+        };
+        assert_eq!(green(&["api-a"], Some("api-a")).unwrap(), "api-b");
+        assert_eq!(green(&["api-b"], Some("api-b")).unwrap(), "api-a");
+        assert_eq!(green(&[], None).unwrap(), "api-a");
+        assert!(green(&["api-a", "api-b"], Some("api-b")).unwrap_err().to_string().contains("does not rest"));
+        assert!(green(&["other"], Some("other")).unwrap_err().to_string().contains("none of the pair"));
     }
 }

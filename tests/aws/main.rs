@@ -5,3 +5,6 @@
 
 mod fake;
 mod fake_itself;
+mod job;
+mod rig;
+mod fleets;

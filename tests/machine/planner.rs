@@ -44,7 +44,6 @@ fn case(world: &World) -> Case {
         last: BTreeSet::new(),
         amended: BTreeSet::new(),
         waivers: Vec::new(),
-        expect: Expect::default(),
         strategy: None,
         number: 2,
     }
@@ -69,6 +68,7 @@ impl Case {
             last: &self.last,
             amended: self.amended.clone(),
             waivers: self.waivers.clone(),
+            expect: Expect::default(),
             now: NOW,
             capability: Capability { freeze: true, pace: Span::secs(1), lands: Span::ZERO },
         };

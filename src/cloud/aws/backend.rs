@@ -1,5 +1,7 @@
 //! AWS behind the port to a cloud.
 
+use std::collections::BTreeSet;
+
 use tokio::sync::OnceCell;
 
 use super::api::Api;
@@ -8,7 +10,7 @@ use super::memory::Memory;
 use super::{codedeploy, fleet, freeze, look, traffic};
 use crate::cloud::{Backend, Capability, Change, Fault, Scope};
 use crate::coverage::Retirement;
-use crate::model::{EnvironmentName, Inventory, ServiceName, Token};
+use crate::model::{EnvironmentName, FleetId, Inventory, ServiceName, Token};
 use crate::spec::{AwsFleets, AwsSpec};
 
 /// One service in one region of one account.
@@ -25,6 +27,14 @@ impl AwsBackend {
     pub fn new(service: ServiceName, environment: EnvironmentName, spec: AwsSpec) -> Self {
         let home = Home { service, environment, spec };
         Self { home, memory: Memory::default(), api: OnceCell::new() }
+    }
+
+    /// Gives every fleet of the service back the scaling that we held still, whoever of us did so, and says which.
+    ///
+    /// # Errors
+    /// The call's fault.
+    pub async fn thaw_all(&self) -> Result<BTreeSet<FleetId>, Fault> {
+        freeze::thaw_all(self.api().await?, &self.home).await
     }
 
     async fn api(&self) -> Result<&Api, Fault> {

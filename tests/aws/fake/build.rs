@@ -25,7 +25,7 @@ impl Default for TargetGroupSettings {
     }
 }
 
-/// What a test says of a CodeDeploy deployment group.
+/// What a test says of a `CodeDeploy` deployment group.
 #[derive(Debug, Clone)]
 pub struct CodeDeployOptions {
     pub blue_green: bool,
@@ -259,6 +259,11 @@ impl World {
         self.sick.remove(&(group.to_owned(), what.to_owned()));
     }
 
+    /// A lifecycle event of a deployment fails for this revision.
+    pub fn break_event(&mut self, event: &str, revision: &str) {
+        self.broken.insert((event.to_owned(), revision.to_owned()));
+    }
+
     /// Scaling from outside: an alarm, a schedule or a rebalance, unless its process is suspended. Says whether it did.
     pub fn scale_outside(&mut self, fleet: &str, process: &str, desired: u64) -> bool {
         let Some(fleet) = self.fleets.get_mut(fleet).filter(|fleet| fleet.runs(process)) else {
@@ -278,7 +283,7 @@ impl World {
     pub fn target_states(&self, group: &str) -> BTreeMap<(String, u16), String> {
         let targets = self.groups.get(group).map(|group| group.targets.as_slice()).unwrap_or_default();
         let state = |value: Value| value.get("State").and_then(Value::as_str).unwrap_or_default().to_owned();
-        targets.iter().map(|one| ((one.id.clone(), one.port), state(self.health_of(one)))).collect()
+        targets.iter().map(|one| ((one.id.clone(), one.port), state(Self::health_of(one)))).collect()
     }
 
     /// The weights of a listener or rule, by target group name.
@@ -295,7 +300,7 @@ impl World {
         self.groups.get(group).map(|group| describe_group(self, group))
     }
 
-    /// A CodeDeploy application with a deployment group over a fleet, whose target groups are named.
+    /// A `CodeDeploy` application with a deployment group over a fleet, whose target groups are named.
     pub fn codedeploy_group(
         &mut self,
         application: &str,

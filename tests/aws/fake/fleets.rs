@@ -126,7 +126,9 @@ impl World {
         let Some(fleet) = self.fleets.get(fleet_name) else { return };
         if fleet.runs("AddToLoadBalancer") {
             let groups: Vec<String> = fleet.registers_in().map(|one| one.id.clone()).collect();
-            groups.iter().for_each(|group| self.register(group, id, None));
+            for group in &groups {
+                self.register(group, id, None);
+            }
         }
         self.note(fleet_name, &format!("Launching a new EC2 instance: {id}"));
     }
@@ -200,6 +202,18 @@ impl World {
         }
     }
 
+    /// A fleet goes at once: nobody waits for the draining, so targets leave with requests on them.
+    pub fn force_delete(&mut self, name: &str) {
+        let members: Vec<String> = self.members(name).map(|(instance, _)| instance.id.clone()).collect();
+        if let Some(fleet) = self.fleets.get_mut(name) {
+            (fleet.deleting, fleet.desired, fleet.min) = (true, 0, 0);
+        }
+        for id in &members {
+            self.leave_groups(name, id);
+            self.end_instance(id);
+        }
+    }
+
     /// Launches what is missing and terminates what is too much.
     fn resize(&mut self, name: &str) {
         let Some(fleet) = self.fleets.get(name) else { return };
@@ -222,7 +236,9 @@ impl World {
                 .map(|(_, id, _)| id)
                 .take(excess)
                 .collect();
-            leaving.iter().for_each(|id| self.begin_termination(id));
+            for id in &leaving {
+                self.begin_termination(id);
+            }
         }
     }
 
@@ -230,7 +246,6 @@ impl World {
         let (n, now) = (self.fresh(), self.now);
         let Some(fleet) = self.fleets.get(name) else { return };
         let template = fleet.launch_template().and_then(|spec| self.resolve(spec).ok());
-        let spec_version = fleet.launch_template().and_then(|spec| text(spec, "Version")).map(str::to_owned);
         let subnets = fleet.setting("VPCZoneIdentifier").unwrap_or_default();
         let subnets: Vec<&str> =
             subnets.split(',').filter(|subnet| self.subnets.contains_key(*subnet)).collect();
@@ -272,7 +287,6 @@ impl World {
             healthy: true,
             hooks_done: BTreeSet::new(),
             token: format!("token-{n:08x}"),
-            version: spec_version.and_then(|_| template.as_ref().map(|(_, version)| *version)),
         };
         let id = format!("i-0{n:016x}");
         let instance = Instance {

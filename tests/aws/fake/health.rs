@@ -34,7 +34,7 @@ impl World {
     }
 
     /// What `DescribeTargetHealth` says of a target.
-    pub fn health_of(&self, target: &Target) -> Value {
+    pub fn health_of(target: &Target) -> Value {
         if target.draining.is_some() {
             return health(
                 "draining",

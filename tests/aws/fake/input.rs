@@ -78,12 +78,13 @@ impl Input {
                 .ok_or_else(|| ApiError::new(paging.refusal, format!("the token {token} is not valid")))?,
         };
         let size = asked.map_or(paging.most, |size| usize::try_from(size).unwrap_or(paging.most));
-        // A page may be shorter than asked for although more follows; with a limit, every other one is.
+        // A page may be shorter than asked for although more follows.
         let size = limit.map_or(size, |limit| size.min(limit)).max(1);
         let end = (start + size).min(all.len());
         let more = end < all.len();
+        let page = all.into_iter().skip(start).take(end - start).collect();
         let mut answer = Map::new();
-        answer.insert(key.to_owned(), Value::Array(all.get(start..end).unwrap_or_default().to_vec()));
+        answer.insert(key.to_owned(), Value::Array(page));
         if more {
             answer.insert(paging.next.to_owned(), Value::String(format!("{}-{end}", self.action)));
         }

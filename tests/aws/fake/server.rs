@@ -112,7 +112,7 @@ impl Fake {
         let mut shared = lock(&self.shared);
         shared.catch_up();
         let result = work(&mut shared.world);
-        shared.world.settle();
+        shared.world.settle_targets();
         shared.world.judge("the test's own hands");
         result
     }
@@ -320,7 +320,8 @@ impl Shared {
             return (Err(ApiError::new(code, format!("The parameter {parameter} is not recognized"))), fault);
         }
         let result = (operation.run)(&mut self.world, input);
-        self.world.settle();
+        // Only what the call itself did: what follows from it by itself is the work of time.
+        self.world.settle_targets();
         self.world.judge(action);
         (result, fault)
     }

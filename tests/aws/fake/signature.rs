@@ -47,9 +47,9 @@ pub fn check(parts: &Parts, body: &[u8]) -> Result<(), ApiError> {
     canonical.push('\n');
     for name in signed.split(';') {
         let value = header(parts, name).ok_or_else(refused)?;
-        canonical.push_str(&format!("{name}:{}\n", value.trim()));
+        canonical.extend([name, ":", value.trim(), "\n"]);
     }
-    canonical.push_str(&format!("\n{signed}\n{}", hex(&Sha256::digest(body))));
+    canonical.extend(["\n", signed, "\n", &hex(&Sha256::digest(body))]);
     let text = format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{}", hex(&Sha256::digest(canonical)));
     let mut key = format!("AWS4{SECRET}").into_bytes();
     for part in scope.split('/') {
@@ -76,5 +76,6 @@ fn hmac(key: &[u8], text: &[u8]) -> Vec<u8> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or('0');
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }

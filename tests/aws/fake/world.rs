@@ -121,7 +121,6 @@ pub struct Member {
     /// Hooks that have been completed in this transition.
     pub hooks_done: BTreeSet<String>,
     pub token: String,
-    pub version: Option<u64>,
 }
 
 /// How a target group came to be on an Auto Scaling group.
@@ -260,7 +259,7 @@ pub struct SecurityGroup {
     pub ingress: Vec<(String, u16, u16)>,
 }
 
-/// A CodeDeploy deployment group.
+/// A `CodeDeploy` deployment group.
 #[derive(Debug, Clone)]
 pub struct DeploymentGroup {
     pub id: String,
@@ -292,6 +291,8 @@ pub struct World {
     pub deployments: Vec<super::engine::Deployment>,
     /// Which revision, image, template version or instance fails its checks in which group; `*` is every group.
     pub sick: BTreeSet<(String, String)>,
+    /// Which lifecycle event fails for which deployed revision.
+    pub broken: BTreeSet<(String, String)>,
     pub oracle: Oracle,
     pub last_id: u64,
 }
@@ -316,6 +317,7 @@ impl World {
             deployment_groups: Vec::new(),
             deployments: Vec::new(),
             sick: BTreeSet::new(),
+            broken: BTreeSet::new(),
             oracle: Oracle::default(),
             last_id: 0,
         }
@@ -365,10 +367,11 @@ impl World {
     }
 
     /// What is due now happens.
-    pub fn settle(&mut self) {
+    fn settle(&mut self) {
         self.settle_fleets();
-        self.settle_targets();
         self.settle_deployments();
+        // Last, so that a target shows at once what became of its instance.
+        self.settle_targets();
     }
 
     pub fn group_by_name(&self, name: &str) -> Option<&TargetGroup> {

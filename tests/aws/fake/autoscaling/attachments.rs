@@ -26,7 +26,7 @@ pub const OPERATIONS: &[Operation] = &[
     Operation {
         name: "DetachLoadBalancerTargetGroups",
         knows: &["AutoScalingGroupName", "TargetGroupARNs[]"],
-        run: |world, input| detach(world, input, groups(input), Via::TargetGroups),
+        run: |world, input| detach(world, input, &groups(input), Via::TargetGroups),
     },
     Operation {
         name: "AttachTrafficSources",
@@ -36,7 +36,7 @@ pub const OPERATIONS: &[Operation] = &[
     Operation {
         name: "DetachTrafficSources",
         knows: SOURCES,
-        run: |world, input| detach(world, input, sources(input), Via::TrafficSources),
+        run: |world, input| detach(world, input, &sources(input), Via::TrafficSources),
     },
     Operation {
         name: "DescribeLoadBalancerTargetGroups",
@@ -120,31 +120,35 @@ fn attach(world: &mut World, input: &Input, given: Vec<(String, String)>, via: V
         ));
     }
     for group in &fresh {
-        in_service.iter().for_each(|id| world.register(group, id, None));
+        for id in &in_service {
+            world.register(group, id, None);
+        }
     }
     Ok(json!({}))
 }
 
-fn detach(world: &mut World, input: &Input, given: Vec<(String, String)>, via: Via) -> Answer {
-    check(&given)?;
+fn detach(world: &mut World, input: &Input, given: &[(String, String)], via: Via) -> Answer {
+    check(given)?;
     let name = input.need("AutoScalingGroupName")?;
     let now = world.now;
     let fleet = world.fleet_mut(name)?;
-    for (id, _) in &given {
+    for (id, _) in given {
         let known = fleet.attachments.iter().any(|one| one.id == *id && one.via == via);
         if !known {
             let text = format!("Failed to detach, {id} is not attached through this API");
             return Err(ApiError::new("ValidationError", text));
         }
     }
-    for (id, _) in &given {
+    for (id, _) in given {
         for one in fleet.attachments.iter_mut().filter(|one| one.id == *id && one.state != "Removing") {
             (one.state, one.since) = ("Removing", now);
         }
     }
     let members: Vec<String> = world.members(name).map(|(instance, _)| instance.id.clone()).collect();
-    for (group, _) in &given {
-        members.iter().for_each(|id| world.deregister(group, id, None));
+    for (group, _) in given {
+        for id in &members {
+            world.deregister(group, id, None);
+        }
     }
     Ok(json!({}))
 }

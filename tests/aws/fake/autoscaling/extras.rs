@@ -210,7 +210,9 @@ fn of_fleets(world: &World, input: &Input, read: impl Fn(&Fleet) -> Vec<Value>) 
 /// The parameters themselves, without those of the protocol and the name of the fleet.
 fn own(input: &Input) -> Value {
     let mut fields: Map<String, Value> = input.tree.as_object().cloned().unwrap_or_default();
-    ["Action", "Version", "AutoScalingGroupName"].iter().for_each(|one| drop(fields.remove(*one)));
+    for one in ["Action", "Version", "AutoScalingGroupName"] {
+        fields.remove(one);
+    }
     Value::Object(fields)
 }
 

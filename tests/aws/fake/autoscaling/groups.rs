@@ -333,7 +333,9 @@ fn update(world: &mut World, input: &Input) -> Answer {
     let given = kept(input);
     let launches = ["LaunchTemplate", "MixedInstancesPolicy", "LaunchConfigurationName"];
     if launches.iter().any(|one| given.contains_key(*one)) {
-        launches.iter().for_each(|one| drop(settings.remove(*one)));
+        for one in &launches {
+            settings.remove(*one);
+        }
     }
     settings.extend(given);
     world.check_launch(&settings)?;
@@ -356,17 +358,7 @@ fn delete(world: &mut World, input: &Input) -> Answer {
         let text = "You cannot delete an AutoScalingGroup while there are instances or pending Spot instance request(s) still in the group.";
         return Err(ApiError::new("ResourceInUse", text));
     }
-    if let Some(fleet) = world.fleets.get_mut(name) {
-        fleet.deleting = true;
-        fleet.desired = 0;
-        fleet.min = 0;
-    }
-    // Nobody waits for the draining: the targets leave with requests on them.
-    for id in &members {
-        world.leave_groups(name, id);
-        world.end_instance(id);
-    }
-    world.settle();
+    world.force_delete(name);
     Ok(json!({}))
 }
 
@@ -387,6 +379,7 @@ fn set_desired(world: &mut World, input: &Input) -> Answer {
     Ok(json!({}))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "every operation has this shape")]
 fn limits(world: &mut World, _: &Input) -> Answer {
     Ok(json!({
         "MaxNumberOfAutoScalingGroups": 500, "MaxNumberOfLaunchConfigurations": 200,

@@ -1,12 +1,13 @@
 //! A fleet as `DescribeAutoScalingGroups` shows it.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::super::world::{Fleet, Instance, Member, Via, World};
+use super::super::world::{Fleet, Instance, Member, Template, Via, World};
 
 impl World {
     pub fn show_fleet(&self, fleet: &Fleet, instances: bool) -> Value {
         let mut shown = fleet.settings.clone();
+        self.name_template(&mut shown);
         let attached =
             |via: Via| fleet.attachments.iter().filter(move |one| one.via == via && one.state != "Removing");
         let groups: Vec<&str> = attached(Via::TargetGroups).map(|one| one.id.as_str()).collect();
@@ -47,6 +48,18 @@ impl World {
             shown.insert("AvailabilityZones".to_owned(), json!(zones));
         }
         Value::Object(shown)
+    }
+
+    /// Whichever of the two a template was given by, both its id and its name are shown.
+    fn name_template(&self, shown: &mut Map<String, Value>) {
+        let Some(spec) = shown.get_mut("LaunchTemplate").and_then(Value::as_object_mut) else { return };
+        let is = |key: &str, own: &str| spec.get(key).and_then(Value::as_str) == Some(own);
+        let named = |one: &&Template| is("LaunchTemplateId", &one.id) || is("LaunchTemplateName", &one.name);
+        if let Some(template) = self.templates.values().find(named) {
+            let (id, name) = (json!(template.id), json!(template.name));
+            spec.insert("LaunchTemplateId".to_owned(), id);
+            spec.insert("LaunchTemplateName".to_owned(), name);
+        }
     }
 
     /// An instance of a fleet; `alone` where it is not shown within its fleet.

@@ -11,7 +11,7 @@ use super::PAGING;
 use super::tags::read_tags;
 
 /// Attributes that a new group has.
-pub const ATTRIBUTES: [(&str, &str); 8] = [
+const ATTRIBUTES: [(&str, &str); 8] = [
     ("deregistration_delay.timeout_seconds", "300"),
     ("stickiness.enabled", "false"),
     ("stickiness.type", "lb_cookie"),
@@ -123,12 +123,12 @@ fn describe_all(world: &mut World, input: &Input) -> Answer {
     if !arns.is_empty() {
         found = arns.iter().map(|arn| world.group(arn)).collect::<Result<_, _>>()?;
     } else if !names.is_empty() {
-        let named = |name: &String| {
+        let by_name = |name: &String| {
             world
                 .group_by_name(name)
                 .ok_or_else(|| ApiError::new("TargetGroupNotFound", "One or more target groups not found"))
         };
-        found = names.iter().map(named).collect::<Result<_, _>>()?;
+        found = names.iter().map(by_name).collect::<Result<_, _>>()?;
     } else if let Some(arn) = balancer {
         if !world.balancers.iter().any(|one| one.arn == arn) {
             return Err(ApiError::new("LoadBalancerNotFound", format!("Load balancer '{arn}' not found")));
@@ -193,7 +193,9 @@ fn create(world: &mut World, input: &Input) -> Answer {
         return Err(ApiError::new("ValidationError", "The VPC ID is not found"));
     }
     let mut given = input.tree.as_object().cloned().unwrap_or_default();
-    ["Action", "Version", "Name", "Port", "Tags"].iter().for_each(|field| drop(given.remove(*field)));
+    for field in ["Action", "Version", "Name", "Port", "Tags"] {
+        given.remove(field);
+    }
     let settings = with_defaults(given);
     if let Some(existing) = world.group_by_name(&name) {
         return if existing.settings == settings && existing.port == port {

@@ -7,7 +7,7 @@ mod targets;
 
 use super::service::Operation;
 
-pub use groups::{ATTRIBUTES, describe as describe_group};
+pub use groups::describe as describe_group;
 
 pub const OPERATIONS: &[&[Operation]] =
     &[groups::OPERATIONS, routes::OPERATIONS, targets::OPERATIONS, tags::OPERATIONS];

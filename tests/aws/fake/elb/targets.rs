@@ -49,7 +49,9 @@ fn register(world: &mut World, input: &Input) -> Answer {
     for (id, _) in &targets {
         world.registrable(id)?;
     }
-    targets.iter().for_each(|(id, port)| world.register(arn, id, *port));
+    for (id, port) in &targets {
+        world.register(arn, id, *port);
+    }
     Ok(json!({}))
 }
 
@@ -62,7 +64,9 @@ fn deregister(world: &mut World, input: &Input) -> Answer {
             return Err(ApiError::new("InvalidTarget", format!("The target '{id}' is not valid")));
         }
     }
-    targets.iter().for_each(|(id, port)| world.deregister(arn, id, *port));
+    for (id, port) in &targets {
+        world.deregister(arn, id, *port);
+    }
     Ok(json!({}))
 }
 
@@ -77,7 +81,7 @@ fn health(world: &mut World, input: &Input) -> Answer {
         let mut shown = json!({
             "Target": { "Id": target.id, "Port": target.port },
             "HealthCheckPort": target.port.to_string(),
-            "TargetHealth": world.health_of(target),
+            "TargetHealth": World::health_of(target),
         });
         if let (Some(fields), false) = (shown.as_object_mut(), include.is_empty()) {
             let normal = json!({ "Result": "normal", "MitigationInEffect": "no" });

@@ -1,3 +1,0 @@
-//! CodeDeploy.
-use super::service::Operation;
-pub const OPERATIONS: &[&[Operation]] = &[];
