@@ -72,6 +72,9 @@ pub struct Ways {
     pub drops_targets: bool,
     /// Whether an ill revision is ill in one group alone. On one host each group asks the same process the same.
     pub ill_in_one_group: bool,
+    /// Whether a change is one call of the cloud. Where it is several, what an ambiguous one leaves is a part of it, and
+    /// the next try completes it.
+    pub one_call_a_change: bool,
     /// What can happen to a call. On one host nobody counts calls, so none is refused because there were too many.
     pub mishaps: &'static [Mishap],
 }

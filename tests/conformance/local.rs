@@ -84,6 +84,7 @@ impl Harness for Local {
             lingers: false,
             drops_targets: false,
             ill_in_one_group: false,
+            one_call_a_change: true,
             mishaps: &[Mishap::Lost, Mishap::ReplyLost],
         }
     }

@@ -6,6 +6,11 @@
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop, and say where")]
 
+mod aws;
+#[path = "../aws/fake/mod.rs"]
+#[expect(dead_code, unused_imports, reason = "the tests of that cloud use the rest of its fake")]
+#[expect(clippy::disallowed_methods, reason = "a fake cloud has a clock of its own")]
+mod fake;
 mod harness;
 mod local;
 mod sentences;
@@ -82,4 +87,12 @@ mod on_the_simulated_cloud {
 
 mod on_this_host {
     every_sentence!(crate::local::Local);
+}
+
+mod on_aws_with_copied_fleets {
+    every_sentence!(crate::aws::Aws<crate::aws::Copied>);
+}
+
+mod on_aws_with_a_pair_of_fleets {
+    every_sentence!(crate::aws::Aws<crate::aws::Paired>);
 }

@@ -49,6 +49,7 @@ impl Harness for Sim {
             lingers: true,
             drops_targets: true,
             ill_in_one_group: true,
+            one_call_a_change: true,
             mishaps: &[Mishap::Throttled, Mishap::Lost, Mishap::ReplyLost],
         }
     }

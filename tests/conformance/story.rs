@@ -208,6 +208,8 @@ pub async fn blue_drained<H: Harness>(h: &H) -> Inventory {
     for group in &given.declared() {
         change(h, &shift(group, &given.green, &given.blue, 100)).await;
     }
+    // Whoever changes something goes by a look that shows what was done before.
+    look(h).await;
     change(h, &deregister(&given.blue, &given.declared())).await;
     until(h, "blue stands nowhere", |seen| stands_nowhere(seen, &given.blue.id)).await
 }

@@ -32,9 +32,12 @@ impl Api {
     ///
     /// # Errors
     /// [`FaultKind::Denied`] without credentials, or with another account's.
-    pub async fn connect(spec: &AwsSpec) -> Result<Self, Fault> {
-        let config = config(spec).await;
-        let limits = Limits::of(&spec.account, &spec.region);
+    pub async fn connect(spec: &AwsSpec, sdk: Option<&SdkConfig>) -> Result<Self, Fault> {
+        let config = config(spec, sdk).await;
+        let limits = match sdk {
+            Some(_) => Limits::none(),
+            None => Limits::of(&spec.account, &spec.region),
+        };
         let api = Self {
             autoscaling: aws_sdk_autoscaling::Client::new(&config),
             elb: aws_sdk_elasticloadbalancingv2::Client::new(&config),
@@ -106,13 +109,16 @@ impl Api {
 
 /// What every client shares. How often to try again is left to `AWS_MAX_ATTEMPTS` and `AWS_RETRY_MODE`, which code would
 /// override.
-async fn config(spec: &AwsSpec) -> SdkConfig {
+async fn config(spec: &AwsSpec, sdk: Option<&SdkConfig>) -> SdkConfig {
     let attempt: Duration = spec.call_timeout.into();
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(attempt.min(Duration::from_secs(3)))
         .operation_attempt_timeout(attempt)
         .operation_timeout(attempt * 4)
         .build();
+    if let Some(sdk) = sdk {
+        return sdk.clone().into_builder().timeout_config(timeouts).build();
+    }
     aws_config::defaults(BehaviorVersion::v2026_01_12())
         .region(Region::new(spec.region.clone()))
         .timeout_config(timeouts)

@@ -46,6 +46,8 @@ impl Family {
 #[derive(Debug, Default)]
 pub(super) struct Limits {
     buckets: Mutex<BTreeMap<Family, Bucket>>,
+    /// Nobody waits.
+    free: bool,
 }
 
 #[derive(Debug)]
@@ -63,8 +65,16 @@ impl Limits {
         Arc::clone(all.entry(format!("{account}/{region}")).or_default())
     }
 
+    /// No limits.
+    pub fn none() -> Arc<Self> {
+        Arc::new(Self { free: true, ..Self::default() })
+    }
+
     /// Waits for a token.
     pub async fn take(&self, family: Family) {
+        if self.free {
+            return;
+        }
         let wait = self.reserve(family);
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;

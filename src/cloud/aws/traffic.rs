@@ -50,13 +50,7 @@ pub(super) async fn register(
             }
         }
     }
-    let asg = map.survey.fleets.get(fleet).ok_or_else(|| {
-        Fault::new(
-            FaultKind::Missing,
-            "DescribeAutoScalingGroups",
-            format!("the fleet `{fleet}` does not exist"),
-        )
-    })?;
+    let asg = map.survey.fleets.get(fleet).ok_or_else(|| absent(fleet))?;
     attach(api, asg, &join).await?;
     for group in &join {
         memory.forget_targets(name(group));
@@ -151,8 +145,18 @@ pub(super) async fn shift(
     (to, from): (&FleetId, Option<&FleetId>),
     share: Share,
 ) -> Result<(), Fault> {
+    let ends = share == Share::ALL || share == Share::NONE;
+    if from.is_none() && !ends {
+        let message = format!("nobody is named for the other {} of `{group}`", share.rest());
+        return Err(Fault::new(FaultKind::Invalid, "ModifyListener", message));
+    }
     let map = Map::read(api, home, memory, to, &[group.clone()].into()).await?;
-    match map.standing(group, to)? {
+    let standing = map.standing(group, to)?;
+    // Without this an empty twin would get the traffic of somebody who is not there.
+    if share > Share::NONE && !map.survey.fleets.contains_key(to) {
+        return Err(absent(to));
+    }
+    match standing {
         Standing::Shared(_) if share != Share::ALL && share != Share::NONE => {
             let message = format!("the share of `{group}` follows its members: {share} cannot be had");
             Err(Fault::new(FaultKind::Invalid, "ModifyListener", message))
@@ -256,7 +260,8 @@ pub(super) async fn deregister(
 ) -> Result<(), Fault> {
     let map = Map::read(api, home, memory, fleet, groups).await?;
     let mut leave: BTreeMap<String, TargetGroup> = BTreeMap::new();
-    for id in groups {
+    // A group that is gone has been left.
+    for id in groups.iter().filter(|id| !map.gone(id)) {
         let group = match map.standing(id, fleet)? {
             Standing::Shared(group) => Some(group),
             Standing::Twins { own, .. } => own.group,
@@ -336,6 +341,11 @@ fn by_address(group: &TargetGroup) -> bool {
 
 fn name(group: &TargetGroup) -> &str {
     group.target_group_arn().unwrap_or_default()
+}
+
+fn absent(fleet: &FleetId) -> Fault {
+    let message = format!("the fleet `{fleet}` does not exist");
+    Fault::new(FaultKind::Missing, "DescribeAutoScalingGroups", message)
 }
 
 fn nothing(group: &GroupId) -> Fault {

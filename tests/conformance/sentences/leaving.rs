@@ -62,6 +62,7 @@ pub async fn a_fleet_may_come_back_while_it_still_drains<H: Harness>(h: H) {
     let (green, left) = (&h.given().green, &h.given().paired[0]);
     green_in(&h, &only(left)).await;
     change(&h, &deregister(green, &only(left))).await;
+    look(&h).await;
     change(&h, &register(green, &only(left))).await;
     until(&h, "green is back", |seen| well(seen, green, &only(left))).await;
     assert!(at_rest(&h).await.fleet(&green.id).unwrap().attached.contains(left));
