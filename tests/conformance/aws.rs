@@ -38,6 +38,7 @@ const CHANGING: [&str; 20] = [
 ];
 /// Milliseconds until a target is judged.
 const JUDGED: u64 = 60;
+const STACK: usize = 32 << 20;
 /// Seconds of a setting, each of which takes a millisecond here.
 const DELAY_SECS: u32 = 400;
 
@@ -69,22 +70,13 @@ pub struct Aws<F> {
 impl<F: Fleets> Harness for Aws<F> {
     type Backend = AwsBackend;
 
-    fn run(sentence: impl AsyncFnOnce(Self)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let settings = Settings { health_after: JUDGED, ..Settings::default() };
-            let (fake, given) = (Fake::start(settings), given());
-            fake.world(|world| build(world, &given, F::PAIR));
-            let environment = "conformance".parse().unwrap();
-            let backend = AwsBackend::new(given.service.clone(), environment, spec(&given, F::PAIR));
-            let backend = backend.over(sdk(&fake).await);
-            let aws = Self { backend, fake, given, fleets: std::marker::PhantomData };
-            story::until(&aws, "blue serves", |seen| {
-                story::well(seen, &aws.given.blue, &aws.given.declared())
-            })
-            .await;
-            sentence(aws).await;
+    fn run(sentence: impl AsyncFnOnce(Self) + Send) {
+        // The futures of the SDK are large where nobody optimises them.
+        let roomy = std::thread::Builder::new().stack_size(STACK);
+        let outcome = std::thread::scope(|scope| {
+            roomy.spawn_scoped(scope, || run_here::<F>(sentence)).unwrap().join()
         });
+        outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     }
 
     fn backend(&self) -> &AwsBackend {
@@ -156,6 +148,22 @@ impl<F: Fleets> Harness for Aws<F> {
     }
 }
 
+fn run_here<F: Fleets>(sentence: impl AsyncFnOnce(Aws<F>)) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let settings = Settings { health_after: JUDGED, ..Settings::default() };
+        let (fake, given) = (Fake::start(settings), given());
+        fake.world(|world| build(world, &given, F::PAIR));
+        let environment = "conformance".parse().unwrap();
+        let backend = AwsBackend::new(given.service.clone(), environment, spec(&given, F::PAIR));
+        let backend = backend.over(sdk(&fake).await);
+        let aws = Aws { backend, fake, given, fleets: std::marker::PhantomData };
+        let (blue, declared) = (aws.given.blue.clone(), aws.given.declared());
+        story::until(&aws, "blue serves", |seen| story::well(seen, &blue, &declared)).await;
+        sentence(aws).await;
+    });
+}
+
 impl<F> Aws<F> {
     fn revision(&self, fleet: &FleetId) -> Revision {
         let known = [&self.given.blue, &self.given.green];
@@ -194,8 +202,8 @@ fn given() -> Given {
     Given {
         service: "api".parse().unwrap(),
         blue: fleet("api", "1"),
-        green: fleet("api-green", "2"),
-        ill: fleet("api-green", "3"),
+        green: fleet("api-2", "2"),
+        ill: fleet("api-2", "3"),
         paired: [group("internal"), group("public")],
         shared: Some(group("stream")),
         // Every listener and rule that forwards takes weights.

@@ -12,7 +12,7 @@ pub trait Harness: Sized {
 
     /// Runs a sentence in a world of its own that is at rest: blue is up, and healthy with all the traffic in each of
     /// its groups. Cleans up, whatever happens.
-    fn run(sentence: impl AsyncFnOnce(Self));
+    fn run(sentence: impl AsyncFnOnce(Self) + Send);
 
     /// The backend under test.
     fn backend(&self) -> &Self::Backend;

@@ -32,7 +32,7 @@ pub struct Local {
 impl Harness for Local {
     type Backend = LocalBackend;
 
-    fn run(sentence: impl AsyncFnOnce(Self)) {
+    fn run(sentence: impl AsyncFnOnce(Self) + Send) {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let (near, far) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

@@ -20,7 +20,7 @@ pub struct Sim {
 impl Harness for Sim {
     type Backend = SimCloud;
 
-    fn run(sentence: impl AsyncFnOnce(Self)) {
+    fn run(sentence: impl AsyncFnOnce(Self) + Send) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         runtime.unwrap().block_on(async {
             let given = given();

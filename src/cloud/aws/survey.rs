@@ -163,6 +163,12 @@ pub(super) fn listed(group: &AutoScalingGroup) -> impl Iterator<Item = String> +
     group.target_group_arns().iter().cloned().chain(sources)
 }
 
+/// A traffic source that is on its way out stays listed while its targets drain (Auto Scaling API reference,
+/// TrafficSourceState): nobody new joins it, and it cannot be detached once more.
+pub(super) fn is_held(source: &&TrafficSourceState) -> bool {
+    !matches!(source.state(), Some("Removing" | "Removed"))
+}
+
 /// Every target group of the region, by ARN.
 ///
 /// # Errors

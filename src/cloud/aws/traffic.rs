@@ -51,6 +51,7 @@ pub(super) async fn register(
         }
     }
     let asg = map.survey.fleets.get(fleet).ok_or_else(|| absent(fleet))?;
+    memory.forget_sources(asg);
     attach(api, asg, &join).await?;
     for group in &join {
         memory.forget_targets(name(group));
@@ -274,6 +275,7 @@ pub(super) async fn deregister(
     for arn in leave.keys() {
         memory.forget_targets(arn);
     }
+    memory.forget_sources(asg);
     let attached = detach(api, asg, &map, fleet, &leave).await?;
     for arn in leave.keys().filter(|arn| !attached.contains(*arn)) {
         remove_targets(api, &map, fleet, arn).await?;
@@ -294,7 +296,8 @@ async fn detach(
     let by_group: BTreeSet<String> =
         asg.target_group_arns().iter().filter(|arn| leave.contains_key(*arn)).cloned().collect();
     let states = map.survey.sources.get(fleet).and_then(|states| states.as_ref().ok());
-    let states = states.into_iter().flatten().filter_map(|source| source.identifier.clone());
+    let states = states.into_iter().flatten().filter(super::survey::is_held);
+    let states = states.filter_map(|source| source.identifier.clone());
     let sources = asg.traffic_sources().iter().filter_map(|source| source.identifier.clone()).chain(states);
     let by_source: BTreeSet<String> =
         sources.filter(|arn| leave.contains_key(arn) && !by_group.contains(arn)).collect();

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use deployer::cloud::{Backend, Change, FaultKind};
-use deployer::model::{FleetId, GroupId, InstanceState, Share};
+use deployer::model::{Fleet, FleetId, GroupId, InstanceState, Share};
 
 use crate::harness::Harness;
 use crate::story::{
     at_rest, blue_drained, bring_up, change, deregister, freeze, green_in, group, leave_for_blue,
-    leave_for_idle, look, only, provision, refused, register, same, same_but, side, stands_nowhere,
+    leave_for_idle, look, only, provision, refused, register, same, same_but, shift, side, stands_nowhere,
     stands_whole, token, until, up, watch, well,
 };
 
@@ -65,16 +65,18 @@ pub async fn a_green_that_carries_nothing_goes_again_and_blue_stays_as_it_is<H: 
 
 pub async fn a_fleet_that_does_not_exist_is_missing_and_what_is_gone_has_left<H: Harness>(h: H) {
     let given = h.given();
-    let nobody = deployer::model::Fleet { id: FleetId::new("api-nobody").unwrap(), ..given.green.clone() };
+    let nobody = Fleet { id: FleetId::new("api-9").unwrap(), ..given.green.clone() };
     let before = at_rest(&h).await;
-    refused(&h, &register(&nobody, &only(&given.paired[0])), FaultKind::Missing).await;
-    let to_nobody = crate::story::shift(&given.paired[0], &nobody, &given.blue, 100);
-    refused(&h, &to_nobody, FaultKind::Missing).await;
-    if h.backend().capability().freeze {
-        refused(&h, &freeze(&nobody), FaultKind::Missing).await;
+    for absent in [&nobody, &given.green] {
+        refused(&h, &register(absent, &only(&given.paired[0])), FaultKind::Missing).await;
+        refused(&h, &shift(&given.paired[0], absent, &given.blue, 100), FaultKind::Missing).await;
+        if h.backend().capability().freeze {
+            refused(&h, &freeze(absent), FaultKind::Missing).await;
+        }
+        change(&h, &deregister(absent, &only(&given.paired[0]))).await;
     }
-    change(&h, &deregister(&nobody, &only(&given.paired[0]))).await;
-    let proof = leave_for_idle(&h, &nobody.id).await;
+    // Nobody outside a pair can ever have been one of its fleets, so only green can be gone everywhere.
+    let proof = leave_for_idle(&h, &given.green.id).await;
     h.backend().retire(proof, &token()).await.unwrap();
     same(&before, &look(&h).await);
 }
@@ -87,13 +89,13 @@ pub async fn a_group_that_does_not_exist_is_missing_and_what_is_gone_was_left<H:
     // Half of it would be worse than nothing.
     let half = [nowhere.clone(), given.paired[0].clone()].into();
     refused(&h, &register(&given.green, &half), FaultKind::Missing).await;
-    let shift = Change::Shift {
+    let moved = Change::Shift {
         group: nowhere.clone(),
         to: given.green.id.clone(),
         from: Some(given.blue.id.clone()),
         share: Share::ALL,
     };
-    refused(&h, &shift, FaultKind::Missing).await;
+    refused(&h, &moved, FaultKind::Missing).await;
     change(&h, &deregister(&given.green, &only(&nowhere))).await;
     same(&before, &look(&h).await);
     // What can be left is left all the same.

@@ -74,9 +74,10 @@ pub async fn a_shared_group_takes_all_or_nothing_and_refuses_a_part<H: Harness>(
         refused(&h, &shift(shared, &given.green, &given.blue, percent), FaultKind::Invalid).await;
     }
     change(&h, &shift(shared, &given.green, &given.blue, 100)).await;
+    let seen = look(&h).await;
+    assert!(!seen.fleet(&given.blue.id).unwrap().attached.contains(shared), "nobody new joins");
     let seen = until(&h, "blue has left", |seen| !side(seen, &given.blue.id, shared).stands()).await;
     assert_eq!(side(&seen, &given.green.id, shared).share, Share::ALL);
-    assert!(!seen.fleet(&given.blue.id).unwrap().attached.contains(shared), "nor will anybody new join");
     change(&h, &shift(shared, &given.green, &given.blue, 100)).await;
     same(&seen, &at_rest(&h).await);
     // The way back: blue stands again, and then it has everything.
