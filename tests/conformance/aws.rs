@@ -73,9 +73,8 @@ impl<F: Fleets> Harness for Aws<F> {
     fn run(sentence: impl AsyncFnOnce(Self) + Send) {
         // The futures of the SDK are large where nobody optimises them.
         let roomy = std::thread::Builder::new().stack_size(STACK);
-        let outcome = std::thread::scope(|scope| {
-            roomy.spawn_scoped(scope, || run_here::<F>(sentence)).unwrap().join()
-        });
+        let outcome =
+            std::thread::scope(|scope| roomy.spawn_scoped(scope, || run_here::<F>(sentence)).unwrap().join());
         outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     }
 
@@ -121,13 +120,11 @@ impl<F: Fleets> Harness for Aws<F> {
                 });
             }
             Hand::Drop(fleet, group) => self.fake.world(|world| {
-                let instances = world.in_service(fleet.as_str());
+                let instances = world.in_service(&scaling_group(world, &fleet));
                 for name in names(&group) {
                     let arn = world.group_by_name(&name).unwrap().arn.clone();
-                    let victim = instances.iter().find(|id| world.stands(&arn, id)).cloned();
-                    if let Some(victim) = victim {
-                        world.deregister(&arn, &victim, None);
-                    }
+                    let victim = instances.iter().find(|id| world.stands(&arn, id));
+                    victim.into_iter().for_each(|id| world.deregister(&arn, id, None));
                 }
             }),
             Hand::Kill(_, instance) => self.fake.world(|world| world.kill(instance.as_str(), "terminated")),
@@ -212,6 +209,15 @@ fn given() -> Given {
     }
 }
 
+/// The Auto Scaling group of a fleet: the one that is tagged so, or called so.
+fn scaling_group(world: &World, fleet: &FleetId) -> String {
+    let says = |tags: &std::collections::BTreeMap<String, (String, bool)>| {
+        tags.get("deployer:fleet").is_some_and(|(value, _)| value == fleet.as_str())
+    };
+    let tagged = world.fleets.iter().find(|(_, group)| says(&group.tags)).map(|(name, _)| name.clone());
+    tagged.unwrap_or_else(|| fleet.to_string())
+}
+
 /// The target groups behind a paired group.
 fn names(group: &GroupId) -> [String; 2] {
     ["a", "b"].map(|side| format!("{group}-{side}"))
@@ -222,7 +228,8 @@ fn sicken(world: &mut World, group: &GroupId, revision: &Revision) {
 }
 
 fn spec(given: &Given, pair: bool) -> AwsSpec {
-    let twins = given.paired.iter().map(|id| (id.clone(), AwsGroup::Twins { names: names(id), create: false }));
+    let twins =
+        given.paired.iter().map(|id| (id.clone(), AwsGroup::Twins { names: names(id), create: false }));
     let shared = given.shared.iter().map(|id| (id.clone(), AwsGroup::Shared { name: id.to_string() }));
     let fleets = if pair {
         AwsFleets::Pair([&given.blue, &given.green].map(|fleet| fleet.id.to_string()))
@@ -243,7 +250,8 @@ fn spec(given: &Given, pair: bool) -> AwsSpec {
 /// Version 1 runs in one Auto Scaling group, behind two listeners of an ALB with twins, and one of an NLB.
 fn build(world: &mut World, given: &Given, pair: bool) {
     world.network();
-    world.launch_template("api", &["ami-0000000000000001a", "ami-0000000000000002a", "ami-0000000000000003a"]);
+    world
+        .launch_template("api", &["ami-0000000000000001a", "ami-0000000000000002a", "ami-0000000000000003a"]);
     let (alb, nlb) = (world.alb("edge"), world.nlb("inner"));
     let http =
         TargetGroupSettings { deregistration_delay_secs: DELAY_SECS, ..TargetGroupSettings::default() };

@@ -44,13 +44,17 @@ impl Harness for Local {
             let mut declared = spec.clone();
             declared.groups.remove(&given.stranger);
             let backend = backend(&given, &declared, near.path());
-            let local =
-                Self { backend, founder: founder.clone(), dir: far.path().to_owned(), line, given: given.clone() };
+            let local = Self {
+                backend,
+                founder: founder.clone(),
+                dir: far.path().to_owned(),
+                line,
+                given: given.clone(),
+            };
             local.found().await;
             sentence(local).await;
         };
-        let outcome =
-            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.block_on(body)));
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.block_on(body)));
         let log = std::fs::read_to_string(far.path().join("supervisor.log")).unwrap_or_default();
         let stopped = runtime.block_on(async {
             // A stopped process cannot be asked to end.

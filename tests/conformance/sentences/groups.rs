@@ -39,7 +39,10 @@ pub async fn in_a_shared_group_to_stand_is_to_share<H: Harness>(h: H) {
     let Some(shared) = &given.shared else {
         let seen = look(&h).await;
         let groups = seen.groups.values().filter_map(|seen| seen.known());
-        assert!(groups.into_iter().all(|group| group.sharing == deployer::model::Sharing::Paired), "{seen:#?}");
+        assert!(
+            groups.into_iter().all(|group| group.sharing == deployer::model::Sharing::Paired),
+            "{seen:#?}"
+        );
         return;
     };
     let seen = green_in(&h, &only(shared)).await;
@@ -88,7 +91,9 @@ pub async fn an_ill_revision_is_seen_unhealthy_and_never_healthy<H: Harness>(h: 
     same_but(&ill.id, &before, &seen);
 }
 
-pub async fn a_fleet_that_falls_ill_is_seen_unhealthy_and_healthy_again_when_it_has_recovered<H: Harness>(h: H) {
+pub async fn a_fleet_that_falls_ill_is_seen_unhealthy_and_healthy_again_when_it_has_recovered<H: Harness>(
+    h: H,
+) {
     let (green, group) = (&h.given().green, &h.given().paired[0]);
     green_in(&h, &only(group)).await;
     h.by_hand(Hand::Sicken(green.id.clone(), group.clone())).await;

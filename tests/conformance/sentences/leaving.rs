@@ -7,8 +7,8 @@ use deployer::model::{GroupId, Health, Inventory};
 
 use crate::harness::{Hand, Harness};
 use crate::story::{
-    at_rest, change, deregister, green_in, group, look, only, register, same, side, stands_whole, token, until,
-    up, watch, well,
+    at_rest, change, deregister, green_in, group, look, only, register, same, side, stands_whole, token,
+    until, up, watch, well,
 };
 
 pub async fn a_fleet_that_leaves_drains_goes_and_stays_away_and_can_come_back<H: Harness>(h: H) {

@@ -7,8 +7,8 @@ use deployer::cloud::Backend;
 use deployer::drive::{self, Clock, Hands, Outcome, Settings, Stop};
 use deployer::journal::{Journal, MemoryStore};
 use deployer::model::{
-    Because, Deadlines, Expect, Fleet, GroupPlan, Hold, Inventory, OnDeadline, PLAN_FORMAT, Pace, Plan, Purpose,
-    RolloutId, Share, Span, Step,
+    Because, Deadlines, Expect, Fleet, GroupPlan, Hold, Inventory, OnDeadline, PLAN_FORMAT, Pace, Plan,
+    Purpose, RolloutId, Share, Span, Step,
 };
 use deployer::report::{Hints, Snapshot, Timeline, receipt};
 use deployer::rollout::{Actor, Event, Rollout, Verdict};
@@ -113,7 +113,8 @@ async fn roll_out<H: Harness>(h: &H, green: &Fleet, deadline: Span) -> Ended {
     let mut driver = drive::open(&journal, h.backend(), plan, hands).await.unwrap();
     let outcome = driver.run().await.unwrap();
     let (timeline, shares) = seen.lock().unwrap().clone();
-    let snapshot = Snapshot::of(driver.state(), &timeline, &hints, clock.now(), None).closed(&outcome, &hints);
+    let snapshot =
+        Snapshot::of(driver.state(), &timeline, &hints, clock.now(), None).closed(&outcome, &hints);
     let receipt = receipt(&snapshot, &hints).paint(false);
     let facts = journal.read(&id).await.unwrap().into_recorded().unwrap();
     Ended { outcome, receipt, facts, shares }
@@ -144,7 +145,9 @@ async fn plan<H: Harness>(h: &H, green: &Fleet, deadline: Span) -> Plan {
         blue: Some(given.blue.clone()),
         green: green.clone(),
         groups,
-        steps: [10, 50, 100].map(|percent| Step { share: share(percent), hold: Hold::For(ways.pace) }).to_vec(),
+        steps: [10, 50, 100]
+            .map(|percent| Step { share: share(percent), hold: Hold::For(ways.pace) })
+            .to_vec(),
         settle: ways.pace,
         bake: Hold::For(ways.pace),
         quiet: ways.pace,

@@ -5,7 +5,8 @@ use deployer::model::Share;
 
 use crate::harness::Harness;
 use crate::story::{
-    at_rest, change, green_in, group, look, only, refused, same, share, shift, side, stands_nowhere, until, well,
+    at_rest, change, green_in, group, look, only, refused, same, share, shift, side, stands_nowhere, until,
+    well,
 };
 
 pub async fn a_shift_is_seen_exactly_and_moves_no_other_group<H: Harness>(h: H) {
@@ -34,8 +35,7 @@ pub async fn a_share_that_nobody_takes_the_rest_of_is_invalid<H: Harness>(h: H) 
     green_in(&h, &only(&given.paired[0])).await;
     for percent in [1, 50, 99] {
         let to = given.green.id.clone();
-        let alone =
-            Change::Shift { group: given.paired[0].clone(), to, from: None, share: share(percent) };
+        let alone = Change::Shift { group: given.paired[0].clone(), to, from: None, share: share(percent) };
         refused(&h, &alone, FaultKind::Invalid).await;
     }
 }
