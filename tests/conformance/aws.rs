@@ -116,7 +116,9 @@ impl<F: Fleets> Harness for Aws<F> {
             Hand::Recover(fleet, group) => {
                 let revision = self.revision(&fleet);
                 self.fake.world(|world| {
-                    names(&group).iter().for_each(|name| world.recover(name, revision.as_str()));
+                    for name in names(&group) {
+                        world.recover(&name, revision.as_str());
+                    }
                 });
             }
             Hand::Drop(fleet, group) => self.fake.world(|world| {
@@ -124,7 +126,9 @@ impl<F: Fleets> Harness for Aws<F> {
                 for name in names(&group) {
                     let arn = world.group_by_name(&name).unwrap().arn.clone();
                     let victim = instances.iter().find(|id| world.stands(&arn, id));
-                    victim.into_iter().for_each(|id| world.deregister(&arn, id, None));
+                    for id in victim {
+                        world.deregister(&arn, id, None);
+                    }
                 }
             }),
             Hand::Kill(_, instance) => self.fake.world(|world| world.kill(instance.as_str(), "terminated")),
@@ -137,7 +141,9 @@ impl<F: Fleets> Harness for Aws<F> {
             Mishap::Lost => Fault::Reset,
             Mishap::ReplyLost => Fault::LostReply,
         };
-        CHANGING.iter().for_each(|action| self.fake.fail(On::call(action).first(1), fault));
+        for action in CHANGING {
+            self.fake.fail(On::call(action).first(1), fault);
+        }
     }
 
     async fn calm(&self) {
@@ -156,7 +162,7 @@ fn run_here<F: Fleets>(sentence: impl AsyncFnOnce(Aws<F>)) {
         let backend = backend.over(sdk(&fake).await);
         let aws = Aws { backend, fake, given, fleets: std::marker::PhantomData };
         let (blue, declared) = (aws.given.blue.clone(), aws.given.declared());
-        story::until(&aws, "blue serves", |seen| story::well(seen, &blue, &declared)).await;
+        Box::pin(story::until(&aws, "blue serves", |seen| story::well(seen, &blue, &declared))).await;
         sentence(aws).await;
     });
 }
@@ -224,7 +230,9 @@ fn names(group: &GroupId) -> [String; 2] {
 }
 
 fn sicken(world: &mut World, group: &GroupId, revision: &Revision) {
-    names(group).iter().for_each(|name| world.sicken(name, revision.as_str()));
+    for name in names(group) {
+        world.sicken(&name, revision.as_str());
+    }
 }
 
 fn spec(given: &Given, pair: bool) -> AwsSpec {

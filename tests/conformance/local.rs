@@ -59,7 +59,9 @@ impl Harness for Local {
         let stopped = runtime.block_on(async {
             // A stopped process cannot be asked to end.
             let status = local::status(far.path()).await.unwrap();
-            pids(&status, None).values().for_each(|pid| signal(*pid, Signal::CONT));
+            for pid in pids(&status, None).into_values() {
+                signal(pid, Signal::CONT);
+            }
             // The test binary is not the product: a stop that had to start a supervisor could not, and a look can.
             let _ = founder.look(&given.scope()).await;
             local::stop(far.path()).await
@@ -146,7 +148,9 @@ impl Local {
 
     async fn signal_all(&self, fleet: &FleetId, what: Signal) {
         let status = local::status(&self.dir).await.unwrap();
-        pids(&status, Some(fleet)).values().for_each(|pid| signal(*pid, what));
+        for pid in pids(&status, Some(fleet)).into_values() {
+            signal(pid, what);
+        }
     }
 }
 

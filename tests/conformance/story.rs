@@ -143,8 +143,8 @@ pub fn stands_whole(seen: &Inventory, fleet: &FleetId, id: &GroupId) -> bool {
 pub fn well(seen: &Inventory, fleet: &Fleet, groups: &BTreeSet<GroupId>) -> bool {
     let size = fleet.size as usize;
     groups.iter().all(|id| {
-        let side = side(seen, &fleet.id, id);
-        stands_whole(seen, &fleet.id, id) && side.targets.len() == size && side.healthy() == fleet.size
+        let own = side(seen, &fleet.id, id);
+        stands_whole(seen, &fleet.id, id) && own.targets.len() == size && own.healthy() == fleet.size
     })
 }
 

@@ -46,9 +46,9 @@ pub async fn in_a_shared_group_to_stand_is_to_share<H: Harness>(h: H) {
         return;
     };
     let seen = green_in(&h, &only(shared)).await;
-    let shares = [&given.blue, &given.green].map(|fleet| side(&seen, &fleet.id, shared).share);
-    assert!(shares.iter().all(|share| Share::NONE < *share && *share < Share::ALL), "{shares:?}");
-    assert_eq!(shares[0].percent() + shares[1].percent(), 100, "the fleets are of one size");
+    let parts = [&given.blue, &given.green].map(|fleet| side(&seen, &fleet.id, shared).share);
+    assert!(parts.iter().all(|part| Share::NONE < *part && *part < Share::ALL), "{parts:?}");
+    assert_eq!(parts[0].percent() + parts[1].percent(), 100, "the fleets are of one size");
 }
 
 pub async fn nobody_is_called_healthy_before_a_check_could_have_passed<H: Harness>(h: H) {
