@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use aws_config::SdkConfig;
 use tokio::sync::OnceCell;
 
 use super::api::Api;
@@ -19,6 +20,8 @@ pub struct AwsBackend {
     home: Home,
     memory: Memory,
     api: OnceCell<Api>,
+    /// Instead of what the environment and the file say.
+    sdk: Option<SdkConfig>,
 }
 
 impl AwsBackend {
@@ -26,7 +29,15 @@ impl AwsBackend {
     #[must_use]
     pub fn new(service: ServiceName, environment: EnvironmentName, spec: AwsSpec) -> Self {
         let home = Home { service, environment, spec };
-        Self { home, memory: Memory::default(), api: OnceCell::new() }
+        Self { home, memory: Memory::default(), api: OnceCell::new(), sdk: None }
+    }
+
+    /// The same over these settings of the SDK, with limits on nothing: a test reaches a fake of its own by it, beside
+    /// others in one process.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn over(self, sdk: SdkConfig) -> Self {
+        Self { sdk: Some(sdk), ..self }
     }
 
     /// Gives every fleet of the service back the scaling that we held still, whoever of us did so, and says which.
@@ -38,7 +49,7 @@ impl AwsBackend {
     }
 
     async fn api(&self) -> Result<&Api, Fault> {
-        self.api.get_or_try_init(|| Box::pin(Api::connect(&self.home.spec))).await
+        self.api.get_or_try_init(|| Box::pin(Api::connect(&self.home.spec, self.sdk.as_ref()))).await
     }
 
     fn managed(&self) -> bool {

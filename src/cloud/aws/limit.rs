@@ -78,6 +78,11 @@ impl Limits {
         (burst * self.factor, rate * self.factor)
     }
 
+    /// No limits.
+    pub fn none() -> Arc<Self> {
+        Arc::new(Self::new(f64::from(u32::MAX)))
+    }
+
     /// Waits for a token.
     pub async fn take(&self, family: Family) {
         let wait = self.reserve(family);

@@ -169,6 +169,12 @@ pub(super) fn listed(group: &AutoScalingGroup) -> impl Iterator<Item = String> +
     group.target_group_arns().iter().cloned().chain(sources)
 }
 
+/// A traffic source that is on its way out stays listed while its targets drain (Auto Scaling API reference,
+/// TrafficSourceState): nobody new joins it, and it cannot be detached once more.
+pub(super) fn is_held(source: &&TrafficSourceState) -> bool {
+    !matches!(source.state(), Some("Removing" | "Removed"))
+}
+
 /// Every target group of the region, by ARN.
 ///
 /// # Errors
@@ -269,7 +275,7 @@ impl Reader<'_> {
                 return Ok(known);
             }
             let read = traffic_sources(self.api, name).await?;
-            if !read.iter().any(is_leaving) {
+            if read.iter().all(|source| is_held(&source)) {
                 self.memory.keep(self.now, |memory, now| {
                     memory.sources.insert(name.to_owned(), (now, read.clone()))
                 });
@@ -332,11 +338,6 @@ impl Reader<'_> {
         })
         .await
     }
-}
-
-/// Whether a traffic source was detached and is still on its way out (Auto Scaling API reference, TrafficSourceState).
-pub(super) fn is_leaving(source: &TrafficSourceState) -> bool {
-    source.state().is_some_and(|state| state.starts_with("Remov"))
 }
 
 /// An instance can only stand in a group of its own VPC; an address in any, for networks can be joined.

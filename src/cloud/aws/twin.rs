@@ -106,6 +106,14 @@ impl<'a> Map<'a> {
         }
     }
 
+    /// Whether nothing of a group is left.
+    pub fn gone(&self, id: &GroupId) -> bool {
+        match self.home.spec.groups.get(id) {
+            Some(declared) => declared.names().iter().all(|name| self.find(name).is_none()),
+            None => self.find(id.as_str()).is_none(),
+        }
+    }
+
     /// Where nobody stands in the first: that one, unless traffic goes to it and not to the second.
     fn free(&self, first: Twin, second: Twin) -> Standing {
         let carried = |twin: &Twin| {

@@ -68,9 +68,8 @@ impl World {
     }
 
     fn deregister(&mut self, fleet: &FleetId, groups: &BTreeSet<GroupId>) -> Result<(), Fault> {
-        self.all_exist("Deregister", groups)?;
         for group in groups {
-            self.leave(group, fleet);
+            self.leave(group, fleet); // A group that is gone has been left.
         }
         Ok(())
     }
@@ -96,6 +95,14 @@ impl World {
     ) -> Result<(), Fault> {
         let group = self.groups.get_mut(id).ok_or_else(|| missing("Shift", id.as_str()))?;
         let end = share == Share::ALL || share == Share::NONE;
+        if from.is_none() && !end {
+            return Err(invalid("Shift", format!("nobody is named for the other {} of {id}", share.rest())));
+        }
+        let carriers = [(Some(to), share), (from, share.rest())];
+        let carriers = carriers.into_iter().filter(|(_, share)| *share > Share::NONE);
+        if let Some(absent) = carriers.filter_map(|(id, _)| id).find(|id| !self.fleets.contains_key(*id)) {
+            return Err(missing("Shift", absent.as_str()));
+        }
         if group.steps == Steps::AllOrNothing && !end {
             return Err(invalid("Shift", format!("{id} takes nothing or everything")));
         }
