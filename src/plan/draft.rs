@@ -363,7 +363,7 @@ fn half(pair: &[String; 2], look: &Inventory, blue: Option<&FleetId>) -> Result<
     match look.fleets.get(&id).map(Seen::known) {
         None => Ok(id),
         Some(seen) => {
-            let there = seen.map_or(0, |seen| size(seen));
+            let there = seen.map_or(0, size);
             let why = format!(
                 "`{id}` of the pair is to become green and does not rest: it has or wants {there} instances. Set its \
                  minimum and desired size to 0 once nothing needs it"

@@ -161,7 +161,7 @@ async fn config(region: Option<String>, attempt: Duration, sdk: Option<&SdkConfi
     }
 }
 
-/// For calls that would be made twice by being sent twice: CreateDeployment has no token.
+/// For calls that would be made twice by being sent twice: `CreateDeployment` has no token.
 pub(super) fn once() -> aws_sdk_codedeploy::config::Builder {
     aws_sdk_codedeploy::config::Builder::new().retry_config(RetryConfig::disabled())
 }

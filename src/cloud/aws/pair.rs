@@ -21,7 +21,7 @@ use crate::spec::{AwsGroup, AwsRevision};
 
 /// How many target groups one attach or detach may name (Auto Scaling API reference).
 const ATTACHED_MAX: usize = 10;
-/// How many target groups one DescribeTargetGroups is asked for by name.
+/// How many target groups one `DescribeTargetGroups` is asked for by name.
 const NAMES_MAX: usize = 20;
 
 /// Wakes the resting group up as the fleet.
@@ -184,7 +184,7 @@ async fn mark(api: &Api, home: &Home, name: &str, fleet: &Fleet) -> Result<(), F
 }
 
 /// Takes an empty group out of every target group. Each way in has its own way out: what was attached as a traffic source
-/// cannot be detached as a target group (DetachLoadBalancerTargetGroups, Auto Scaling API reference).
+/// cannot be detached as a target group (`DetachLoadBalancerTargetGroups`, Auto Scaling API reference).
 async fn detach(api: &Api, group: &AutoScalingGroup) -> Result<(), Fault> {
     let name = group.auto_scaling_group_name().unwrap_or_default();
     let sources: Vec<_> =

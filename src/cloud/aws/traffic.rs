@@ -33,7 +33,7 @@ pub(super) async fn register(
     let mut join = Vec::new();
     for id in groups {
         match map.standing(id, fleet)? {
-            Standing::Shared(group) => join.push(group),
+            Standing::Shared(group) => join.push(*group),
             Standing::Twins { own, other } => {
                 let group = match (own.group, &other.group) {
                     (Some(group), _) => group,
@@ -264,7 +264,7 @@ pub(super) async fn deregister(
     // A group that is gone has been left.
     for id in groups.iter().filter(|id| !map.gone(id)) {
         let group = match map.standing(id, fleet)? {
-            Standing::Shared(group) => Some(group),
+            Standing::Shared(group) => Some(*group),
             Standing::Twins { own, .. } => own.group,
         };
         leave.extend(group.and_then(|group| Some((group.target_group_arn.clone()?, group))));
@@ -284,7 +284,7 @@ pub(super) async fn deregister(
 }
 
 /// Detaches the Auto Scaling group, each by the way in which it was attached: what one call attached the other cannot
-/// detach (Auto Scaling API reference, DetachLoadBalancerTargetGroups).
+/// detach (Auto Scaling API reference, `DetachLoadBalancerTargetGroups`).
 async fn detach(
     api: &Api,
     asg: &AutoScalingGroup,
