@@ -163,6 +163,11 @@ impl Rig {
     }
 
     pub fn start(&self, args: &[&str]) -> Running {
+        self.start_with(args, &[])
+    }
+
+    /// With more in its environment.
+    pub fn start_with(&self, args: &[&str], environment: &[(&str, &str)]) -> Running {
         let what = args.join(" ");
         self.runs.set(self.runs.get() + 1);
         let said = self.dir.path().join("said");
@@ -170,7 +175,7 @@ impl Rig {
             |kind: &str| said.join(format!("{:03} {}.{kind}", self.runs.get(), what.replace('/', "_")));
         let paths = (path("out"), path("err"));
         let mut command = self.command(args);
-        command.stdout(File::create(&paths.0).unwrap()).stderr(File::create(&paths.1).unwrap());
+        command.envs(environment.iter().copied()).stdout(File::create(&paths.0).unwrap()).stderr(File::create(&paths.1).unwrap());
         Running { child: command.spawn().unwrap(), what, paths }
     }
 
