@@ -37,8 +37,7 @@ fn killed_at_every_boundary_a_rollout_on_aws_is_resumed_to_its_end() {
         for seq in (*lane..ENTRIES_MAX).step_by(LANES.len()) {
             number += 1;
             let revision = if number % 2 == 1 { "2" } else { "1" };
-            let crashed =
-                kill_at(&rig, rig.start(&["rollout", "api", "--revision", revision]), number, seq);
+            let crashed = kill_at(&rig, rig.start(&["rollout", "api", "--revision", revision]), number, seq);
             if !crashed && rig.entries(number) < seq {
                 break; // It ended before the boundary: there is none behind.
             }
@@ -79,18 +78,17 @@ fn killed_at_every_boundary_of_the_way_back_a_rollout_on_aws_is_resumed_to_blue(
 }
 
 #[test]
-fn killed_at_every_boundary_a_pair_is_resumed_to_its_end() {
+fn killed_at_every_fourth_boundary_a_pair_is_resumed_to_its_end() {
     let killed = Mutex::new(Vec::new());
     beside_each_other(&LANES, |lane| {
         let rig = Rig::new(|setup| setup.fleets = "{ pair: [api, api-b] }".to_owned());
         rig.second_half();
         let mut number = 0;
-        for seq in (*lane..ENTRIES_MAX).step_by(LANES.len()) {
+        for seq in (lane * 4 - 2..ENTRIES_MAX).step_by(LANES.len() * 4) {
             number += 1;
             let odd = number % 2 == 1;
             let (revision, green) = if odd { ("2", "api-b") } else { ("1", "api") };
-            let crashed =
-                kill_at(&rig, rig.start(&["rollout", "api", "--revision", revision]), number, seq);
+            let crashed = kill_at(&rig, rig.start(&["rollout", "api", "--revision", revision]), number, seq);
             if !crashed && rig.entries(number) < seq {
                 break;
             }
@@ -100,7 +98,9 @@ fn killed_at_every_boundary_a_pair_is_resumed_to_its_end() {
             killed.lock().unwrap().push(seq);
         }
     });
-    all_of(killed, 20, "the way of a pair");
+    let killed = killed.into_inner().unwrap();
+    eprintln!("{} boundaries of a pair", killed.len());
+    assert!(killed.len() >= 6, "{killed:?}");
 }
 
 #[test]
@@ -152,9 +152,10 @@ fn quick(setup: &mut Setup) {
 fn killed_while_a_call_is_under_way_that_lands_a_rollout_is_resumed_to_its_end() {
     let clean = Rig::new(quick);
     clean.run(&["rollout", "api"]).ended_with(0);
-    let cases = changes_of(&clean);
-    eprintln!("{} calls to be killed in", cases.len());
-    assert!(cases.len() >= 10, "{cases:?}");
+    let mut cases = changes_of(&clean);
+    cases.retain(|(_, nth)| *nth == 1);
+    eprintln!("{} operations to be killed in", cases.len());
+    assert!(cases.len() >= 8, "{cases:?}");
     beside_each_other(&cases, |(action, nth)| killed_in(action, *nth, Fault::Slow(HELD_FOR)));
 }
 
@@ -163,5 +164,6 @@ fn killed_while_a_call_is_under_way_that_lands_behind_its_back_a_rollout_is_resu
     let clean = Rig::new(quick);
     clean.run(&["rollout", "api"]).ended_with(0);
     let cases = changes_of(&clean);
+    eprintln!("{} calls to be killed in", cases.len());
     beside_each_other(&cases, |(action, nth)| killed_in(action, *nth, Fault::Late(400)));
 }
