@@ -173,7 +173,10 @@ pub(super) async fn shift(
                 return Err(nothing(group));
             }
             for route in routes.iter().filter(|route| route.share(twins[0]) != share) {
-                beside(route, twins, group)?;
+                // Whoever gives everything up can do so whatever stands beside: nothing may keep the traffic on a sick fleet.
+                if share != Share::NONE {
+                    beside(route, twins, group)?;
+                }
                 write(api, memory, route, route.shifted(twins, share), twins, share).await?;
             }
             Ok(())
@@ -295,7 +298,8 @@ async fn detach(
     let sources = asg.traffic_sources().iter().filter_map(|source| source.identifier.clone()).chain(states);
     let by_source: BTreeSet<String> =
         sources.filter(|arn| leave.contains_key(arn) && !by_group.contains(arn)).collect();
-    super::detach::detach(api, asg.auto_scaling_group_name().unwrap_or_default(), &by_group, &by_source).await?;
+    super::detach::detach(api, asg.auto_scaling_group_name().unwrap_or_default(), &by_group, &by_source)
+        .await?;
     Ok(by_group.into_iter().chain(by_source).collect())
 }
 
