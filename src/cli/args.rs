@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::journal::Address;
 use crate::model::{BadName, EnvironmentName, GroupId, Revision, RolloutId, ServiceName, Span, StrategyName};
 
 /// Blue/green rollouts that refuse to finish while any target group is missing.
@@ -35,15 +36,10 @@ pub struct Global {
     /// Which environment of the file; its default one otherwise
     #[arg(long, short, global = true, value_name = "NAME", env = "DEPLOYER_ENVIRONMENT")]
     pub environment: Option<EnvironmentName>,
-    /// Where the journal is kept: `file:DIR`
-    #[arg(
-        long,
-        global = true,
-        value_name = "URL",
-        env = "DEPLOYER_STORE",
-        default_value = "file:.deployer/journal"
-    )]
-    pub store: String,
+    /// Where the journal is kept: `file:DIR`, `s3://BUCKET/PREFIX` or `oss://BUCKET/PREFIX`; else the file's `store`,
+    /// else `file:.deployer/journal`
+    #[arg(long, global = true, value_name = "URL", env = "DEPLOYER_STORE")]
+    pub store: Option<Address>,
     /// Where this host's own state is kept: the local backend, who is driving
     #[arg(long, global = true, value_name = "DIR", env = "DEPLOYER_STATE", default_value = ".deployer")]
     pub state: PathBuf,
@@ -136,6 +132,39 @@ pub enum Verb {
     },
 }
 
+impl Verb {
+    /// The services that a verb names; none where it is about all, or about no journal.
+    pub fn services(&self) -> Vec<ServiceName> {
+        let one = |service: &ServiceName| vec![service.clone()];
+        match self {
+            Self::Rollout(args) => args.services.clone(),
+            Self::Plan(args) => one(&args.service),
+            Self::Status(args) => args.service.iter().cloned().collect(),
+            Self::Why(args) | Self::Doctor(args) => one(&args.service),
+            Self::Thaw(args) => one(&args.service),
+            Self::Policy(Policy::Aws(args)) => one(&args.service),
+            Self::Promote(args) => one(&args.order.service),
+            Self::Pause(args) | Self::Abort(args) => one(&args.service),
+            Self::Resume(args) => one(&args.order.service),
+            Self::Rollback(args) => one(&args.order.service),
+            Self::History(args) => one(&args.service),
+            Self::Show(args) => match &args.which {
+                Which::Last(service) => one(service),
+                Which::One(id) => one(&id.service),
+            },
+            Self::Drill(args) => one(&args.service),
+            Self::Journal(Journal::Verify { service }) => service.iter().cloned().collect(),
+            Self::Validate(_)
+            | Self::Init(_)
+            | Self::Schema
+            | Self::Local(_)
+            | Self::Completions { .. }
+            | Self::Man { .. }
+            | Self::Sample { .. } => Vec::new(),
+        }
+    }
+}
+
 /// What a rollout is asked for, beyond the file.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Wish {
@@ -158,8 +187,8 @@ pub struct Exceptions {
     /// Let this target group go dark; recorded, with the reason
     #[arg(long, value_name = "GROUP", requires = "reason")]
     pub waive: Vec<GroupId>,
-    /// Why a group is waived
-    #[arg(long, value_name = "TEXT", requires = "waive", value_parser = reason)]
+    /// Why a group is waived, or an older release allowed
+    #[arg(long, value_name = "TEXT", value_parser = reason)]
     pub reason: Option<String>,
     /// How long a waiver counts
     #[arg(long, value_name = "DURATION", default_value = "24h", requires = "waive")]
@@ -193,6 +222,20 @@ pub struct Rollout {
     /// Do not ask, even if the plan has remarks
     #[arg(long, short)]
     pub yes: bool,
+    #[command(flatten)]
+    pub sequence: Sequence,
+}
+
+/// Which release it is.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Sequence {
+    /// The release's number, such as a commit's time: one that is older than a completed one is refused; in GitHub
+    /// Actions the run's number otherwise
+    #[arg(long = "sequence", value_name = "NUMBER", env = "DEPLOYER_SEQUENCE")]
+    pub number: Option<u64>,
+    /// Let an older release take the place of a newer one; recorded, with the reason
+    #[arg(long, requires = "reason")]
+    pub allow_older: bool,
 }
 
 /// `plan`.
@@ -202,6 +245,8 @@ pub struct PlanArgs {
     pub service: ServiceName,
     #[command(flatten)]
     pub wish: Wish,
+    #[command(flatten)]
+    pub sequence: Sequence,
     /// Write the plan to a file for `rollout --plan`
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -258,7 +303,7 @@ pub struct Resume {
     pub patience: Patience,
     #[command(flatten)]
     pub exceptions: Exceptions,
-    /// Take over even if the driver of this host seems alive
+    /// Take over even if its driver seems alive; that one stops, and names who took over
     #[arg(long)]
     pub take_over: bool,
 }

@@ -38,15 +38,18 @@ mod init;
 
 mod inspect;
 mod journal;
+mod life;
 mod local;
 mod orders;
 mod plan;
 mod policy;
 
 mod rehearse;
+mod release;
 mod rollout;
 mod show;
 mod thaw;
+mod store;
 
 use std::process::ExitCode;
 
@@ -89,7 +92,7 @@ fn on_runtime(global: Global, verb: Verb) -> Result<u8, CliError> {
         let leave = || std::process::exit(i32::from(exit::INTERRUPTED));
         let stop = crate::drive::listen(leave);
         let stop = stop.map_err(|error| CliError::new(format!("failed to listen for signals: {error}")))?;
-        run(&Context::new(global, stop)?, verb).await
+        Box::pin(run(&Context::new(global, stop, &verb.services())?, verb)).await
     })
 }
 

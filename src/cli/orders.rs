@@ -4,17 +4,18 @@ use super::args::{Ordered, Promote, Resume, Rollback, Wish};
 use super::backend::AnyBackend;
 use super::context::Context;
 use super::error::CliError;
+use super::life::driven;
 use super::plan::{next, prepare, waivers};
 use super::rollout::{begin, code, take_over, verdict_code};
 use super::{exit, show};
 use crate::drive::{OpenError, Outcome, Presence, follow, order};
-use crate::journal::{FileStore, Log};
-use crate::model::{Purpose, Revision, RolloutId, ServiceName, Span};
+use crate::journal::{AnyStore, Log};
+use crate::model::{Purpose, Revision, RolloutId, ServiceName, Span, Time};
 use crate::rollout::{Event, Order, Phase, Rollout, Verdict};
 use crate::spec::Spec;
 
-/// How often a rollout that another process drives is looked at.
-const FOLLOW_EVERY: Span = Span(200);
+/// How often a driver of another host is asked for its sign of life.
+const ASK_EVERY: Span = Span::secs(5);
 
 /// `promote`: ends the hold that the rollout waits in.
 pub async fn promote(context: &Context, args: Promote) -> Result<u8, CliError> {
@@ -88,7 +89,7 @@ pub async fn resume(context: &Context, args: Resume) -> Result<u8, CliError> {
     if args.order.detach {
         return Ok(exit::DONE);
     }
-    if !args.take_over && Presence::seen(&context.presence(), &id) {
+    if !args.take_over && driven(context, &id).await == Some(true) {
         show::say(context, "another process drives it: following");
         return watch_or_take_over(context, service, &id, args.patience.wait_promote).await;
     }
@@ -167,10 +168,9 @@ async fn earlier(context: &Context, spec: &Spec, last: &Rollout) -> Result<Revis
     let serving = last.serving().map(|fleet| fleet.revision.clone());
     let rollouts = context.journal.rollouts(&spec.service, &spec.environment).await?;
     for id in rollouts.iter().rev().take(LOOK_BACK) {
-        let rollout = context.read(id).await?;
-        let revision = &rollout.plan().green.revision;
-        if rollout.verdict() == Some(&Verdict::Completed) && Some(revision) != serving.as_ref() {
-            return Ok(revision.clone());
+        let Some(past) = context.content(id).await?.filter(|past| past.completed) else { continue };
+        if Some(&past.green.revision) != serving.as_ref() {
+            return Ok(past.green.revision);
         }
     }
     // Blue may have been there before the journal began.
@@ -209,7 +209,7 @@ async fn give(
     if args.detach {
         return Ok(exit::DONE);
     }
-    let driven = Presence::seen(&context.presence(), id);
+    let driven = driven(context, id).await == Some(true);
     if pause {
         if driven {
             follow_on(context, &args.service, (log, state)).await?;
@@ -262,10 +262,21 @@ async fn watch_or_take_over(
 pub async fn follow_on(
     context: &Context,
     service: &ServiceName,
-    at: (Log<FileStore>, Rollout),
+    at: (Log<AnyStore>, Rollout),
 ) -> Result<(Rollout, bool), CliError> {
     let id = at.0.rollout().clone();
-    let presence = context.presence();
+    let (mut asked, mut seen_alive) = (Time::default(), true);
+    let alive = async || {
+        // The mark of this host is asked for each time, the sign in the store less often.
+        let now = context.clock.now();
+        if Presence::seen(&context.presence(), &id) {
+            return true;
+        }
+        if now.since(asked) >= ASK_EVERY {
+            (asked, seen_alive) = (now, driven(context, &id).await == Some(true));
+        }
+        seen_alive
+    };
     let screen = show::Screen::new(context, service, context.timeline(&id).await?);
     let mut onlooker = screen.onlooker();
     let mut released = false;
@@ -275,7 +286,7 @@ pub async fn follow_on(
         }
         onlooker(state, notice);
     };
-    let state = follow(at, &context.clock, FOLLOW_EVERY, || Presence::seen(&presence, &id), seen).await?;
+    let state = follow(at, &context.clock, context.follow_every(), alive, seen).await?;
     match state.verdict() {
         Some(verdict) => screen.end(&state, &Outcome::Ended(verdict.clone()))?,
         None => screen.close(),

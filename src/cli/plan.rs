@@ -7,13 +7,14 @@ use super::args::{Exceptions, PlanArgs, Wish};
 use super::backend::AnyBackend;
 use super::context::{Context, read_file};
 use super::error::CliError;
+use super::release::{refuse_older, release};
 use super::{exit, show};
 use crate::cloud::{Backend as _, Scope};
 use crate::drive::OpenError;
 use crate::model::{Expect, GroupId, Inventory, Plan, Purpose, RolloutId, Span, Waiver};
 use crate::plan::{Ask, Draft, draft};
 use crate::report::{Account, Timeline};
-use crate::rollout::{Rollout, Verdict};
+use crate::rollout::Rollout;
 use crate::spec::Spec;
 
 /// `plan`: shows what a rollout would do.
@@ -21,7 +22,10 @@ pub async fn plan(context: &Context, args: PlanArgs) -> Result<u8, CliError> {
     let spec = context.spec(&args.service, &args.wish)?;
     let backend = AnyBackend::of(&spec, &context.global.state)?;
     let id = next(context, &spec).await?;
-    let (draft, look) = prepare(context, &spec, &backend, id, Purpose::Deploy, &args.wish).await?;
+    let (mut draft, look) = prepare(context, &spec, &backend, id, Purpose::Deploy, &args.wish).await?;
+    draft.plan.release =
+        release(&args.sequence, args.wish.exceptions.reason.as_ref(), &|name| std::env::var(name).ok());
+    refuse_older(context, &draft.plan).await?;
     let changes = show::plan(context, &draft, &look)?;
     if let Some(path) = &args.out {
         write_plan(path, &draft.plan)?;
@@ -94,11 +98,11 @@ const EXPECT_PERCENT: u64 = 85;
 async fn last(context: &Context, spec: &Spec) -> Result<(BTreeSet<GroupId>, Expect), CliError> {
     let rollouts = context.journal.rollouts(&spec.service, &spec.environment).await?;
     for id in rollouts.iter().rev().take(LOOK_BACK) {
-        let facts = context.facts(id).await?;
-        let rollout = Rollout::fold(&facts).map_err(OpenError::OutOfOrder)?;
-        if rollout.verdict() == Some(&Verdict::Completed) {
+        if let Some(past) = context.content(id).await?.filter(|past| past.completed) {
+            let facts = context.facts(id).await?;
+            let rollout = Rollout::fold(&facts).map_err(OpenError::OutOfOrder)?;
             let timeline = Account::of(&facts).map_err(OpenError::OutOfOrder)?.timeline;
-            return Ok((rollout.expected().keys().cloned().collect(), expect(&rollout, &timeline)));
+            return Ok((past.groups, expect(&rollout, &timeline)));
         }
     }
     Ok((BTreeSet::new(), Expect::default()))

@@ -16,7 +16,8 @@ pub fn aws(context: &Context, args: &PolicyArgs) -> Result<u8, CliError> {
         return Err(CliError::usage(text).hint("name another environment with --environment"));
     };
     let grant = if args.read_only { Grant::Read } else { Grant::ReadWrite };
-    let document = policy(&spec, aws, &context.global.store, grant);
+    let store = super::store::address(&context.global, std::slice::from_ref(&args.service))?;
+    let document = policy(&spec, aws, &store.to_string(), grant);
     let text = serde_json::to_string_pretty(&document);
     println!("{}", text.map_err(|error| CliError::new(format!("failed to print: {error}")))?);
     Ok(exit::DONE)

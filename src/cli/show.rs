@@ -84,8 +84,8 @@ pub fn hints(context: &Context, service: &ServiceName) -> Hints {
             options.push(format!("{option} {}", folder.display()));
         }
     }
-    if global.store != "file:.deployer/journal" {
-        options.push(format!("--store {}", global.store));
+    if let Some(store) = &global.store {
+        options.push(format!("--store {store}"));
     }
     let file = context.file(service).display().to_string();
     Hints { service: service.clone(), suffix: options.join(" "), file }

@@ -50,6 +50,22 @@ pub struct Plan {
     pub waivers: Vec<Waiver>,
     /// The world that this plan was made for, as a digest; another world refuses a stored plan.
     pub world: String,
+    /// Which release it is, where somebody counts them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<Release>,
+}
+
+/// A release's place among those of the same source: an older one never overtakes a newer one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Release {
+    /// Who counts: numbers of two sources are not compared.
+    pub source: String,
+    /// Its number: a CI run, a commit's time, or whatever else rises.
+    pub number: u64,
+    /// Why it may be older than what serves, in the operator's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overtakes: Option<String>,
 }
 
 impl Plan {
@@ -178,7 +194,6 @@ pub struct Expect {
 }
 
 impl Expect {
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
     fn is_nothing(&self) -> bool {
         *self == Self::default()
     }
@@ -195,12 +210,22 @@ pub struct Pace {
     /// The oldest look that a proof may rest on.
     pub fresh: Span,
     /// A call takes effect within this time of being sent, or never: who takes over from a driver that was cut off in
-    /// a call believes no look that began earlier.
+    /// a call believes no look that began earlier. Of it, [`Pace::slack`] is for the journal at either end.
     #[serde(default = "Pace::lands_unsaid", skip_serializing_if = "Pace::is_unsaid")]
     pub lands: Span,
 }
 
+/// The least time that a journal is given to confirm what it was sent.
+const SLACK_MIN: Span = Span::secs(1);
+
 impl Pace {
+    /// How long after the journal was last known to name no other driver a call may still be sent, and how late the
+    /// journal may confirm a successor's claim: an eighth of the time in which calls land.
+    #[must_use]
+    pub fn slack(&self) -> Span {
+        Span(self.lands.0 / 8).max(SLACK_MIN)
+    }
+
     /// What a stored plan means that does not say it: what a cloud with slow replies needs.
     fn lands_unsaid() -> Span {
         Span::mins(2)

@@ -220,6 +220,7 @@ pub fn draft(spec: &Spec, look: &Inventory, ask: &Ask<'_>) -> Result<Draft, Refu
         groups,
         waivers: ask.waivers.clone(),
         world: world::digest(look),
+        release: None,
     };
     let notes = notes(&plan, look);
     Ok(Draft { plan, notes })
@@ -362,7 +363,7 @@ fn half(pair: &[String; 2], look: &Inventory, blue: Option<&FleetId>) -> Result<
     match look.fleets.get(&id).map(Seen::known) {
         None => Ok(id),
         Some(seen) => {
-            let there = seen.map_or(0, |seen| size(seen));
+            let there = seen.map_or(0, size);
             let why = format!(
                 "`{id}` of the pair is to become green and does not rest: it has or wants {there} instances. Set its \
                  minimum and desired size to 0 once nothing needs it"

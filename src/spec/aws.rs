@@ -15,10 +15,11 @@ pub(super) fn read(fields: &Fields<'_>) -> Option<AwsSpec> {
     let (account, region) =
         (fields.digits("account"), fields.name::<crate::model::EnvironmentName>("region"));
     let fleets = fields.place("fleets").and_then(|fields| fleets(&fields));
-    let codedeploy = fields.place("codedeploy").map(|fields| codedeploy(&fields));
-    let revision = fields
-        .choice("revision_is")
-        .or_else(|| fields.value("revision_is").is_none().then_some("launch_template"));
+    let installs = fields.value("codedeploy").is_some();
+    let codedeploy = fields.place("codedeploy").and_then(|fields| codedeploy(&fields));
+    let usually = if installs { "bundle" } else { "launch_template" };
+    let unsaid = fields.value("revision_is").is_none();
+    let revision = fields.choice("revision_is").or_else(|| unsaid.then_some(usually));
     let span = |name| match fields.value(name) {
         None => Some(usual(&AWS, name)),
         Some(_) => fields.span(name),
@@ -29,7 +30,7 @@ pub(super) fn read(fields: &Fields<'_>) -> Option<AwsSpec> {
         Some(_) => fields.count_u32("reads_per_second"),
     };
     let groups = groups(fields);
-    let revision = revision.and_then(|is| settle(fields, is, codedeploy, fleets.as_ref()));
+    let revision = revision.and_then(|is| settle(fields, is, (installs, codedeploy), fleets.as_ref()));
     Some(AwsSpec {
         account: account?,
         region: region?.to_string(),
@@ -56,7 +57,7 @@ fn fleets(fields: &Fields<'_>) -> Option<AwsFleets> {
 fn settle(
     fields: &Fields<'_>,
     is: &str,
-    codedeploy: Option<Option<CodeDeploy>>,
+    (installs, codedeploy): (bool, Option<CodeDeploy>),
     fleets: Option<&AwsFleets>,
 ) -> Option<AwsRevision> {
     let refuse = |key: &str, message: &str, hint: &str| {
@@ -65,8 +66,8 @@ fn settle(
         None
     };
     let managed = matches!(fleets, Some(AwsFleets::Managed));
-    match (is, codedeploy) {
-        ("bundle", Some(codedeploy)) => {
+    match (is, installs) {
+        ("bundle", true) => {
             let codedeploy = codedeploy?;
             let pair = matches!(fleets, Some(AwsFleets::Pair(_)));
             match (pair, codedeploy.deployment_groups.len()) {
@@ -83,21 +84,21 @@ fn settle(
                 _ => Some(AwsRevision::Bundle(codedeploy)),
             }
         }
-        ("bundle", None) => {
+        ("bundle", false) => {
             refuse("revision_is", "`codedeploy` is missing here", "say which application installs the bundle")
         }
-        (_, Some(_)) => refuse(
+        (_, true) => refuse(
             "codedeploy",
             "CodeDeploy has nothing to install",
             "write `revision_is: bundle`, or leave `codedeploy` out",
         ),
-        (_, None) if managed => refuse(
+        (_, false) if managed => refuse(
             "fleets",
             "CodeDeploy makes the fleets, and `codedeploy` is missing here",
             "write `revision_is: bundle` and `codedeploy`",
         ),
-        ("ami", None) => Some(AwsRevision::Ami),
-        (_, None) => Some(AwsRevision::LaunchTemplate),
+        ("ami", false) => Some(AwsRevision::Ami),
+        (_, false) => Some(AwsRevision::LaunchTemplate),
     }
 }
 

@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::fault::{Faults, Wrong, gather};
 use super::layer::{Layer, Said, undefined};
 use super::local::Local;
-use super::node::{Node, listed, parse};
+use super::node::{Kind, Node, listed, parse};
 use super::reader::{Fields, Reader};
 use super::settled::{Provider, Spec};
 use super::settled_aws::AwsSpec;
@@ -78,6 +78,15 @@ pub fn validate(
     with_file(source, check)
 }
 
+/// The store that a file names, whatever else stands in it: a journal can be read where its file is no longer right.
+#[must_use]
+pub fn store(text: &str) -> Option<String> {
+    let (root, _) = parse(text).ok()?;
+    let Kind::Map(fields) = root.kind else { return None };
+    let (_, store) = fields.iter().find(|(key, _)| key.text() == Some("store"))?;
+    store.text().map(str::to_owned)
+}
+
 fn with_file<T>(source: &Source<'_>, check: impl FnOnce(&File, &Reader) -> Option<T>) -> Result<T, Faults> {
     let reader = Reader::default();
     let root = match parse(source.text) {
@@ -142,6 +151,8 @@ impl Runs {
 impl File {
     fn read(root: &Node, reader: &Reader) -> Option<Self> {
         let fields = Fields::open(reader, root, &root.at, &FILE)?;
+        // Whoever wants it asks for nothing else of the file; here it is only checked.
+        let _ = fields.store("store");
         let mut environments = BTreeMap::new();
         for (key, inside) in fields.named("environments").unwrap_or_default() {
             let environment = inside.map(|fields| environment(&fields));

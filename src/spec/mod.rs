@@ -23,7 +23,7 @@ mod table_aws;
 mod variable;
 
 pub use fault::{FAULTS_MAX, Fault, Faults};
-pub use file::{Ask, Source, read, validate};
+pub use file::{Ask, Source, read, store, validate};
 pub use node::{DEPTH_MAX, NODES_MAX, TEXT_MAX};
 pub use schema::schema;
 pub use settled::{LocalGroup, LocalSpec, Provider, Spec, Strategy};

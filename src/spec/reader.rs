@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use super::fault::{Wrong, shown};
 use super::node::{Kind, Node, listed};
-use super::table::{Key, Need, Place, Shape, WORDS_MAX};
+use super::table::{Key, Need, Place, STORE_MAX, Shape, WORDS_MAX};
 use super::variable::{Text, WHERE, any_value, is_name};
 use crate::model::{BadName, Hold, Span};
 
@@ -150,6 +150,19 @@ impl Reader {
         }
         let wrong = Wrong::new(node.at.clone(), format!("`{}` is not a path", shown(text)));
         self.refuse(wrong.hint("begin with / and use visible ASCII signs only, such as /health"));
+        None
+    }
+
+    fn store(&self, node: &Node) -> Option<String> {
+        let text = self.scalar(node, "a store such as s3://bucket/prefix")?;
+        let begins = ["file:", "s3://", "oss://"].iter().any(|scheme| {
+            text.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty() && text.len() <= STORE_MAX)
+        });
+        if begins {
+            return Some(text.to_owned());
+        }
+        let wrong = Wrong::new(node.at.clone(), format!("`{}` is not a store", shown(text)));
+        self.refuse(wrong.hint("write file:DIR, s3://BUCKET/PREFIX or oss://BUCKET/PREFIX"));
         None
     }
 
@@ -401,6 +414,10 @@ impl<'a> Fields<'a> {
 
     pub fn path(&self, name: &str) -> Option<String> {
         self.reader.path(self.value(name)?)
+    }
+
+    pub fn store(&self, name: &str) -> Option<String> {
+        self.reader.store(self.value(name)?)
     }
 
     pub fn address(&self, name: &str) -> Option<SocketAddr> {

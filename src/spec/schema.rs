@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::table::{FILE, Key, Names, Need, Place, SHARE, STEPS_MAX, Shape, WORDS_MAX};
+use super::table::{FILE, Key, Names, Need, Place, SHARE, STEPS_MAX, STORE_MAX, Shape, WORDS_MAX};
 use crate::model::Span;
 
 const SLUG: &str = "^[a-z0-9][a-z0-9-]{0,62}$";
@@ -77,6 +77,9 @@ fn shape(shape: Shape) -> Map<String, Value> {
         Shape::Flag => json!({ "type": "boolean" }),
         Shape::Choice(words) => json!({ "enum": words }),
         Shape::Path => json!({ "type": "string", "pattern": "^/[!-~]*$" }),
+        Shape::Store => {
+            json!({ "type": "string", "pattern": "^(file:|s3://|oss://).+$", "maxLength": STORE_MAX })
+        }
         Shape::Address => {
             json!({ "type": "string", "pattern": r"^(\[[0-9A-Fa-f:.]+\]|[0-9.]+):[0-9]{1,5}$" })
         }
@@ -162,6 +165,7 @@ mod tests {
             (Shape::Flag, _) => json!(true),
             (Shape::Choice(words), _) => json!(words[0]),
             (Shape::Path, _) => json!("/"),
+            (Shape::Store, _) => json!("s3://team-journal/deployer"),
             (Shape::Address, _) => json!("127.0.0.1:80"),
             (Shape::Digits(count), _) => json!("0".repeat(count)),
             (Shape::Label, _) => json!("s3://one/{revision}"),
@@ -240,7 +244,10 @@ mod tests {
         let full = full(&FILE);
         let mut bare = full.clone();
         without_defaults(&FILE, &mut bare);
-        assert!(bare.to_string().len() < full.to_string().len() / 2);
+        let (mut given, mut left) = (Vec::new(), Vec::new());
+        keys(&full, "", &mut given);
+        keys(&bare, "", &mut left);
+        assert!(given.len() > left.len() + 20, "{} and {}", given.len(), left.len());
         assert_eq!(check(&bare).unwrap(), check(&full).unwrap());
     }
 

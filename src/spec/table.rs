@@ -51,6 +51,8 @@ pub(super) enum Shape {
     Choice(&'static [&'static str]),
     /// The path of a URL.
     Path,
+    /// Where a journal is kept.
+    Store,
     /// An address and a port.
     Address,
     /// The number of an account: exactly this many digits.
@@ -94,6 +96,8 @@ impl Place {
 
 /// Words or variables beyond this are a mistake.
 pub(super) const WORDS_MAX: usize = 1_000;
+/// An address of a store beyond this is a mistake.
+pub(super) const STORE_MAX: usize = 1_000;
 /// Steps beyond this cannot rise.
 pub(super) const STEPS_MAX: usize = 100;
 
@@ -112,13 +116,19 @@ pub(super) static FILE: Place = Place {
     either: &[],
 };
 
-static TOP: [Key; 3] = [
+static TOP: [Key; 4] = [
     key("service", Shape::Slug, Need::Required, "The service: what is deployed as one."),
     key(
         "environment",
         Shape::Slug,
         Need::Optional,
         "The environment that is taken where none is asked for. May be left out where there is only one.",
+    ),
+    key(
+        "store",
+        Shape::Store,
+        Need::Optional,
+        "Where the journal is kept where no `--store` is given: `file:DIR`, `s3://BUCKET/PREFIX` or `oss://BUCKET/PREFIX`.",
     ),
     key(
         "environments",

@@ -16,15 +16,15 @@ pub(super) static AWS: Place = Place {
         key("fleets", Shape::Place(&FLEETS), Need::Required, "How a fleet comes into being."),
         key(
             "revision_is",
-            Shape::Choice(&["launch_template", "ami", "bundle"]),
-            Need::Default("launch_template"),
-            "What a revision names: the number of a launch template version, the id of a machine image, or what CodeDeploy installs.",
+            Shape::Choice(&["bundle", "launch_template", "ami"]),
+            Need::Optional,
+            "What a revision names: what CodeDeploy installs, the number of a launch template version, or the id of a machine image. `bundle` where `codedeploy` is given, `launch_template` otherwise.",
         ),
         key(
             "codedeploy",
             Shape::Place(&CODEDEPLOY),
             Need::Optional,
-            "How CodeDeploy installs a revision. Needed where `revision_is` is `bundle` or CodeDeploy makes the fleets.",
+            "How CodeDeploy installs a revision. Needed where a revision is a bundle, or CodeDeploy makes the fleets.",
         ),
         key(
             "call_timeout",

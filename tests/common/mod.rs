@@ -95,6 +95,7 @@ pub fn plan(world: &World, named: &[&str]) -> Plan {
         expect: deployer::model::Expect::default(),
         waivers: Vec::new(),
         world: "digest".into(),
+        release: None,
     }
 }
 

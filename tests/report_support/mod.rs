@@ -110,6 +110,7 @@ pub fn plan(groups: &[&str]) -> Plan {
         expect: deployer::model::Expect::default(),
         waivers: Vec::new(),
         world: "w".into(),
+        release: None,
     }
 }
 

@@ -38,13 +38,13 @@ impl Api {
     ///
     /// # Errors
     /// [`FaultKind::Denied`] without credentials, or with another account's.
-    pub async fn connect(spec: &AwsSpec) -> Result<Self, Fault> {
-        let config = config(Some(spec.region.clone()), spec.call_timeout.into()).await;
-        let api = Self::of(
-            &config,
-            Limits::of(&spec.account, &spec.region, spec.reads_per_second),
-            spec.call_timeout,
-        )?;
+    pub async fn connect(spec: &AwsSpec, sdk: Option<&SdkConfig>) -> Result<Self, Fault> {
+        let config = config(Some(spec.region.clone()), spec.call_timeout.into(), sdk).await;
+        let limits = match sdk {
+            Some(_) => Limits::none(),
+            None => Limits::of(&spec.account, &spec.region, spec.reads_per_second),
+        };
+        let api = Self::of(&config, limits, spec.call_timeout)?;
         match api.account(&config).await? {
             Some(account) if account == spec.account => Ok(api),
             other => {
@@ -66,7 +66,7 @@ impl Api {
         region: Option<String>,
         call_timeout: Span,
     ) -> Result<(Self, String, String), Fault> {
-        let config = config(region, call_timeout.into()).await;
+        let config = config(region, call_timeout.into(), None).await;
         let region = config.region().map(ToString::to_string).ok_or_else(|| {
             let message = "no region is configured: name one with --region or AWS_REGION";
             Fault::new(FaultKind::Invalid, "GetCallerIdentity", message)
@@ -145,12 +145,15 @@ impl Api {
 
 /// What every client shares. How often to try again is left to `AWS_MAX_ATTEMPTS` and `AWS_RETRY_MODE`, which code would
 /// override.
-async fn config(region: Option<String>, attempt: Duration) -> SdkConfig {
+async fn config(region: Option<String>, attempt: Duration, sdk: Option<&SdkConfig>) -> SdkConfig {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(attempt.min(Duration::from_secs(3)))
         .operation_attempt_timeout(attempt)
         .operation_timeout(attempt * 4)
         .build();
+    if let Some(sdk) = sdk {
+        return sdk.clone().into_builder().timeout_config(timeouts).build();
+    }
     let loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).timeout_config(timeouts);
     match region {
         Some(region) => loader.region(Region::new(region)).load().await,
@@ -158,7 +161,7 @@ async fn config(region: Option<String>, attempt: Duration) -> SdkConfig {
     }
 }
 
-/// For calls that would be made twice by being sent twice: CreateDeployment has no token.
+/// For calls that would be made twice by being sent twice: `CreateDeployment` has no token.
 pub(super) fn once() -> aws_sdk_codedeploy::config::Builder {
     aws_sdk_codedeploy::config::Builder::new().retry_config(RetryConfig::disabled())
 }

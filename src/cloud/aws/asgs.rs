@@ -62,9 +62,9 @@ impl Home {
     ) -> Result<BTreeMap<FleetId, AutoScalingGroup>, Fault> {
         let names: BTreeSet<_> =
             self.named().into_iter().chain(also.iter().map(FleetId::to_string)).collect();
-        let (tagged, named) = tokio::try_join!(self.tagged(api), by_name(api, &names))?;
+        let (tagged, by_file) = tokio::try_join!(Box::pin(self.tagged(api)), Box::pin(by_name(api, &names)))?;
         let mut fleets = BTreeMap::new();
-        for group in tagged.into_iter().chain(named) {
+        for group in tagged.into_iter().chain(by_file) {
             let Some(name) = group.auto_scaling_group_name().map(str::to_owned) else { continue };
             let foreign = tag(&group, OWNER).is_some_and(|owner| owner != self.owner());
             if foreign && !self.named().contains(&name) {

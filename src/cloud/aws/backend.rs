@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use aws_config::SdkConfig;
 use tokio::sync::OnceCell;
 
 use super::api::Api;
@@ -19,6 +20,8 @@ pub struct AwsBackend {
     home: Home,
     memory: Memory,
     api: OnceCell<Api>,
+    /// Instead of what the environment and the file say.
+    sdk: Option<SdkConfig>,
 }
 
 impl AwsBackend {
@@ -26,7 +29,15 @@ impl AwsBackend {
     #[must_use]
     pub fn new(service: ServiceName, environment: EnvironmentName, spec: AwsSpec) -> Self {
         let home = Home { service, environment, spec };
-        Self { home, memory: Memory::default(), api: OnceCell::new() }
+        Self { home, memory: Memory::default(), api: OnceCell::new(), sdk: None }
+    }
+
+    /// The same over these settings of the SDK, with limits on nothing: a test reaches a fake of its own by it, beside
+    /// others in one process.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn over(self, sdk: SdkConfig) -> Self {
+        Self { sdk: Some(sdk), ..self }
     }
 
     /// Gives every fleet of the service back the scaling that we held still, whoever of us did so, and says which.
@@ -38,7 +49,7 @@ impl AwsBackend {
     }
 
     async fn api(&self) -> Result<&Api, Fault> {
-        self.api.get_or_try_init(|| Api::connect(&self.home.spec)).await
+        self.api.get_or_try_init(|| Box::pin(Api::connect(&self.home.spec, self.sdk.as_ref()))).await
     }
 
     fn managed(&self) -> bool {
@@ -62,27 +73,21 @@ impl Backend for AwsBackend {
 
     async fn change(&self, change: &Change, token: &Token) -> Result<(), Fault> {
         let (api, home) = (self.api().await?, &self.home);
-        if self.managed() {
-            return codedeploy::managed::change(
-                codedeploy::managed::Site { api, home, memory: &self.memory },
-                change,
-                token,
-            )
-            .await;
-        }
+        let site = codedeploy::managed::Site { api, home, memory: &self.memory };
         match change {
-            Change::Provision { fleet } => fleet::provision(api, home, fleet, token).await,
+            _ if self.managed() => Box::pin(codedeploy::managed::change(site, change, token)).await,
+            Change::Provision { fleet } => Box::pin(fleet::provision(api, home, fleet, token)).await,
             Change::Register { fleet, groups } => {
-                traffic::register(api, home, &self.memory, fleet, groups).await
+                Box::pin(traffic::register(api, home, &self.memory, fleet, groups)).await
             }
             Change::Shift { group, to, from, share } => {
-                traffic::shift(api, home, &self.memory, group, (to, from.as_ref()), *share).await
+                Box::pin(traffic::shift(api, home, &self.memory, group, (to, from.as_ref()), *share)).await
             }
             Change::Deregister { fleet, groups } => {
-                traffic::deregister(api, home, &self.memory, fleet, groups).await
+                Box::pin(traffic::deregister(api, home, &self.memory, fleet, groups)).await
             }
-            Change::Freeze { fleet } => freeze::freeze(api, home, fleet).await,
-            Change::Thaw { fleet } => freeze::thaw(api, home, fleet).await,
+            Change::Freeze { fleet } => Box::pin(freeze::freeze(api, home, fleet)).await,
+            Change::Thaw { fleet } => Box::pin(freeze::thaw(api, home, fleet)).await,
         }
     }
 
@@ -91,7 +96,7 @@ impl Backend for AwsBackend {
         if self.managed() {
             Box::pin(codedeploy::managed::retire(api, home, proof, token)).await
         } else {
-            fleet::retire(api, home, proof).await
+            Box::pin(fleet::retire(api, home, proof)).await
         }
     }
 

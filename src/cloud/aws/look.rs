@@ -11,7 +11,7 @@ use super::asgs::{Home, REVISION, tag};
 use super::health::target_seen;
 use super::memory::Memory;
 use super::route::Route;
-use super::survey::{Survey, listed};
+use super::survey::{Survey, is_held, listed};
 use super::{arn, codedeploy, freeze};
 use crate::cloud::{Fault, Scope};
 use crate::model::{
@@ -114,7 +114,7 @@ impl Sighting<'_> {
         }
         // Somebody else's target group may be called what the file calls another one.
         let own = GroupId::new(name).ok().filter(|id| !groups.contains_key(id));
-        own.or_else(|| GroupId::new(arn).ok()).unwrap_or_else(|| unnamed())
+        own.or_else(|| GroupId::new(arn).ok()).unwrap_or_else(unnamed)
     }
 
     fn is_listed(self, arn: &str) -> bool {
@@ -324,8 +324,8 @@ impl Sighting<'_> {
     fn attached(self, fleet: &FleetId) -> BTreeSet<String> {
         let by_group = self.survey.fleets.get(fleet).into_iter().flat_map(listed);
         let states = self.survey.sources.get(fleet).and_then(|states| states.as_ref().ok());
-        let by_sources = states.into_iter().flatten().filter_map(|source| source.identifier.clone());
-        by_group.chain(by_sources).collect()
+        let held = states.into_iter().flatten().filter(is_held);
+        by_group.chain(held.filter_map(|source| source.identifier.clone())).collect()
     }
 
     fn fleet(self, id: &FleetId, group: &AutoScalingGroup) -> Seen<FleetSeen> {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use aws_sdk_autoscaling::types::TrafficSourceState;
+use aws_sdk_autoscaling::types::{AutoScalingGroup, TrafficSourceState};
 use aws_sdk_elasticloadbalancingv2::types::{Rule, TargetGroup, TargetHealthDescription};
 
 use super::api::Api;
@@ -123,9 +123,9 @@ impl Memory {
         self.inner().targets.remove(arn);
     }
 
-    /// An Auto Scaling group was attached or detached by our hand.
-    pub fn forget_sources(&self, auto_scaling_group: &str) {
-        self.inner().sources.remove(auto_scaling_group);
+    /// The traffic sources of a group change by our hand.
+    pub fn forget_sources(&self, group: &AutoScalingGroup) {
+        self.inner().sources.remove(group.auto_scaling_group_name().unwrap_or_default());
     }
 
     /// What was read at most so long ago.

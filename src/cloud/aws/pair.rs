@@ -21,7 +21,7 @@ use crate::spec::{AwsGroup, AwsRevision};
 
 /// How many target groups one attach or detach may name (Auto Scaling API reference).
 const ATTACHED_MAX: usize = 10;
-/// How many target groups one DescribeTargetGroups is asked for by name.
+/// How many target groups one `DescribeTargetGroups` is asked for by name.
 const NAMES_MAX: usize = 20;
 
 /// Wakes the resting group up as the fleet.

@@ -17,7 +17,7 @@ use super::limit::Family;
 use super::memory::{Memory, OTHERS_FOR, SETTINGS_FOR};
 use super::route::Route;
 use crate::cloud::{Fault, FaultKind, Scope, clock};
-use crate::model::{FleetId, Span, Time};
+use crate::model::{FleetId, GroupId, Span, Time};
 
 /// Calls at the same time.
 const CALLS_MAX: usize = 16;
@@ -29,7 +29,7 @@ pub(super) struct Survey {
     pub begun: Time,
     /// The service's Auto Scaling groups.
     pub fleets: BTreeMap<FleetId, AutoScalingGroup>,
-    /// Their traffic sources, as DescribeTrafficSources lists them.
+    /// Their traffic sources, as `DescribeTrafficSources` lists them.
     pub sources: BTreeMap<FleetId, Result<Vec<TrafficSourceState>, Fault>>,
     /// Their instances, by id, as EC2 sees them.
     pub instances: BTreeMap<String, Instance>,
@@ -51,6 +51,10 @@ impl Survey {
     /// # Errors
     /// A fault that leaves nothing to look at. What concerns one group or balancer only is kept with it.
     pub async fn read(api: &Api, home: &Home, memory: &Memory, scope: &Scope) -> Result<Self, Fault> {
+        Box::pin(Self::read_all(api, home, memory, scope)).await
+    }
+
+    async fn read_all(api: &Api, home: &Home, memory: &Memory, scope: &Scope) -> Result<Self, Fault> {
         let begun = clock::now();
         let mut also: BTreeSet<_> = scope.fleets.clone();
         also.extend(codedeploy::current_group(api, home).await?.and_then(|name| FleetId::new(name).ok()));
@@ -58,7 +62,7 @@ impl Survey {
         let reader = Reader { api, memory, now: begun, pace: home.spec.pace };
         let ids: Vec<_> = fleets
             .values()
-            .flat_map(|group| group.instances())
+            .flat_map(AutoScalingGroup::instances)
             .filter_map(|i| i.instance_id.clone())
             .collect();
         let ours = ours(home, scope, &fleets, &groups);
@@ -145,7 +149,7 @@ fn ours(
     groups: &BTreeMap<String, TargetGroup>,
 ) -> BTreeSet<String> {
     let declared = home.spec.groups.values().flat_map(|group| group.names().iter().map(String::as_str));
-    let asked = scope.groups.iter().filter(|id| !home.spec.groups.contains_key(*id)).map(|id| id.as_str());
+    let asked = scope.groups.iter().filter(|id| !home.spec.groups.contains_key(*id)).map(GroupId::as_str);
     let names: BTreeSet<&str> = declared.chain(asked).collect();
     // One whose name the file gives to another is called by its ARN.
     let by_name = groups.iter().filter(|(arn, group)| {
@@ -168,6 +172,13 @@ fn serving(group: &AutoScalingGroup) -> impl Iterator<Item = &str> {
 pub(super) fn listed(group: &AutoScalingGroup) -> impl Iterator<Item = String> + '_ {
     let sources = group.traffic_sources().iter().filter_map(|source| source.identifier.clone());
     group.target_group_arns().iter().cloned().chain(sources)
+}
+
+/// A traffic source that is on its way out stays listed while its targets drain (Auto Scaling API reference,
+/// TrafficSourceState): nobody new joins it, and it cannot be detached once more.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "a filter hands a reference to a reference")]
+pub(super) fn is_held(source: &&TrafficSourceState) -> bool {
+    !matches!(source.state(), Some("Removing" | "Removed"))
 }
 
 /// Every target group of the region, by ARN.
@@ -270,7 +281,7 @@ impl Reader<'_> {
                 return Ok(known);
             }
             let read = traffic_sources(self.api, name).await?;
-            if !read.iter().any(is_leaving) {
+            if read.iter().all(|source| is_held(&source)) {
                 self.memory.keep(self.now, |memory, now| {
                     memory.sources.insert(name.to_owned(), (now, read.clone()))
                 });
@@ -333,11 +344,6 @@ impl Reader<'_> {
         })
         .await
     }
-}
-
-/// Whether a traffic source was detached and is still on its way out (Auto Scaling API reference, TrafficSourceState).
-pub(super) fn is_leaving(source: &TrafficSourceState) -> bool {
-    source.state().is_some_and(|state| state.starts_with("Remov"))
 }
 
 /// An instance can only stand in a group of its own VPC; an address in any, for networks can be joined.

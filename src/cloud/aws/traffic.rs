@@ -11,7 +11,6 @@ use super::asgs::Home;
 use super::limit::Family;
 use super::memory::Memory;
 use super::route::{Place, Route};
-use super::survey::is_leaving;
 use super::twin::{self, Map, Standing};
 use crate::cloud::{Fault, FaultKind};
 use crate::model::{FleetId, GroupId, Share};
@@ -34,7 +33,7 @@ pub(super) async fn register(
     let mut join = Vec::new();
     for id in groups {
         match map.standing(id, fleet)? {
-            Standing::Shared(group) => join.push(group),
+            Standing::Shared(group) => join.push(*group),
             Standing::Twins { own, other } => {
                 let group = match (own.group, &other.group) {
                     (Some(group), _) => group,
@@ -51,14 +50,8 @@ pub(super) async fn register(
             }
         }
     }
-    let asg = map.survey.fleets.get(fleet).ok_or_else(|| {
-        Fault::new(
-            FaultKind::Missing,
-            "DescribeAutoScalingGroups",
-            format!("the fleet `{fleet}` does not exist"),
-        )
-    })?;
-    memory.forget_sources(asg.auto_scaling_group_name().unwrap_or_default());
+    let asg = map.survey.fleets.get(fleet).ok_or_else(|| absent(fleet))?;
+    memory.forget_sources(asg);
     attach(api, asg, &join).await?;
     for group in &join {
         memory.forget_targets(name(group));
@@ -153,8 +146,18 @@ pub(super) async fn shift(
     (to, from): (&FleetId, Option<&FleetId>),
     share: Share,
 ) -> Result<(), Fault> {
+    let ends = share == Share::ALL || share == Share::NONE;
+    if from.is_none() && !ends {
+        let message = format!("nobody is named for the other {} of `{group}`", share.rest());
+        return Err(Fault::new(FaultKind::Invalid, "ModifyListener", message));
+    }
     let map = Map::read(api, home, memory, to, &[group.clone()].into()).await?;
-    match map.standing(group, to)? {
+    let standing = map.standing(group, to)?;
+    // Without this an empty twin would get the traffic of somebody who is not there.
+    if share > Share::NONE && !map.survey.fleets.contains_key(to) {
+        return Err(absent(to));
+    }
+    match standing {
         Standing::Shared(_) if share != Share::ALL && share != Share::NONE => {
             let message = format!("the share of `{group}` follows its members: {share} cannot be had");
             Err(Fault::new(FaultKind::Invalid, "ModifyListener", message))
@@ -261,9 +264,10 @@ pub(super) async fn deregister(
 ) -> Result<(), Fault> {
     let map = Map::read(api, home, memory, fleet, groups).await?;
     let mut leave: BTreeMap<String, TargetGroup> = BTreeMap::new();
-    for id in groups {
+    // A group that is gone has been left.
+    for id in groups.iter().filter(|id| !map.gone(id)) {
         let group = match map.standing(id, fleet)? {
-            Standing::Shared(group) => Some(group),
+            Standing::Shared(group) => Some(*group),
             Standing::Twins { own, .. } => own.group,
         };
         leave.extend(group.and_then(|group| Some((group.target_group_arn.clone()?, group))));
@@ -274,7 +278,7 @@ pub(super) async fn deregister(
     for arn in leave.keys() {
         memory.forget_targets(arn);
     }
-    memory.forget_sources(asg.auto_scaling_group_name().unwrap_or_default());
+    memory.forget_sources(asg);
     let attached = detach(api, asg, &map, fleet, &leave).await?;
     for arn in leave.keys().filter(|arn| !attached.contains(*arn)) {
         remove_targets(api, &map, fleet, arn).await?;
@@ -293,8 +297,8 @@ async fn detach(
     let by_group: BTreeSet<String> =
         asg.target_group_arns().iter().filter(|arn| leave.contains_key(*arn)).cloned().collect();
     let states = map.survey.sources.get(fleet).and_then(|states| states.as_ref().ok());
-    let staying = states.into_iter().flatten().filter(|source| !is_leaving(source));
-    let states = staying.filter_map(|source| source.identifier.clone());
+    let states = states.into_iter().flatten().filter(super::survey::is_held);
+    let states = states.filter_map(|source| source.identifier.clone());
     let sources = asg.traffic_sources().iter().filter_map(|source| source.identifier.clone()).chain(states);
     let by_source: BTreeSet<String> =
         sources.filter(|arn| leave.contains_key(arn) && !by_group.contains(arn)).collect();
@@ -331,6 +335,11 @@ fn by_address(group: &TargetGroup) -> bool {
 
 fn name(group: &TargetGroup) -> &str {
     group.target_group_arn().unwrap_or_default()
+}
+
+fn absent(fleet: &FleetId) -> Fault {
+    let message = format!("the fleet `{fleet}` does not exist");
+    Fault::new(FaultKind::Missing, "DescribeAutoScalingGroups", message)
 }
 
 fn nothing(group: &GroupId) -> Fault {

@@ -26,7 +26,7 @@ pub(super) const CONTINUED: &str = "deployer:continued";
 /// (awslabs/aws-codedeploy-plugin issue 95).
 const ASKED_EVERY_MAX: Duration = Duration::from_secs(15);
 /// And never more often than its bucket fills (`limit::Family::CodeDeploy`): looks would queue there behind changes.
-const ASKED_EVERY_MIN: Duration = Duration::from_secs(1);
+const ASKED_EVERY_MIN: Duration = Duration::from_secs(5);
 /// In looks, between these two.
 const ASKED_EVERY_LOOKS: u32 = 3;
 
@@ -393,7 +393,7 @@ mod tests {
 
     #[test]
     fn codedeploy_is_asked_in_every_third_look_and_every_15_seconds_at_the_longest() {
-        assert_eq!(asked_every(Span(10)), Duration::from_secs(1));
+        assert_eq!(asked_every(Span(10)), Duration::from_secs(5));
         assert_eq!(asked_every(Span::secs(5)), Duration::from_secs(15));
         assert_eq!(asked_every(Span::mins(1)), Duration::from_secs(15));
     }

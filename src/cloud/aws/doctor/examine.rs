@@ -14,7 +14,7 @@ const ALLOWED: &str = "DryRunOperation";
 pub async fn examine(spec: &Spec, aws: &AwsSpec, open: bool) -> Vec<Finding> {
     let home =
         Home { service: spec.service.clone(), environment: spec.environment.clone(), spec: aws.clone() };
-    let api = match Api::connect(aws).await {
+    let api = match Api::connect(aws, None).await {
         Ok(api) => api,
         Err(fault) => return vec![no_way_in(aws, &fault)],
     };
