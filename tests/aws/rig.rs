@@ -137,14 +137,13 @@ impl Rig {
 
     fn write(&self) {
         let setup = &self.setup;
-        let mut groups = String::new();
-        for name in &setup.twins {
-            groups.push_str(&format!("          {name}: {{ twins: [{name}-a, {name}-b] }}\n"));
-        }
-        for name in &setup.shared {
-            groups.push_str(&format!("          {name}: {{ target_group: {name} }}\n"));
-        }
-        let deadlines: String = setup.deadlines.iter().map(|line| format!("  {line}\n")).collect();
+        let twins = setup.twins.iter();
+        let twins = twins.map(|name| format!("          {name}: {{ twins: [{name}-a, {name}-b] }}\n"));
+        let shared = setup.shared.iter();
+        let shared = shared.map(|name| format!("          {name}: {{ target_group: {name} }}\n"));
+        let groups = twins.chain(shared).collect::<Vec<_>>().concat();
+        let deadlines: Vec<_> = setup.deadlines.iter().map(|line| format!("  {line}\n")).collect();
+        let deadlines = deadlines.concat();
         let deadlines = if deadlines.is_empty() { deadlines } else { format!("deadlines:\n{deadlines}") };
         let text = format!(
             "service: api\nrevision: 2\nstrategies:\n  bluegreen:\n    steps: {}\nsettle: {}\nbake: {}\nquiet: {}\n{deadlines}\

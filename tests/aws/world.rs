@@ -50,6 +50,17 @@ fn an_instance_of_green_that_ends_is_replaced_and_the_rollout_is_proved_with_the
 }
 
 #[test]
+fn a_driver_that_is_interrupted_lets_go_and_the_next_one_goes_on() {
+    let rig = Rig::new(|setup| setup.bake = "20s");
+    let rollout = rig.start(&["rollout", "api"]);
+    rig.until_phase(1, "bake");
+    rollout.interrupt();
+    rollout.wait().ended_with(17);
+    rig.run(&["abort", "api"]).ended_with(0);
+    rig.is_left_with("api");
+}
+
+#[test]
 fn an_instance_of_blue_that_ends_is_replaced_although_blue_is_held_still() {
     let rig = at_the_bake(|_| {});
     let ended = rig.members("api").remove(0);

@@ -122,7 +122,7 @@ fn weights(action: &Action) -> Vec<(&str, i32)> {
 }
 
 /// An action as it may be given back. AWS never tells a client secret, and refuses a login without one unless it is told
-/// to keep the one it has (ELBv2 API reference, AuthenticateOidcActionConfig).
+/// to keep the one it has (ELBv2 API reference, `AuthenticateOidcActionConfig`).
 fn written_again(action: &Action) -> Action {
     let mut action = action.clone();
     if let Some(login) =
