@@ -17,3 +17,4 @@ mod job;
 mod lanes;
 mod rig;
 mod fleets;
+mod world;

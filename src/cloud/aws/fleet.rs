@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use aws_sdk_autoscaling::types::{AutoScalingGroup, DeletionProtection, Tag};
 
 use super::api::Api;
+use super::arn;
 use super::asgs::{Home, OWNER, tag};
 use super::belongings;
 use super::freeze;
@@ -117,7 +118,8 @@ pub(super) async fn install(
 /// [`FaultKind::Conflict`] with the groups in which it stands, but for those that may go dark.
 pub(super) async fn refuse_standing(api: &Api, home: &Home, proof: &Retirement) -> Result<(), Fault> {
     let fleet = proof.fleet();
-    let standing = look::stands_anywhere(api, home, fleet).await?;
+    let (standing, lit) = look::stands_anywhere(api, home, fleet).await?;
+    refuse_dark(home, proof, &lit)?;
     let waived = waived(home, proof);
     let left: Vec<_> =
         standing.iter().filter(|name| !waived.contains(*name)).map(|name| format!("`{name}`")).collect();
@@ -132,13 +134,37 @@ pub(super) async fn refuse_standing(api: &Api, home: &Home, proof: &Retirement) 
     Err(Fault::new(FaultKind::Conflict, "DeleteAutoScalingGroup", message))
 }
 
+/// What was proved a moment ago still holds: somebody else is healthy wherever somebody was. A look may remember for a few
+/// seconds who was well; this does not.
+///
+/// # Errors
+/// [`FaultKind::Conflict`] with the groups that would go dark.
+pub(super) fn refuse_dark(home: &Home, proof: &Retirement, lit: &BTreeSet<String>) -> Result<(), Fault> {
+    let proved = proof.covered().iter().filter(|(_, seen)| seen.waived.is_none() && seen.healthy > 0);
+    let dark: Vec<_> = proved
+        .filter(|(id, _)| !names(home, id).iter().any(|name| lit.contains(name)))
+        .map(|(id, _)| format!("`{id}`"))
+        .collect();
+    if !dark.is_empty() {
+        let message = format!(
+            "the fleet `{}` stays: nobody else is healthy any more in {}, where somebody was when it was proved",
+            proof.fleet(),
+            dark.join(", ")
+        );
+        return Err(Fault::new(FaultKind::Conflict, "DeleteAutoScalingGroup", message));
+    }
+    Ok(())
+}
+
 fn waived(home: &Home, proof: &Retirement) -> BTreeSet<String> {
     let ids = proof.covered().iter().filter(|(_, evidence)| evidence.waived.is_some()).map(|(id, _)| id);
-    let names = |id: &GroupId| {
-        let declared = home.spec.groups.get(id).map(|group| group.names().to_vec()).unwrap_or_default();
-        declared.into_iter().chain([id.to_string()])
-    };
-    ids.flat_map(names).collect()
+    ids.flat_map(|id| names(home, id)).collect()
+}
+
+/// What the target groups of a group are called. One that is known by its ARN has its name in it.
+fn names(home: &Home, id: &GroupId) -> BTreeSet<String> {
+    let declared = home.spec.groups.get(id).map(|group| group.names().to_vec()).unwrap_or_default();
+    declared.into_iter().chain([arn::target_group(id.as_str()).to_owned()]).collect()
 }
 
 /// A group without our tag that only has a fleet's name is somebody else's.

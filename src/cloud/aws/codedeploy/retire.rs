@@ -6,6 +6,7 @@ use aws_sdk_codedeploy::types::{DeploymentInfo, DeploymentWaitType};
 
 use super::super::api::Api;
 use super::super::asgs::{FLEET, Home, by_name, tag};
+use super::super::fleet::refuse_dark;
 use super::super::limit::Family;
 use super::super::look::stands_anywhere;
 use super::deployment::{Post, active, go_on, id, look, stop};
@@ -52,7 +53,8 @@ async fn leave(api: &Api, home: &Home, proof: &Retirement, token: &Token) -> Res
 
 /// The last look before the one step without a way back: afresh, at every target group of the region.
 async fn refuse_standing(api: &Api, home: &Home, proof: &Retirement) -> Result<(), Fault> {
-    let mut standing = stands_anywhere(api, home, proof.fleet()).await?;
+    let (mut standing, lit) = stands_anywhere(api, home, proof.fleet()).await?;
+    refuse_dark(home, proof, &lit)?;
     for (id, _) in proof.covered().iter().filter(|(_, evidence)| evidence.waived.is_some()) {
         for name in named(home, id) {
             standing.remove(&name);
