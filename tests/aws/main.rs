@@ -6,6 +6,7 @@
 mod desk;
 mod doctor;
 mod codedeploy;
+mod codedeploy_in_place;
 mod fake;
 mod fake_itself;
 mod incident;

@@ -15,7 +15,7 @@ use super::super::limit::Family;
 use crate::cloud::{Fault, FaultKind};
 use crate::model::{FleetId, Span, Time, Token};
 
-/// How many deployments one call may name (BatchGetDeployments: 25).
+/// How many deployments one call may name (`BatchGetDeployments`: 25).
 const BATCH_MAX: usize = 25;
 /// How far back a deployment of a rollout is looked for. `CodeDeploy` ends every one after 109 hours.
 const LOOKED_BACK: Span = Span::mins(14 * 24 * 60);
