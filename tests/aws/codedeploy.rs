@@ -107,7 +107,7 @@ fn a_managed_rollout_moves_traffic_and_ends_blue_only_when_it_is_told() {
 
 #[test]
 fn a_list_that_lacks_a_group_is_refused_by_its_name() {
-    let rig = managed_with(&["internal"], &patient(), false, |setup| setup.deadlines = vec!["provision: 1s"]);
+    let rig = managed(&["internal"], &patient(), false);
     nothing_begun(&rig, "`public`", &["rollout", "api"]);
 }
 
@@ -133,9 +133,7 @@ fn a_list_with_a_group_that_nobody_declares_refuses_the_plan_by_its_name() {
 #[test]
 fn a_group_that_continues_by_itself_is_refused_with_the_setting_to_change() {
     let options = CodeDeployOptions { ready_wait_mins: None, ..patient() };
-    let rig = managed_with(&["internal", "public"], &options, false, |setup| {
-        setup.deadlines = vec!["provision: 1s"];
-    });
+    let rig = managed(&["internal", "public"], &options, false);
     nothing_begun(&rig, "STOP_DEPLOYMENT", &["rollout", "api"]);
 }
 
@@ -147,7 +145,7 @@ fn twins_are_refused_by_the_file_and_addresses_before_anything_begins() {
     nothing_begun(&rig, "`edge` has twins", &["plan", "api"]);
     assert_eq!(rig.fake.calls().len(), 0);
 
-    let rig = whole(|setup| setup.deadlines = vec!["provision: 1s"]);
+    let rig = whole(|_| {});
     let arn = rig.arns["internal"].clone();
     rig.fake.world(|world| world.by_address(&arn));
     nothing_begun(&rig, "internal", &["rollout", "api"]);
@@ -190,7 +188,6 @@ fn a_copy_that_lost_its_attachments_gets_them_back_before_traffic_moves() {
 fn a_copy_that_is_too_small_goes_back_and_blue_serves() {
     let rig = whole(|setup| {
         setup.settings = Settings { copy_short_by: 1, ..Settings::default() };
-        setup.deadlines = vec!["provision: 2s"];
     });
     let done = rig.run(&["rollout", "api"]).ended_with(ROLLED_BACK);
     assert!(done.said().contains("1 of 2 instances"), "{}", done.said());
@@ -212,7 +209,7 @@ fn an_abort_at_ready_leaves_traffic_where_it_is() {
     let rig = whole(|_| {});
     rig.fake.fail(On::call("ContinueDeployment"), Fault::Throttle);
     let rollout = rig.start(&["rollout", "api"]);
-    until("Ready", || rig.fake.count("ContinueDeployment") > 0);
+    until("Ready", || rig.fake.fired() > 0);
     rig.run(&["abort", "api"]).ended_with(0);
     rollout.wait().ended_with(ROLLED_BACK);
     went_back(&rig, "Stopped");

@@ -43,7 +43,7 @@ pub(super) async fn provision(api: &Api, home: &Home, fleet: &Fleet, token: &Tok
 pub(super) async fn retire(api: &Api, home: &Home, proof: Retirement) -> Result<(), Fault> {
     let id = proof.fleet();
     if let AwsFleets::Pair(names) = &home.spec.fleets {
-        return pair::retire(api, home, names, &proof).await;
+        return Box::pin(pair::retire(api, home, names, &proof)).await;
     }
     let mut fleets = home.fleets(api, &[id.clone()].into()).await?;
     let group = fleets.remove(id).filter(|group| is_ours(home, group));

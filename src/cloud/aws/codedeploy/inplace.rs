@@ -13,18 +13,18 @@ use super::super::asgs::{FLEET, Home, OWNER, by_name, tag};
 use super::super::limit::Family;
 use super::deployment::{Found, Post, active, begin, coded, id, look, read as read_deployments, stop};
 use super::group::{code, fleets, read};
-use super::progress::{DEPLOYMENT, Stage, stage, why};
-use super::{bundle, events, ready};
+use super::progress::DEPLOYMENT;
+use super::{bundle, ready};
 use crate::cloud::{Fault, FaultKind};
 use crate::model::{Fleet, FleetId, Token};
 use crate::spec::AwsFleets;
 
 /// Begins to install the fleet's revision on its Auto Scaling group, unless that has begun. Asked again until a look
-/// shows it: a fleet without a begun deployment is [`Stage::Absent`].
+/// shows it: a fleet without a begun deployment is absent.
 ///
 /// # Errors
-/// [`FaultKind::Conflict`] until every instance is in service, or while another deployment runs; a deployment that has
-/// failed; a deployment group with settings that fight ours.
+/// [`FaultKind::Conflict`] until every instance is in service, or while another deployment runs; a deployment group with
+/// settings that fight ours; the calls' faults.
 pub async fn install(
     api: &Api,
     home: &Home,
@@ -44,11 +44,8 @@ pub async fn install(
         Err(fault) if fault.kind == FaultKind::Missing => Found::default(),
         found => found?,
     };
+    // One that has failed is named too: a look tells why.
     if let Some(info) = &found.ours {
-        if let Stage::Failed(_) = stage(info, &[], false) {
-            let targets = events::look(api, id(info)).await.unwrap_or_default();
-            return Err(Fault::new(FaultKind::Invalid, "CreateDeployment", why(info, &targets, "has ended")));
-        }
         return name_it(api, &on, group_name, id(info)).await;
     }
     // Left by an earlier rollout to the same half of a pair: it would tell that this one is installed.

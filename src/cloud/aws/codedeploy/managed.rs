@@ -99,7 +99,7 @@ pub(super) fn copy_of(at: Post<'_>, info: &DeploymentInfo) -> String {
 async fn provision(api: &Api, home: &Home, fleet: &Fleet, token: &Token) -> Result<(), Fault> {
     let at = post(home)?;
     match look(api, home, at, token).await? {
-        Found { ours: Some(info), .. } => adopt(api, home, at, fleet, &info).await,
+        Found { ours: Some(info), .. } => Box::pin(adopt(api, home, at, fleet, &info)).await,
         Found { other: Some(info), .. } => {
             let message = format!("CodeDeploy {} runs in the deployment group `{}`", id(&info), at.group);
             Err(Fault::new(FaultKind::Conflict, "CreateDeployment", message))
@@ -127,12 +127,15 @@ async fn adopt(
         return Err(Fault::new(FaultKind::Invalid, "CreateDeployment", message));
     }
     let over = stage(info, &[], false);
-    if let Stage::Failed(_) = over {
-        let targets = events::look(api, id(info)).await.unwrap_or_default();
-        return Err(Fault::new(FaultKind::Invalid, "CreateDeployment", why(info, &targets, "has ended")));
-    }
     let name = copy_of(at, info);
-    let Some(copy) = by_name(api, &[name.clone()].into()).await?.pop() else { return Ok(()) };
+    let Some(copy) = by_name(api, &[name.clone()].into()).await?.pop() else {
+        // With a copy, a look tells it.
+        if let Stage::Failed(_) = over {
+            let targets = events::look(api, id(info)).await.unwrap_or_default();
+            return Err(Fault::new(FaultKind::Invalid, "CreateDeployment", why(info, &targets, "has ended")));
+        }
+        return Ok(());
+    };
     let wants = u32::try_from(copy.desired_capacity().unwrap_or(0)).unwrap_or(0);
     if over == Stage::Ready && wants < fleet.size {
         // To grow it now would launch instances beside the deployment, with blue's revision.
@@ -151,6 +154,11 @@ async fn adopt(
     ];
     if tags.iter().all(|(key, value)| tag(&copy, key) == Some(value)) {
         return Ok(());
+    }
+    // Blue was held still before it was copied. The rollout gives back only what it took itself, so it must take green's.
+    let blues: BTreeSet<_> = fleets(&read(api, at).await?).into_iter().collect();
+    if let Some(blue) = by_name(api, &blues).await?.pop() {
+        Box::pin(freeze::thaw_copy(api, &copy, &blue)).await?;
     }
     ready::mark(api, &name, &tags).await
 }
