@@ -55,6 +55,28 @@ impl Survey {
     }
 
     async fn read_all(api: &Api, home: &Home, memory: &Memory, scope: &Scope) -> Result<Self, Fault> {
+        let (mut survey, ours) = Self::read_standing(api, home, memory, scope).await?;
+        let standing: BTreeSet<_> = ours.into_iter().chain(survey.standing()).collect();
+        let fresh = standing.iter().filter_map(|arn| survey.groups.get(arn));
+        let balancers: BTreeSet<_> = fresh.flat_map(TargetGroup::load_balancer_arns).cloned().collect();
+        let reader = Reader { api, memory, now: survey.begun, pace: home.spec.pace };
+        let (routes, attributes) =
+            tokio::join!(reader.routes(&balancers, &standing), reader.attributes(&standing));
+        (survey.routes, survey.attributes) = (routes, attributes);
+        Ok(survey)
+    }
+
+    /// Who stands where, without the routes and attributes, which say nothing of that; and the target groups that are
+    /// ours whatever stands in them.
+    ///
+    /// # Errors
+    /// As [`Survey::read`].
+    pub async fn read_standing(
+        api: &Api,
+        home: &Home,
+        memory: &Memory,
+        scope: &Scope,
+    ) -> Result<(Self, BTreeSet<String>), Fault> {
         let begun = clock::now();
         let mut also: BTreeSet<_> = scope.fleets.clone();
         also.extend(codedeploy::current_group(api, home).await?.and_then(|name| FleetId::new(name).ok()));
@@ -66,30 +88,24 @@ impl Survey {
             .filter_map(|i| i.instance_id.clone())
             .collect();
         let ours = ours(home, scope, &fleets, &groups);
-        let (instances, sources, mut targets) = tokio::join!(
+        let (instances, sources, targets) = tokio::join!(
             instances(api, &ids),
             reader.sources(&fleets),
             reader.targets(&fleets, &groups, &ours)
         );
         let instances = instances?;
-        let mut survey = Self {
+        let survey = Self {
             owners: owners(&fleets, &instances),
             begun,
             fleets,
             sources,
             instances,
             groups,
-            targets: std::mem::take(&mut targets),
+            targets,
             routes: BTreeMap::new(),
             attributes: BTreeMap::new(),
         };
-        let standing: BTreeSet<_> = ours.into_iter().chain(survey.standing()).collect();
-        let fresh = standing.iter().filter_map(|arn| survey.groups.get(arn));
-        let balancers: BTreeSet<_> = fresh.flat_map(TargetGroup::load_balancer_arns).cloned().collect();
-        let (routes, attributes) =
-            tokio::join!(reader.routes(&balancers, &standing), reader.attributes(&standing));
-        (survey.routes, survey.attributes) = (routes, attributes);
-        Ok(survey)
+        Ok((survey, ours))
     }
 
     /// The fleet that a target belongs to, by its instance or its address, and the instance.
