@@ -41,6 +41,8 @@ pub(super) struct Remembered {
     pub rules: BTreeMap<String, (Time, Vec<Rule>)>,
     pub attributes: BTreeMap<String, (Time, BTreeMap<String, String>)>,
     pub sources: BTreeMap<String, (Time, Vec<TrafficSourceState>)>,
+    /// The names of the Auto Scaling groups that say by their tag that they are the service's.
+    pub tagged: Option<(Time, Vec<String>)>,
 }
 
 /// The targets of one target group.
@@ -126,6 +128,11 @@ impl Memory {
     /// The traffic sources of a group change by our hand.
     pub fn forget_sources(&self, group: &AutoScalingGroup) {
         self.inner().sources.remove(group.auto_scaling_group_name().unwrap_or_default());
+    }
+
+    /// A fleet comes or goes by our hand.
+    pub fn forget_fleets(&self) {
+        self.inner().tagged = None;
     }
 
     /// What was read at most so long ago.

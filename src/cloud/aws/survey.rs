@@ -80,7 +80,8 @@ impl Survey {
         let begun = clock::now();
         let mut also: BTreeSet<_> = scope.fleets.clone();
         also.extend(codedeploy::current_group(api, home).await?.and_then(|name| FleetId::new(name).ok()));
-        let (fleets, groups) = tokio::try_join!(home.fleets(api, &also), target_groups(api))?;
+        let (fleets, groups) =
+            tokio::try_join!(home.fleets_for_look(api, memory, begun, &also), target_groups(api))?;
         let reader = Reader { api, memory, now: begun, pace: home.spec.pace };
         let ids: Vec<_> = fleets
             .values()
