@@ -67,6 +67,14 @@ impl Survey {
         Ok(survey)
     }
 
+    /// Reads the attributes of the target groups of ours in which nobody stands, too.
+    pub async fn read_every_attribute(&mut self, api: &Api, home: &Home, memory: &Memory, scope: &Scope) {
+        let mut absent = ours(home, scope, &self.fleets, &self.groups);
+        absent.retain(|arn| !self.attributes.contains_key(arn));
+        let reader = Reader { api, memory, now: self.begun, pace: home.spec.pace };
+        self.attributes.extend(reader.attributes(&absent).await);
+    }
+
     /// Who stands where, without the routes and attributes, which say nothing of that; and the target groups that are
     /// ours whatever stands in them.
     ///
