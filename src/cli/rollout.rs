@@ -257,7 +257,7 @@ async fn drive<O: FnMut(&Rollout, &Notice<'_>) + Send>(
     id: &RolloutId,
 ) -> Result<u8, CliError> {
     let work = async {
-        let result: Result<Outcome, DriveError> = driver.run().await;
+        let result: Result<Outcome, DriveError> = Box::pin(driver.run()).await;
         let fenced = matches!(result, Ok(Outcome::Fenced { .. }));
         (result, if fenced { Left::Fenced } else { Left::Freely })
     };

@@ -50,7 +50,7 @@ pub async fn thaw(context: &Context, args: Thaw) -> Result<u8, CliError> {
     match &thawed {
         None => show::say(context, "fleets on this host have a fixed size: there is nothing to thaw"),
         Some(none) if none.is_empty() => {
-            show::say(context, "no fleet is held still: there is nothing to thaw")
+            show::say(context, "no fleet is held still: there is nothing to thaw");
         }
         Some(_) => show::say(context, "these fleets scale again as they did before the rollout"),
     }

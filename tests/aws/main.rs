@@ -6,11 +6,14 @@
 mod desk;
 mod doctor;
 mod codedeploy;
+mod crashes;
 mod fake;
+mod faults;
 mod fake_itself;
 mod incident;
 mod init;
 mod policy;
 mod job;
+mod lanes;
 mod rig;
 mod fleets;

@@ -31,6 +31,7 @@ pub struct Setup {
     pub bake: &'static str,
     pub quiet: &'static str,
     pub deadlines: Vec<&'static str>,
+    pub call_timeout: &'static str,
 }
 
 impl Default for Setup {
@@ -47,6 +48,7 @@ impl Default for Setup {
             bake: "100ms",
             quiet: "50ms",
             deadlines: Vec::new(),
+            call_timeout: "500ms",
         }
     }
 }
@@ -142,8 +144,14 @@ impl Rig {
         let text = format!(
             "service: api\nrevision: 2\nstrategies:\n  bluegreen:\n    steps: {}\nsettle: {}\nbake: {}\nquiet: {}\n{deadlines}\
              environments:\n  prod:\n    provider:\n      aws:\n        account: \"111122223333\"\n        region: eu-west-1\n        \
-             call_timeout: 500ms\n        pace: 20ms\n        reads_per_second: 5000\n        fleets: {}\n{}        groups:\n{groups}",
-            setup.steps, setup.settle, setup.bake, setup.quiet, setup.fleets, setup.provider
+             call_timeout: {}\n        pace: 20ms\n        reads_per_second: 5000\n        fleets: {}\n{}        groups:\n{groups}",
+            setup.steps,
+            setup.settle,
+            setup.bake,
+            setup.quiet,
+            setup.call_timeout,
+            setup.fleets,
+            setup.provider
         );
         fs::write(self.dir.path().join("deployments/api.yaml"), text).unwrap();
     }
@@ -163,6 +171,11 @@ impl Rig {
     }
 
     pub fn start(&self, args: &[&str]) -> Running {
+        self.start_with(args, &[])
+    }
+
+    /// With more in its environment.
+    pub fn start_with(&self, args: &[&str], environment: &[(&str, &str)]) -> Running {
         let what = args.join(" ");
         self.runs.set(self.runs.get() + 1);
         let said = self.dir.path().join("said");
@@ -170,7 +183,10 @@ impl Rig {
             |kind: &str| said.join(format!("{:03} {}.{kind}", self.runs.get(), what.replace('/', "_")));
         let paths = (path("out"), path("err"));
         let mut command = self.command(args);
-        command.stdout(File::create(&paths.0).unwrap()).stderr(File::create(&paths.1).unwrap());
+        command
+            .envs(environment.iter().copied())
+            .stdout(File::create(&paths.0).unwrap())
+            .stderr(File::create(&paths.1).unwrap());
         Running { child: command.spawn().unwrap(), what, paths }
     }
 

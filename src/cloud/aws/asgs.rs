@@ -62,8 +62,8 @@ impl Home {
         also: &BTreeSet<FleetId>,
     ) -> Result<BTreeMap<FleetId, AutoScalingGroup>, Fault> {
         let names = self.names(also);
-        let (tagged, named) = tokio::try_join!(Box::pin(self.tagged(api)), Box::pin(by_name(api, &names)))?;
-        self.told_apart(tagged.into_iter().chain(named))
+        let (tagged, by_file) = tokio::try_join!(Box::pin(self.tagged(api)), Box::pin(by_name(api, &names)))?;
+        self.told_apart(tagged.into_iter().chain(by_file))
     }
 
     /// The same for a look, in one call of the two where the tags were searched a moment ago: what they showed is read
@@ -85,10 +85,10 @@ impl Home {
             return self.told_apart(Box::pin(by_name(api, &names)).await?);
         }
         let names = self.names(also);
-        let (tagged, named) = tokio::try_join!(Box::pin(self.tagged(api)), Box::pin(by_name(api, &names)))?;
+        let (tagged, by_file) = tokio::try_join!(Box::pin(self.tagged(api)), Box::pin(by_name(api, &names)))?;
         let found = tagged.iter().filter_map(|group| group.auto_scaling_group_name.clone()).collect();
         memory.keep(now, |memory, now| memory.tagged = Some((now, found)));
-        self.told_apart(tagged.into_iter().chain(named))
+        self.told_apart(tagged.into_iter().chain(by_file))
     }
 
     fn names(&self, also: &BTreeSet<FleetId>) -> BTreeSet<String> {

@@ -49,7 +49,7 @@ pub(super) async fn provision(
     }
     let blue = blue(&fleets, &fleet.id, from)?;
     let source = blue.auto_scaling_group_name().unwrap_or_default();
-    let belongings = Belongings::of(api, source).await?;
+    let belongings = Box::pin(Belongings::of(api, source)).await?;
     let name = match mine {
         Some(group) => group.auto_scaling_group_name().unwrap_or_default().to_owned(),
         None => create(api, home, blue, &belongings, (from, fleet)).await?,
@@ -67,16 +67,19 @@ fn blue<'a>(fleets: &'a Groups, green: &FleetId, from: &str) -> Result<&'a AutoS
     let standing: Vec<_> = manned.iter().filter(|(_, group)| stands(group)).copied().collect();
     match (manned.as_slice(), standing.as_slice()) {
         ([(_, only)], _) | (_, [(_, only)]) => Ok(only),
-        ([], _) => match fleets.values().find(|group| group.auto_scaling_group_name() == Some(from)) {
-            Some(group) => Ok(group),
-            None => {
-                let message = format!(
-                    "no Auto Scaling group of the service has instances, and `{from}` does not exist: name the group \
-                     to copy in the deployment file (`fleets.copy`)"
-                );
-                refuse(FaultKind::Missing, message)
-            }
-        },
+        ([], _) => {
+            let named = fleets.values().find(|group| group.auto_scaling_group_name() == Some(from));
+            named.map_or_else(
+                || {
+                    let message = format!(
+                        "no Auto Scaling group of the service has instances, and `{from}` does not exist: name the \
+                         group to copy in the deployment file (`fleets.copy`)"
+                    );
+                    refuse(FaultKind::Missing, message)
+                },
+                Ok,
+            )
+        }
         (several, _) => {
             let names: Vec<_> = several.iter().map(|(id, _)| format!("`{id}`")).collect();
             let message = format!(

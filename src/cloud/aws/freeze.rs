@@ -19,7 +19,7 @@ use crate::spec::AwsFleets;
 /// What changes a group's size, or its instances, without being asked. `HealthCheck` and `ReplaceUnhealthy` go on: a
 /// dead instance is replaced in a frozen fleet too.
 const PROCESSES: [&str; 4] = ["AlarmNotification", "ScheduledActions", "AZRebalance", "InstanceRefresh"];
-/// How many instances one SetInstanceProtection may name (Auto Scaling API reference).
+/// How many instances one `SetInstanceProtection` may name (Auto Scaling API reference).
 const PROTECTED_MAX: usize = 50;
 
 /// Holds a fleet's size still.

@@ -105,7 +105,7 @@ impl Sighting<'_> {
         }
         // Somebody else's target group may be called what the file calls another one.
         let own = GroupId::new(name).ok().filter(|id| !groups.contains_key(id));
-        own.or_else(|| GroupId::new(arn).ok()).unwrap_or_else(|| unnamed())
+        own.or_else(|| GroupId::new(arn).ok()).unwrap_or_else(unnamed)
     }
 
     fn is_listed(self, arn: &str) -> bool {

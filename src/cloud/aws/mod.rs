@@ -11,6 +11,7 @@ mod backend;
 mod belongings;
 mod codedeploy;
 mod copy;
+mod detach;
 pub mod doctor;
 mod ec2;
 mod fault;

@@ -21,7 +21,7 @@ use crate::spec::{AwsGroup, AwsRevision};
 
 /// How many target groups one attach or detach may name (Auto Scaling API reference).
 const ATTACHED_MAX: usize = 10;
-/// How many target groups one DescribeTargetGroups is asked for by name.
+/// How many target groups one `DescribeTargetGroups` is asked for by name.
 const NAMES_MAX: usize = 20;
 
 /// Wakes the resting group up as the fleet.
@@ -183,27 +183,15 @@ async fn mark(api: &Api, home: &Home, name: &str, fleet: &Fleet) -> Result<(), F
     api.send(Family::AutoScaling, "CreateOrUpdateTags", call.send()).await.map(drop)
 }
 
-/// Takes an empty group out of every target group. Each way in has its own way out: what was attached as a traffic source
-/// cannot be detached as a target group (DetachLoadBalancerTargetGroups, Auto Scaling API reference).
+/// Takes an empty group out of every target group.
 async fn detach(api: &Api, group: &AutoScalingGroup) -> Result<(), Fault> {
-    let name = group.auto_scaling_group_name().unwrap_or_default();
-    let sources: Vec<_> =
-        group.traffic_sources().iter().filter(|source| source.r#type() == Some("elbv2")).cloned().collect();
-    let named: BTreeSet<_> =
-        sources.iter().filter_map(|source| source.identifier().map(str::to_owned)).collect();
-    for some in sources.chunks(ATTACHED_MAX) {
-        let call = api.autoscaling.detach_traffic_sources().auto_scaling_group_name(name);
-        let call = call.set_traffic_sources(Some(some.to_vec()));
-        api.send(Family::AutoScaling, "DetachTrafficSources", call.send()).await?;
-    }
-    let arns: Vec<_> =
-        group.target_group_arns().iter().filter(|arn| !named.contains(*arn)).cloned().collect();
-    for some in arns.chunks(ATTACHED_MAX) {
-        let call = api.autoscaling.detach_load_balancer_target_groups().auto_scaling_group_name(name);
-        let call = call.set_target_group_arns(Some(some.to_vec()));
-        api.send(Family::AutoScaling, "DetachLoadBalancerTargetGroups", call.send()).await?;
-    }
-    Ok(())
+    let sources = group.traffic_sources().iter().filter(|source| source.r#type() == Some("elbv2"));
+    let by_source: BTreeSet<_> =
+        sources.filter_map(|source| source.identifier().map(str::to_owned)).collect();
+    let by_group =
+        group.target_group_arns().iter().filter(|arn| !by_source.contains(*arn)).cloned().collect();
+    super::detach::detach(api, group.auto_scaling_group_name().unwrap_or_default(), &by_group, &by_source)
+        .await
 }
 
 /// Attaches the empty group where it belongs: beside the serving one in a shared target group, in the other of two twins.

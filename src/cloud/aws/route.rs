@@ -1,7 +1,8 @@
 //! Listeners and rules: which target groups they forward to, with which weights.
 
 use aws_sdk_elasticloadbalancingv2::types::{
-    Action, ActionTypeEnum, ForwardActionConfig, Listener, Rule, TargetGroupTuple,
+    Action, ActionTypeEnum, ForwardActionConfig, Listener, Rule, TargetGroupStickinessConfig,
+    TargetGroupTuple,
 };
 
 use super::arn;
@@ -21,9 +22,9 @@ pub(super) struct Route {
 /// Where a route is changed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Place {
-    /// By ModifyListener.
+    /// By `ModifyListener`.
     Listener(String),
-    /// By ModifyRule.
+    /// By `ModifyRule`.
     Rule(String),
 }
 
@@ -99,12 +100,15 @@ impl Route {
     /// Whether a client is kept on the target group that it got first.
     pub fn sticky(&self) -> bool {
         self.actions.iter().filter_map(Action::forward_config).any(|forward| {
-            forward.target_group_stickiness_config().and_then(|config| config.enabled()).unwrap_or(false)
+            forward
+                .target_group_stickiness_config()
+                .and_then(TargetGroupStickinessConfig::enabled)
+                .unwrap_or(false)
         })
     }
 }
 
-/// DescribeListeners gives both the single group and the list where there is one group, and the list alone where there are
+/// `DescribeListeners` gives both the single group and the list where there is one group, and the list alone where there are
 /// several: so the list first.
 fn weights(action: &Action) -> Vec<(&str, i32)> {
     if action.r#type() != Some(&ActionTypeEnum::Forward) {

@@ -17,7 +17,7 @@ use super::limit::Family;
 use super::memory::{Memory, OTHERS_FOR, SETTINGS_FOR, SETTLED_PACES};
 use super::route::Route;
 use crate::cloud::{Fault, FaultKind, Scope, clock};
-use crate::model::{FleetId, Span, Time};
+use crate::model::{FleetId, GroupId, Span, Time};
 
 /// Calls at the same time.
 const CALLS_MAX: usize = 16;
@@ -29,7 +29,7 @@ pub(super) struct Survey {
     pub begun: Time,
     /// The service's Auto Scaling groups.
     pub fleets: BTreeMap<FleetId, AutoScalingGroup>,
-    /// Their traffic sources, as DescribeTrafficSources lists them.
+    /// Their traffic sources, as `DescribeTrafficSources` lists them.
     pub sources: BTreeMap<FleetId, Result<Vec<TrafficSourceState>, Fault>>,
     /// Their instances, by id, as EC2 sees them.
     pub instances: BTreeMap<String, Instance>,
@@ -94,7 +94,7 @@ impl Survey {
         let reader = Reader { api, memory, now: begun, pace: home.spec.pace };
         let ids: Vec<_> = fleets
             .values()
-            .flat_map(|group| group.instances())
+            .flat_map(AutoScalingGroup::instances)
             .filter_map(|i| i.instance_id.clone())
             .collect();
         let ours = ours(home, scope, &fleets, &groups);
@@ -172,7 +172,7 @@ fn ours(
     groups: &BTreeMap<String, TargetGroup>,
 ) -> BTreeSet<String> {
     let declared = home.spec.groups.values().flat_map(|group| group.names().iter().map(String::as_str));
-    let asked = scope.groups.iter().filter(|id| !home.spec.groups.contains_key(*id)).map(|id| id.as_str());
+    let asked = scope.groups.iter().filter(|id| !home.spec.groups.contains_key(*id)).map(GroupId::as_str);
     let names: BTreeSet<&str> = declared.chain(asked).collect();
     let by_name =
         groups.iter().filter(|(_, group)| group.target_group_name().is_some_and(|name| names.contains(name)));
@@ -212,6 +212,7 @@ pub(super) fn listed(group: &AutoScalingGroup) -> impl Iterator<Item = String> +
 
 /// A traffic source that is on its way out stays listed while its targets drain (Auto Scaling API reference,
 /// TrafficSourceState): nobody new joins it, and it cannot be detached once more.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "a filter hands a reference to a reference")]
 pub(super) fn is_held(source: &&TrafficSourceState) -> bool {
     !matches!(source.state(), Some("Removing" | "Removed"))
 }

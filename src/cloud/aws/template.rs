@@ -3,6 +3,8 @@
 //! `$Latest` and `$Default` move under a fleet: a replaced instance would run what nobody rolled out, and the way back
 //! would lead nowhere. So no fleet of ours ever carries them.
 
+use std::fmt::Write as _;
+
 use aws_sdk_autoscaling::types::{
     AutoScalingGroup, LaunchTemplateOverrides, LaunchTemplateSpecification, MixedInstancesPolicy,
 };
@@ -85,7 +87,7 @@ impl Launch {
             }
             AwsRevision::LaunchTemplate => {
                 let id = self.id()?;
-                self.set(&id, existing(api, &id, fleet).await?);
+                self.set(&id, &existing(api, &id, fleet).await?);
             }
             AwsRevision::Ami => {
                 let id = self.id()?;
@@ -95,7 +97,7 @@ impl Launch {
                     (fleet.revision.as_str(), format!("{} of {}", fleet.id, home.owner()));
                 let call = api.ec2.create_launch_template_version(&id, source, image, &description, &token);
                 let version = api.send_ec2("CreateLaunchTemplateVersion", call).await?;
-                self.set(&id, version.to_string());
+                self.set(&id, &version.to_string());
             }
         }
         Ok(self)
@@ -111,9 +113,10 @@ impl Launch {
     fn overrides(&self) -> &[LaunchTemplateOverrides] {
         match self {
             Self::Plain(_) => &[],
-            Self::Mixed(policy) => {
-                policy.launch_template().map(|template| template.overrides()).unwrap_or_default()
-            }
+            Self::Mixed(policy) => policy
+                .launch_template()
+                .map(aws_sdk_autoscaling::types::LaunchTemplate::overrides)
+                .unwrap_or_default(),
         }
     }
 
@@ -142,9 +145,9 @@ impl Launch {
         }
     }
 
-    fn set(&mut self, id: &str, version: String) {
+    fn set(&mut self, id: &str, version: &str) {
         for spec in self.all() {
-            *spec = template(id, version.clone());
+            *spec = template(id, version.to_owned());
         }
     }
 }
@@ -195,7 +198,10 @@ async fn existing(api: &Api, id: &str, fleet: &Fleet) -> Result<String, Fault> {
 fn client_token(home: &Home, fleet: &Fleet, id: &str, source: u64) -> String {
     let (owner, source) = (home.owner(), source.to_string());
     let text = [owner.as_str(), fleet.id.as_str(), fleet.revision.as_str(), id, &source].join("\n");
-    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(text.as_bytes()).iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }
 
 #[cfg(test)]
@@ -226,7 +232,7 @@ mod tests {
         let own = template("lt-1", "$Default".into());
         let mut launch =
             mixed(vec![of("c7g.large").build(), of("c6g.large").launch_template_specification(own).build()]);
-        launch.set("lt-1", "8".into());
+        launch.set("lt-1", "8");
         let all: Vec<_> = launch.all().into_iter().map(|spec| spec.clone()).collect();
         assert_eq!(all, [template("lt-1", "8".into()), template("lt-1", "8".into())]);
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aws_sdk_autoscaling::types::{AutoScalingGroup, TrafficSourceIdentifier};
+use aws_sdk_autoscaling::types::AutoScalingGroup;
 use aws_sdk_elasticloadbalancingv2::types::{Action, TargetDescription, TargetGroup};
 
 use super::api::Api;
@@ -15,7 +15,7 @@ use super::twin::{self, Map, Standing};
 use crate::cloud::{Fault, FaultKind};
 use crate::model::{FleetId, GroupId, Share};
 
-/// Target groups an attach or detach call may name (Auto Scaling API reference; not adjustable).
+/// Target groups that one attachment may name (Auto Scaling API reference; not adjustable).
 const ATTACH_MAX: usize = 10;
 
 /// The fleet's instances, present and future, stand in the groups; among twins with nothing of the traffic.
@@ -33,7 +33,7 @@ pub(super) async fn register(
     let mut join = Vec::new();
     for id in groups {
         match map.standing(id, fleet)? {
-            Standing::Shared(group) => join.push(group),
+            Standing::Shared(group) => join.push(*group),
             Standing::Twins { own, other } => {
                 let group = match (own.group, &other.group) {
                     (Some(group), _) => group,
@@ -264,7 +264,7 @@ pub(super) async fn deregister(
     // A group that is gone has been left.
     for id in groups.iter().filter(|id| !map.gone(id)) {
         let group = match map.standing(id, fleet)? {
-            Standing::Shared(group) => Some(group),
+            Standing::Shared(group) => Some(*group),
             Standing::Twins { own, .. } => own.group,
         };
         leave.extend(group.and_then(|group| Some((group.target_group_arn.clone()?, group))));
@@ -283,8 +283,7 @@ pub(super) async fn deregister(
     Ok(())
 }
 
-/// Detaches the Auto Scaling group, each by the way in which it was attached: what one call attached the other cannot
-/// detach (Auto Scaling API reference, DetachLoadBalancerTargetGroups).
+/// Detaches the Auto Scaling group from those of the target groups to which it is attached, and says which these are.
 async fn detach(
     api: &Api,
     asg: &AutoScalingGroup,
@@ -292,7 +291,6 @@ async fn detach(
     fleet: &FleetId,
     leave: &BTreeMap<String, TargetGroup>,
 ) -> Result<BTreeSet<String>, Fault> {
-    let name = asg.auto_scaling_group_name.clone();
     let by_group: BTreeSet<String> =
         asg.target_group_arns().iter().filter(|arn| leave.contains_key(*arn)).cloned().collect();
     let states = map.survey.sources.get(fleet).and_then(|states| states.as_ref().ok());
@@ -301,18 +299,8 @@ async fn detach(
     let sources = asg.traffic_sources().iter().filter_map(|source| source.identifier.clone()).chain(states);
     let by_source: BTreeSet<String> =
         sources.filter(|arn| leave.contains_key(arn) && !by_group.contains(arn)).collect();
-    for some in by_group.iter().cloned().collect::<Vec<_>>().chunks(ATTACH_MAX) {
-        let call = api.autoscaling.detach_load_balancer_target_groups();
-        let call = call.set_auto_scaling_group_name(name.clone()).set_target_group_arns(Some(some.to_vec()));
-        api.send(Family::AutoScaling, "DetachLoadBalancerTargetGroups", call.send()).await?;
-    }
-    let identifier =
-        |arn: &String| TrafficSourceIdentifier::builder().identifier(arn).r#type("elbv2").build();
-    for some in by_source.iter().map(identifier).collect::<Vec<_>>().chunks(ATTACH_MAX) {
-        let call = api.autoscaling.detach_traffic_sources();
-        let call = call.set_auto_scaling_group_name(name.clone()).set_traffic_sources(Some(some.to_vec()));
-        api.send(Family::AutoScaling, "DetachTrafficSources", call.send()).await?;
-    }
+    super::detach::detach(api, asg.auto_scaling_group_name().unwrap_or_default(), &by_group, &by_source)
+        .await?;
     Ok(by_group.into_iter().chain(by_source).collect())
 }
 

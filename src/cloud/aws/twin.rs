@@ -17,9 +17,10 @@ use crate::spec::AwsGroup;
 
 /// A group with the target groups behind it.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "one is made for each group of a change, and used up at once")]
 pub(super) enum Standing {
     /// One for both fleets.
-    Shared(TargetGroup),
+    Shared(Box<TargetGroup>),
     /// The fleet's own, and the other fleet's. Either may not exist yet.
     Twins {
         /// Where the fleet stands or is to stand.
@@ -75,10 +76,10 @@ impl<'a> Map<'a> {
     /// [`FaultKind::Missing`] for a group that does not exist; [`FaultKind::Conflict`] where no twin is free.
     pub fn standing(&self, id: &GroupId, fleet: &FleetId) -> Result<Standing, Fault> {
         let Some(declared) = self.home.spec.groups.get(id) else {
-            return self.existing(id.as_str()).map(Standing::Shared);
+            return self.existing(id.as_str()).map(|group| Standing::Shared(Box::new(group)));
         };
         match declared {
-            AwsGroup::Shared { name } => self.existing(name).map(Standing::Shared),
+            AwsGroup::Shared { name } => self.existing(name).map(|group| Standing::Shared(Box::new(group))),
             AwsGroup::Twins { names, create } => {
                 let [first, second] =
                     names.each_ref().map(|name| Twin { name: name.clone(), group: self.find(name) });
@@ -152,7 +153,7 @@ impl<'a> Map<'a> {
 }
 
 /// Makes a twin with the settings of its sibling. Repeated, it finds what it made (ELBv2 answers a second
-/// CreateTargetGroup with the same settings with the first one's ARN).
+/// `CreateTargetGroup` with the same settings with the first one's ARN).
 ///
 /// # Errors
 /// The call's fault.

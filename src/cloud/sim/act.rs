@@ -19,7 +19,10 @@ impl World {
             Change::Provision { fleet } => self.provision(fleet),
             Change::Register { fleet, groups } => self.register(fleet, groups),
             Change::Shift { group, to, from, share } => self.shift(group, to, from.as_ref(), *share),
-            Change::Deregister { fleet, groups } => self.deregister(fleet, groups),
+            Change::Deregister { fleet, groups } => {
+                self.deregister(fleet, groups);
+                Ok(())
+            }
             Change::Freeze { fleet } => self.scaling(fleet, Scaling::Active, Scaling::Frozen),
             Change::Thaw { fleet } => self.scaling(fleet, Scaling::Frozen, Scaling::Active),
         }?;
@@ -67,11 +70,10 @@ impl World {
         Ok(())
     }
 
-    fn deregister(&mut self, fleet: &FleetId, groups: &BTreeSet<GroupId>) -> Result<(), Fault> {
+    fn deregister(&mut self, fleet: &FleetId, groups: &BTreeSet<GroupId>) {
         for group in groups {
             self.leave(group, fleet); // A group that is gone has been left.
         }
-        Ok(())
     }
 
     fn leave(&mut self, id: &GroupId, fleet: &FleetId) {

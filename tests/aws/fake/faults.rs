@@ -21,6 +21,8 @@ pub enum Fault {
     LostReply,
     /// Applied, and answered after this many milliseconds.
     Slow(Ms),
+    /// Applied only after this many milliseconds, whether or not the caller still waits, and then answered.
+    Late(Ms),
     /// Refused for lack of permission; nothing is applied.
     Denied,
     /// Applied, and the answer is cut in the middle.
@@ -54,6 +56,11 @@ impl On {
     /// Of those, only the first few from now on.
     pub fn first(self, n: usize) -> Self {
         Self { range: 1..=n, ..self }
+    }
+
+    /// Of those, only the calls from one to another, counted from 1.
+    pub fn between(self, first: usize, last: usize) -> Self {
+        Self { range: first..=last, ..self }
     }
 
     /// Only calls with a parameter whose value contains this.

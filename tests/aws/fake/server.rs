@@ -228,11 +228,20 @@ struct Reply {
 async fn answer(shared: Arc<Mutex<Shared>>, request: Request<Incoming>) -> io::Result<Response<Text>> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
-    let reply = lock(&shared).handle(&parts, &body);
+    let mut reply = lock(&shared).handle(&parts, &body);
+    if let Some(Fault::Late(millis)) = reply.fault {
+        // A task of its own: it goes on where the caller hangs up meanwhile.
+        let late = tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(millis)).await;
+            lock(&shared).handle(&parts, &body)
+        });
+        reply = late.await.map_err(io::Error::other)?;
+    }
     match reply.fault {
         Some(Fault::Reset | Fault::LostReply) => return Err(io::Error::other("the connection is closed")),
         Some(Fault::Slow(millis)) => tokio::time::sleep(Duration::from_millis(millis)).await,
-        Some(Fault::Throttle | Fault::Status(_) | Fault::Denied | Fault::Truncated) | None => {}
+        Some(Fault::Throttle | Fault::Status(_) | Fault::Denied | Fault::Truncated | Fault::Late(_))
+        | None => {}
     }
     let cut = reply.fault == Some(Fault::Truncated);
     let whole = Bytes::from(reply.text);
@@ -266,6 +275,9 @@ impl Shared {
             (Ok(()), None) => (Err(ApiError::new("InvalidAction", "No such service")), None),
             (Ok(()), Some(service)) => self.call(service, parts, &input),
         };
+        if let Some(Fault::Late(_)) = fault {
+            return Reply { status: 0, kind: "", text: String::new(), fault }; // It comes again.
+        }
         let outcome = match (&result, fault) {
             (_, Some(Fault::Reset)) => Outcome::Reset,
             (Err(refusal), _) => Outcome::Refused(refusal.code.clone()),
@@ -303,6 +315,7 @@ impl Shared {
             Some(Fault::Status(status)) => Some(faults::failed(name, status)),
             Some(Fault::Denied) => Some(faults::denied(name, action)),
             Some(Fault::Reset) => Some(ApiError::new("Reset", "the connection is closed")),
+            Some(Fault::Late(_)) => Some(ApiError::new("Late", "not yet")),
             Some(Fault::LostReply | Fault::Slow(_) | Fault::Truncated) | None => None,
         };
         let now = self.world.now;
