@@ -109,7 +109,11 @@ impl AwsBackend {
         let site = codedeploy::managed::Site { api, home, memory: &self.memory };
         match change {
             _ if self.managed() => Box::pin(codedeploy::managed::change(site, change, token)).await,
-            Change::Provision { fleet } => Box::pin(fleet::provision(api, home, fleet, token)).await,
+            Change::Provision { fleet } => {
+                let answer = Box::pin(fleet::provision(api, home, fleet, token)).await;
+                self.memory.forget_fleets();
+                answer
+            }
             Change::Register { fleet, groups } => {
                 Box::pin(traffic::register(api, home, &self.memory, fleet, groups)).await
             }
