@@ -27,8 +27,8 @@ const TERMINATING: &str = "autoscaling:EC2_INSTANCE_TERMINATING";
 /// What stands against it, with the way out; the call's fault.
 pub(super) async fn provision(api: &Api, home: &Home, fleet: &Fleet, token: &Token) -> Result<(), Fault> {
     match &home.spec.fleets {
-        AwsFleets::Copy { from } => copy::provision(api, home, from, fleet, token).await,
-        AwsFleets::Pair(names) => pair::provision(api, home, names, fleet, token).await,
+        AwsFleets::Copy { from } => Box::pin(copy::provision(api, home, from, fleet, token)).await,
+        AwsFleets::Pair(names) => Box::pin(pair::provision(api, home, names, fleet, token)).await,
         AwsFleets::Managed => {
             let message = "CodeDeploy makes the fleets of this service";
             Err(Fault::new(FaultKind::Invalid, "CreateAutoScalingGroup", message))
