@@ -102,7 +102,7 @@ fn read_only_changes_nothing_and_each_way_of_deploying_adds_its_own() {
     let managed = "fleets: { managed: codedeploy }\n        revision_is: bundle\n        codedeploy: { application: app, \
         deployment_group: dg, bundle: 's3://b/{revision}.zip' }";
     rewrite(&desk, "fleets: { copy: api-blue }", managed);
-    rewrite(&desk, "twins: [public, public-2], create: true", "target_group: public");
+    rewrite(&desk, "twins: [public, public-2]", "target_group: public");
     let managed = actions(&policy(&desk, &[]));
     for needed in ["codedeploy:ContinueDeployment", "codedeploy:UpdateDeploymentGroup"] {
         assert!(managed.contains(needed), "{needed}: {managed:?}");
