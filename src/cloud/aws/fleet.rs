@@ -29,7 +29,7 @@ const TERMINATING: &str = "autoscaling:EC2_INSTANCE_TERMINATING";
 pub(super) async fn provision(api: &Api, home: &Home, fleet: &Fleet, token: &Token) -> Result<(), Fault> {
     match &home.spec.fleets {
         AwsFleets::Copy { from } => Box::pin(copy::provision(api, home, from, fleet, token)).await,
-        AwsFleets::Pair(names) => pair::provision(api, home, names, fleet, token).await,
+        AwsFleets::Pair(names) => Box::pin(pair::provision(api, home, names, fleet, token)).await,
         AwsFleets::Managed => {
             let message = "CodeDeploy makes the fleets of this service";
             Err(Fault::new(FaultKind::Invalid, "CreateAutoScalingGroup", message))

@@ -105,6 +105,9 @@ impl Writer<'_> {
                 "autoscaling:DescribeScheduledActions",
             ]);
         }
+        if self.aws.fleets == AwsFleets::Managed {
+            actions.push("autoscaling:DescribeAutoScalingInstances");
+        }
         actions.sort_unstable();
         let mut statements = vec![allow("Look", &actions, &anything(), None)];
         if let Some(codedeploy) = self.bundle() {

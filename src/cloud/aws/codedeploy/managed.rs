@@ -55,10 +55,7 @@ pub async fn change(site: Site<'_>, change: &Change, token: &Token) -> Result<()
         }
         Change::Deregister { fleet, groups } => {
             let found = look(api, home, post(home)?, token).await?;
-            let green = found.ours.as_ref().filter(|info| makes(info, fleet) && active(info));
-            if let Some(info) = green {
-                stop(api, id(info)).await?;
-            }
+            halt(api, found.ours.filter(|info| makes(info, fleet))).await?;
             traffic::deregister(api, home, memory, fleet, groups).await
         }
         Change::Freeze { fleet } => Box::pin(freeze::freeze(api, home, fleet)).await,
@@ -354,9 +351,13 @@ async fn forward(
 }
 
 /// Stops the rollout's deployment, so that `CodeDeploy` moves nothing while traffic goes back.
+///
+/// # Errors
+/// [`FaultKind::Conflict`] where it ran until now: it may have taken blue out since the look that this change rests on, so
+/// nothing is taken from green before another look.
 async fn halt(api: &Api, ours: Option<DeploymentInfo>) -> Result<(), Fault> {
-    match ours.filter(active) {
-        Some(info) => stop(api, id(&info)).await,
-        None => Ok(()),
-    }
+    let Some(info) = ours.filter(active) else { return Ok(()) };
+    stop(api, id(&info)).await?;
+    let message = format!("CodeDeploy {} is stopping; traffic goes back when it has", id(&info));
+    Err(Fault::new(FaultKind::Conflict, "StopDeployment", message))
 }

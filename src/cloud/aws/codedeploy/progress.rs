@@ -360,7 +360,10 @@ mod tests {
     #[test]
     fn traffic_that_somebody_else_let_move_is_seen_by_its_events() {
         let allow = target("i-1", TargetLabel::Green, &[("AllowTraffic", LifecycleEventStatus::InProgress)]);
-        assert_eq!(stage(&made("BLUE_GREEN", "InProgress", false), &[allow.clone()], false), Stage::Shifting);
+        assert_eq!(
+            stage(&made("BLUE_GREEN", "InProgress", false), std::slice::from_ref(&allow), false),
+            Stage::Shifting
+        );
         assert_eq!(stage(&made("IN_PLACE", "InProgress", false), &[allow], false), Stage::Installing);
     }
 
@@ -378,7 +381,9 @@ mod tests {
     fn the_end_of_blue_is_reckoned_from_the_last_event_and_only_while_the_clock_runs() {
         let over =
             target("i-1", TargetLabel::Blue, &[("AfterBlockTraffic", LifecycleEventStatus::Succeeded)]);
-        let at = |status: &str, wait: bool| terminates_at(&made("BLUE_GREEN", status, wait), &[over.clone()]);
+        let at = |status: &str, wait: bool| {
+            terminates_at(&made("BLUE_GREEN", status, wait), std::slice::from_ref(&over))
+        };
         assert_eq!(at("InProgress", true), Some(Time(60_000 + 3_600_000)));
         assert_eq!(at("InProgress", false), None);
         assert_eq!(at("Succeeded", true), None);

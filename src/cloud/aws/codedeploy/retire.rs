@@ -27,7 +27,7 @@ const INSTANCES_MAX: usize = 50;
 /// [`FaultKind::Conflict`] while `CodeDeploy` is not where that is safe; the calls' faults.
 pub async fn retire(api: &Api, home: &Home, proof: Retirement, token: &Token) -> Result<(), Fault> {
     api.seen.forget();
-    let done = leave(api, home, &proof, token).await;
+    let done = Box::pin(leave(api, home, &proof, token)).await;
     api.seen.forget();
     done
 }
@@ -141,16 +141,14 @@ async fn group_of(api: &Api, home: &Home, fleet: &FleetId) -> Result<Option<Stri
 async fn remove(api: &Api, at: Post<'_>, leaving: &str, staying: Option<&str>) -> Result<(), Fault> {
     let info = read(api, at).await?;
     if fleets(&info).iter().any(|name| name == leaving) {
-        match staying {
-            Some(staying) => point_at(api, at, &info, staying).await?,
-            None => {
-                let message = format!(
-                    "the deployment group `{}` names `{leaving}`, which goes: set autoScalingGroups to the fleet that stays",
-                    at.group
-                );
-                return Err(Fault::new(FaultKind::Invalid, "UpdateDeploymentGroup", message));
-            }
-        }
+        let Some(staying) = staying else {
+            let message = format!(
+                "the deployment group `{}` names `{leaving}`, which goes: set autoScalingGroups to the fleet that stays",
+                at.group
+            );
+            return Err(Fault::new(FaultKind::Invalid, "UpdateDeploymentGroup", message));
+        };
+        point_at(api, at, &info, staying).await?;
     }
     let call =
         api.autoscaling.delete_auto_scaling_group().auto_scaling_group_name(leaving).force_delete(true);
