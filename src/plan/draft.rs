@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::world;
 use crate::cloud::Capability;
 use crate::model::{
-    Because, Expect, Fleet, FleetId, FleetSeen, GroupId, GroupPlan, GroupSeen, InstanceState, Inventory,
-    PLAN_FORMAT, Pace, Plan, Purpose, Revision, RolloutId, Seen, Share, Sharing, Side, Span, Steps,
-    StrategyName, Time, Waiver,
+    Because, Expect, Fleet, FleetId, FleetSeen, GroupId, GroupPlan, GroupSeen, Health, InstanceState,
+    Inventory, PLAN_FORMAT, Pace, Plan, Purpose, Revision, RolloutId, Seen, Share, Sharing, Side, Span,
+    Steps, StrategyName, Time, Waiver,
 };
 use crate::spec::Spec;
 
@@ -146,6 +146,13 @@ pub enum Refused {
         /// All of them.
         fleets: BTreeSet<FleetId>,
     },
+    /// Somebody who belongs to no fleet of the service carries traffic: whose it is has to be said first.
+    Stranger {
+        /// The group.
+        group: GroupId,
+        /// The instance, address or twin that carries it.
+        who: FleetId,
+    },
     /// The strategy is not defined.
     NoStrategy {
         /// What was asked for.
@@ -175,6 +182,7 @@ pub fn draft(spec: &Spec, look: &Inventory, ask: &Ask<'_>) -> Result<Draft, Refu
         reasons.push(Refused::TwoBlues { fleets });
         None
     });
+    reasons.extend(strangers(look));
     let groups = expected(spec, look, ask, blue, &mut reasons);
     let strategy = ask.strategy.clone().unwrap_or_else(|| spec.strategy.clone());
     let steps = spec.strategies.get(&strategy).map(|strategy| strategy.steps.clone());
@@ -269,6 +277,22 @@ fn blue(look: &Inventory) -> Result<Option<Blue<'_>>, BTreeSet<FleetId>> {
         0 | 1 => Ok(serving.pop()),
         _ => Err(serving.into_iter().map(|(id, _)| id.clone()).collect()),
     }
+}
+
+/// Targets that carry traffic and belong to no fleet that was seen. Beside blue they would keep their share for ever; alone
+/// they are a blue that nobody named, and green must not take their place as if nothing served.
+fn strangers(look: &Inventory) -> Vec<Refused> {
+    let serves = |side: &Side| {
+        let live = |health: Health| !matches!(health, Health::Draining | Health::Unused);
+        side.share > Share::NONE && side.targets.values().any(|target| live(target.health))
+    };
+    let groups = look.groups.iter().filter_map(|(id, seen)| Some((id, seen.known()?)));
+    let strange = groups.flat_map(|(id, group)| {
+        let sides =
+            group.sides.iter().filter(|(fleet, side)| !look.fleets.contains_key(*fleet) && serves(side));
+        sides.map(|(fleet, _)| Refused::Stranger { group: id.clone(), who: fleet.clone() })
+    });
+    strange.collect()
 }
 
 /// Every group that must be lit at the end. What is in the world or in the history and not in the file is a reason
@@ -436,6 +460,11 @@ impl fmt::Display for Refused {
                 let fleets: Vec<_> = fleets.iter().map(|id| format!("`{id}`")).collect();
                 write!(f, "more than one fleet carries traffic: {}", fleets.join(", "))
             }
+            Self::Stranger { group, who } => write!(
+                f,
+                "`{group}` is served by `{who}`, which belongs to no fleet of the service: name its fleet in the \
+                 deployment file, or take it out"
+            ),
             Self::NoStrategy { asked, known } => {
                 let known: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
                 write!(f, "strategy `{asked}` is not defined; the file defines {}", known.join(", "))

@@ -30,7 +30,7 @@ pub(super) static AWS: Place = Place {
             "call_timeout",
             Shape::Span { least: Span(10) },
             Need::Default("10s"),
-            "How long one call to AWS may take. Whoever takes over from a driver that was cut off in a call waits as long.",
+            "How long one call to AWS may take; a change of several calls may take three times as long. Whoever takes over from a driver that was cut off in a change waits four times as long.",
         ),
         key(
             "pace",

@@ -7,6 +7,7 @@ mod desk;
 mod doctor;
 mod codedeploy;
 mod crashes;
+mod codedeploy_in_place;
 mod fake;
 mod faults;
 mod fake_itself;

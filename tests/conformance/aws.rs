@@ -126,7 +126,7 @@ impl<F: Fleets> Harness for Aws<F> {
                 for name in names(&group) {
                     let arn = world.group_by_name(&name).unwrap().arn.clone();
                     let victim = instances.iter().find(|id| world.stands(&arn, id));
-                    for id in victim {
+                    if let Some(id) = victim {
                         world.deregister(&arn, id, None);
                     }
                 }
@@ -271,7 +271,7 @@ fn build(world: &mut World, given: &Given, pair: bool) {
         world.listener(&alb, port, &[(&own, 100), (&other, 0)]).unwrap();
         stands.push(own);
     }
-    for id in &given.shared {
+    if let Some(id) = &given.shared {
         let group = world.target_group(id.as_str(), &tcp);
         world.listener(&nlb, 9000, &[(&group, 1)]).unwrap();
         stands.push(group);

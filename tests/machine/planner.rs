@@ -190,6 +190,22 @@ fn every_reason_is_given_at_once_and_in_order() {
 }
 
 #[test]
+fn traffic_that_goes_to_somebody_who_is_in_no_fleet_is_refused() {
+    let mut case = case(&two_groups(2));
+    let stranger = FleetId::new("i-0abc").unwrap();
+    let Some(Seen::Known(seen)) = case.look.groups.get_mut(&group("public")) else { panic!("it was seen") };
+    let mut side = seen.sides[&blue()].clone();
+    side.share = share(33);
+    seen.sides.insert(stranger.clone(), side);
+    assert_eq!(case.refused(), [Refused::Stranger { group: group("public"), who: stranger.clone() }]);
+    let Some(Seen::Known(seen)) = case.look.groups.get_mut(&group("public")) else { panic!("it was seen") };
+    for target in seen.sides.get_mut(&stranger).unwrap().targets.values_mut() {
+        target.health = Health::Draining;
+    }
+    case.planned(); // Whoever is on the way out carries nothing any more.
+}
+
+#[test]
 fn two_fleets_that_carry_traffic_are_refused_and_an_idle_one_is_left_alone() {
     let other = FleetId::new("api-9").unwrap();
     let mut world = two_groups(2);

@@ -149,7 +149,7 @@ async fn config(region: Option<String>, attempt: Duration, sdk: Option<&SdkConfi
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(attempt.min(Duration::from_secs(3)))
         .operation_attempt_timeout(attempt)
-        .operation_timeout(attempt * 4)
+        .operation_timeout(attempt * 3)
         .build();
     if let Some(sdk) = sdk {
         return sdk.clone().into_builder().timeout_config(timeouts).build();

@@ -6,8 +6,9 @@ use aws_sdk_autoscaling::types::{AutoScalingGroup, Filter, TagDescription};
 
 use super::api::Api;
 use super::limit::Family;
+use super::memory::{Memory, OTHERS_FOR};
 use crate::cloud::{Fault, FaultKind};
-use crate::model::{EnvironmentName, FleetId, ServiceName};
+use crate::model::{EnvironmentName, FleetId, ServiceName, Time};
 use crate::spec::{AwsFleets, AwsSpec};
 
 /// Whose fleet it is: `SERVICE/ENVIRONMENT`.
@@ -60,11 +61,46 @@ impl Home {
         api: &Api,
         also: &BTreeSet<FleetId>,
     ) -> Result<BTreeMap<FleetId, AutoScalingGroup>, Fault> {
-        let names: BTreeSet<_> =
-            self.named().into_iter().chain(also.iter().map(FleetId::to_string)).collect();
+        let names = self.names(also);
         let (tagged, by_file) = tokio::try_join!(Box::pin(self.tagged(api)), Box::pin(by_name(api, &names)))?;
+        self.told_apart(tagged.into_iter().chain(by_file))
+    }
+
+    /// The same for a look, in one call of the two where the tags were searched a moment ago: what they showed is read
+    /// by its name. A fleet that somebody else tags meanwhile is seen with the next search.
+    ///
+    /// # Errors
+    /// As [`Home::fleets`].
+    pub async fn fleets_for_look(
+        &self,
+        api: &Api,
+        memory: &Memory,
+        now: Time,
+        also: &BTreeSet<FleetId>,
+    ) -> Result<BTreeMap<FleetId, AutoScalingGroup>, Fault> {
+        let known = memory.recall(now, OTHERS_FOR, |memory| memory.tagged.as_ref());
+        // CodeDeploy's copies come into being by its hand, not by ours.
+        if let Some(known) = known.filter(|_| self.spec.fleets != AwsFleets::Managed) {
+            let names = self.names(also).into_iter().chain(known).collect();
+            return self.told_apart(Box::pin(by_name(api, &names)).await?);
+        }
+        let names = self.names(also);
+        let (tagged, by_file) = tokio::try_join!(Box::pin(self.tagged(api)), Box::pin(by_name(api, &names)))?;
+        let found = tagged.iter().filter_map(|group| group.auto_scaling_group_name.clone()).collect();
+        memory.keep(now, |memory, now| memory.tagged = Some((now, found)));
+        self.told_apart(tagged.into_iter().chain(by_file))
+    }
+
+    fn names(&self, also: &BTreeSet<FleetId>) -> BTreeSet<String> {
+        self.named().into_iter().chain(also.iter().map(FleetId::to_string)).collect()
+    }
+
+    fn told_apart(
+        &self,
+        groups: impl IntoIterator<Item = AutoScalingGroup>,
+    ) -> Result<BTreeMap<FleetId, AutoScalingGroup>, Fault> {
         let mut fleets = BTreeMap::new();
-        for group in tagged.into_iter().chain(by_file) {
+        for group in groups {
             let Some(name) = group.auto_scaling_group_name().map(str::to_owned) else { continue };
             let foreign = tag(&group, OWNER).is_some_and(|owner| owner != self.owner());
             if foreign && !self.named().contains(&name) {

@@ -9,9 +9,9 @@ use super::api::Api;
 use super::asgs::Home;
 use super::memory::Memory;
 use super::{codedeploy, fleet, freeze, look, traffic};
-use crate::cloud::{Backend, Capability, Change, Fault, Scope};
+use crate::cloud::{Backend, Capability, Change, Fault, FaultKind, Scope};
 use crate::coverage::Retirement;
-use crate::model::{EnvironmentName, FleetId, Inventory, ServiceName, Token};
+use crate::model::{EnvironmentName, FleetId, Inventory, ServiceName, Span, Token};
 use crate::spec::{AwsFleets, AwsSpec};
 
 /// One service in one region of one account.
@@ -72,11 +72,48 @@ impl Backend for AwsBackend {
     }
 
     async fn change(&self, change: &Change, token: &Token) -> Result<(), Fault> {
+        self.bounded("Change", self.make(change, token)).await
+    }
+
+    async fn retire(&self, proof: Retirement, token: &Token) -> Result<(), Fault> {
+        self.bounded("Retire", self.take_away(proof, token)).await
+    }
+
+    fn capability(&self) -> Capability {
+        let lands = Span(self.home.spec.call_timeout.0 * LANDS);
+        Capability { freeze: true, pace: self.home.spec.pace, lands }
+    }
+}
+
+/// How many time limits of a call a whole change may take, and after how many of them nothing of it can still come.
+const CHANGE: u64 = 3;
+const LANDS: u64 = CHANGE + 1;
+
+impl AwsBackend {
+    /// A change is several calls, each tried again by the SDK: without an end to all of it, a driver that is cut off from
+    /// its journal could still send one when another has long taken over.
+    async fn bounded(
+        &self,
+        action: &str,
+        work: impl Future<Output = Result<(), Fault>>,
+    ) -> Result<(), Fault> {
+        let most = Span(self.home.spec.call_timeout.0 * CHANGE);
+        tokio::time::timeout(most.into(), Box::pin(work)).await.unwrap_or_else(|_| {
+            let message = format!("not done after {most}, and given up: a part of it may have been");
+            Err(Fault::new(FaultKind::Unreachable, action, message).ambiguous())
+        })
+    }
+
+    async fn make(&self, change: &Change, token: &Token) -> Result<(), Fault> {
         let (api, home) = (self.api().await?, &self.home);
         let site = codedeploy::managed::Site { api, home, memory: &self.memory };
         match change {
             _ if self.managed() => Box::pin(codedeploy::managed::change(site, change, token)).await,
-            Change::Provision { fleet } => Box::pin(fleet::provision(api, home, fleet, token)).await,
+            Change::Provision { fleet } => {
+                let answer = Box::pin(fleet::provision(api, home, fleet, token)).await;
+                self.memory.forget_fleets();
+                answer
+            }
             Change::Register { fleet, groups } => {
                 Box::pin(traffic::register(api, home, &self.memory, fleet, groups)).await
             }
@@ -91,16 +128,12 @@ impl Backend for AwsBackend {
         }
     }
 
-    async fn retire(&self, proof: Retirement, token: &Token) -> Result<(), Fault> {
+    async fn take_away(&self, proof: Retirement, token: &Token) -> Result<(), Fault> {
         let (api, home) = (self.api().await?, &self.home);
         if self.managed() {
             Box::pin(codedeploy::managed::retire(api, home, proof, token)).await
         } else {
             Box::pin(fleet::retire(api, home, proof)).await
         }
-    }
-
-    fn capability(&self) -> Capability {
-        Capability { freeze: true, pace: self.home.spec.pace, lands: self.home.spec.call_timeout }
     }
 }

@@ -16,7 +16,8 @@ use crate::coverage::Retirement;
 use crate::model::{Fleet, GroupId, Token};
 use crate::spec::{AwsFleets, AwsRevision};
 
-/// That a fleet's bundle has not been handed to CodeDeploy yet: whatever sizes it has, it is not complete.
+/// That a fleet's bundle has not been handed to CodeDeploy yet: whatever sizes it has, it is not complete. Written together
+/// with the revision, and taken away once the deployment has its own tag.
 pub(super) const PENDING: &str = "deployer:pending";
 
 const TERMINATING: &str = "autoscaling:EC2_INSTANCE_TERMINATING";
@@ -43,13 +44,16 @@ pub(super) async fn provision(api: &Api, home: &Home, fleet: &Fleet, token: &Tok
 pub(super) async fn retire(api: &Api, home: &Home, proof: Retirement) -> Result<(), Fault> {
     let id = proof.fleet();
     if let AwsFleets::Pair(names) = &home.spec.fleets {
-        return pair::retire(api, home, names, &proof).await;
+        return Box::pin(pair::retire(api, home, names, &proof)).await;
     }
     let mut fleets = home.fleets(api, &[id.clone()].into()).await?;
     let group = fleets.remove(id).filter(|group| is_ours(home, group));
     // One with a status is being deleted already.
     let Some(group) = group.filter(|group| group.status().is_none()) else { return Ok(()) };
     refuse_standing(api, home, &proof).await?;
+    if matches!(home.spec.revision, AwsRevision::Bundle(_)) {
+        Box::pin(codedeploy::inplace::remove(api, home, &group)).await?;
+    }
     delete(api, &group).await.or_else(gone)
 }
 
@@ -103,7 +107,7 @@ pub(super) async fn install(
     match &home.spec.revision {
         AwsRevision::LaunchTemplate | AwsRevision::Ami => Ok(()),
         AwsRevision::Bundle(_) => {
-            codedeploy::inplace::install(api, home, fleet, group, token).await?;
+            Box::pin(codedeploy::inplace::install(api, home, fleet, group, token)).await?;
             let tag =
                 Tag::builder().resource_id(group).resource_type("auto-scaling-group").key(PENDING).build();
             let call = api.autoscaling.delete_tags().tags(tag);

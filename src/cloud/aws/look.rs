@@ -44,7 +44,7 @@ pub(super) async fn stands_anywhere(
 ) -> Result<(BTreeSet<String>, BTreeSet<String>), Fault> {
     let scope =
         Scope { service: home.service.clone(), groups: BTreeSet::new(), fleets: [fleet.clone()].into() };
-    let survey = Survey::read(api, home, &Memory::default(), &scope).await?;
+    let (survey, _) = Box::pin(Survey::read_standing(api, home, &Memory::default(), &scope)).await?;
     let (mut found, mut lit) = (BTreeSet::new(), BTreeSet::new());
     for (arn, targets) in &survey.targets {
         let targets = targets.as_ref().map_err(Clone::clone)?;

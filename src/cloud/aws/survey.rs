@@ -14,7 +14,7 @@ use super::asgs::{Home, pages};
 use super::codedeploy;
 use super::ec2::Instance;
 use super::limit::Family;
-use super::memory::{Memory, OTHERS_FOR, SETTINGS_FOR};
+use super::memory::{Memory, OTHERS_FOR, SETTINGS_FOR, SETTLED_PACES};
 use super::route::Route;
 use crate::cloud::{Fault, FaultKind, Scope, clock};
 use crate::model::{FleetId, GroupId, Span, Time};
@@ -39,7 +39,7 @@ pub(super) struct Survey {
     pub targets: BTreeMap<String, Result<Vec<TargetHealthDescription>, Fault>>,
     /// The routes of every load balancer in front of ours, by the balancer's ARN.
     pub routes: BTreeMap<String, Result<Vec<Route>, Fault>>,
-    /// The attributes of ours, by ARN.
+    /// The attributes of those in which one of the fleets stands, by ARN: how long it would drain there.
     pub attributes: BTreeMap<String, Result<BTreeMap<String, String>, Fault>>,
     /// Whose an instance, or an address, is: the fleet and the instance.
     owners: BTreeMap<String, (FleetId, String)>,
@@ -55,10 +55,45 @@ impl Survey {
     }
 
     async fn read_all(api: &Api, home: &Home, memory: &Memory, scope: &Scope) -> Result<Self, Fault> {
+        let (mut survey, ours) = Self::read_standing(api, home, memory, scope).await?;
+        let sources = survey.sources.values().flatten().flatten();
+        let sources = sources.filter_map(|source| source.identifier.clone());
+        let sources: Vec<_> = sources.filter(|arn| survey.groups.contains_key(arn)).collect();
+        let standing: BTreeSet<_> = ours.into_iter().chain(survey.standing()).chain(sources).collect();
+        let fresh = standing.iter().filter_map(|arn| survey.groups.get(arn));
+        let balancers: BTreeSet<_> = fresh.flat_map(TargetGroup::load_balancer_arns).cloned().collect();
+        let reader = Reader { api, memory, now: survey.begun, pace: home.spec.pace };
+        let stood_in = survey.standing();
+        let (routes, attributes) =
+            tokio::join!(reader.routes(&balancers, &standing), reader.attributes(&stood_in));
+        (survey.routes, survey.attributes) = (routes, attributes);
+        Ok(survey)
+    }
+
+    /// Reads the attributes of the target groups of ours in which nobody stands, too.
+    pub async fn read_every_attribute(&mut self, api: &Api, home: &Home, memory: &Memory, scope: &Scope) {
+        let mut absent = ours(home, scope, &self.fleets, &self.groups);
+        absent.retain(|arn| !self.attributes.contains_key(arn));
+        let reader = Reader { api, memory, now: self.begun, pace: home.spec.pace };
+        self.attributes.extend(reader.attributes(&absent).await);
+    }
+
+    /// Who stands where, without the routes and attributes, which say nothing of that; and the target groups that are
+    /// ours whatever stands in them.
+    ///
+    /// # Errors
+    /// As [`Survey::read`].
+    pub async fn read_standing(
+        api: &Api,
+        home: &Home,
+        memory: &Memory,
+        scope: &Scope,
+    ) -> Result<(Self, BTreeSet<String>), Fault> {
         let begun = clock::now();
         let mut also: BTreeSet<_> = scope.fleets.clone();
         also.extend(codedeploy::current_group(api, home).await?.and_then(|name| FleetId::new(name).ok()));
-        let (fleets, groups) = tokio::try_join!(home.fleets(api, &also), target_groups(api))?;
+        let (fleets, groups) =
+            tokio::try_join!(home.fleets_for_look(api, memory, begun, &also), target_groups(api))?;
         let reader = Reader { api, memory, now: begun, pace: home.spec.pace };
         let ids: Vec<_> = fleets
             .values()
@@ -66,33 +101,24 @@ impl Survey {
             .filter_map(|i| i.instance_id.clone())
             .collect();
         let ours = ours(home, scope, &fleets, &groups);
-        let (instances, sources, mut targets) = tokio::join!(
+        let (instances, sources, targets) = tokio::join!(
             instances(api, &ids),
             reader.sources(&fleets),
             reader.targets(&fleets, &groups, &ours)
         );
         let instances = instances?;
-        let mut survey = Self {
+        let survey = Self {
             owners: owners(&fleets, &instances),
             begun,
             fleets,
             sources,
             instances,
             groups,
-            targets: std::mem::take(&mut targets),
+            targets,
             routes: BTreeMap::new(),
             attributes: BTreeMap::new(),
         };
-        let sources = survey.sources.values().flatten().flatten();
-        let sources = sources.filter_map(|source| source.identifier.clone());
-        let sources: Vec<_> = sources.filter(|arn| survey.groups.contains_key(arn)).collect();
-        let standing: BTreeSet<_> = ours.into_iter().chain(survey.standing()).chain(sources).collect();
-        let fresh = standing.iter().filter_map(|arn| survey.groups.get(arn));
-        let balancers: BTreeSet<_> = fresh.flat_map(TargetGroup::load_balancer_arns).cloned().collect();
-        let (routes, attributes) =
-            tokio::join!(reader.routes(&balancers, &standing), reader.attributes(&standing));
-        (survey.routes, survey.attributes) = (routes, attributes);
-        Ok(survey)
+        Ok((survey, ours))
     }
 
     /// The fleet that a target belongs to, by its instance or its address, and the instance.
@@ -168,6 +194,21 @@ fn serving(group: &AutoScalingGroup) -> impl Iterator<Item = &str> {
     serving.filter_map(|member| member.instance_id())
 }
 
+/// Whether the fleet is attached to nothing yet, and has yet to come up.
+fn is_coming(group: &AutoScalingGroup) -> bool {
+    let wanted = usize::try_from(group.desired_capacity().unwrap_or(0)).unwrap_or(0);
+    listed(group).next().is_none() && serving(group).count() < wanted
+}
+
+/// Whether targets have yet to pass their first checks and none is healthy: no look that shows this can prove the group.
+fn is_beginning(targets: &[TargetHealthDescription]) -> bool {
+    let in_state = |name: &str| {
+        let states = targets.iter().filter_map(|target| target.target_health()?.state());
+        states.filter(|state| state.as_str() == name).count()
+    };
+    in_state("initial") > 0 && in_state("healthy") == 0
+}
+
 /// What an Auto Scaling group itself says it is attached to, by either of the two ways to attach.
 pub(super) fn listed(group: &AutoScalingGroup) -> impl Iterator<Item = String> + '_ {
     let sources = group.traffic_sources().iter().filter_map(|source| source.identifier.clone());
@@ -240,7 +281,8 @@ pub(super) struct Reader<'a> {
 
 impl Reader<'_> {
     /// Every target group in which an instance of ours could stand. Ours afresh unless they are settled, all others at
-    /// least now and then.
+    /// least now and then. While some of ours has yet to come, a settled group may be older: nothing can go on by such a
+    /// look, and the one that shows that all has come reads it again.
     async fn targets(
         &self,
         fleets: &BTreeMap<FleetId, AutoScalingGroup>,
@@ -249,23 +291,52 @@ impl Reader<'_> {
     ) -> BTreeMap<String, Result<Vec<TargetHealthDescription>, Fault>> {
         let vpcs: BTreeSet<_> = ours.iter().filter_map(|arn| groups.get(arn)?.vpc_id()).collect();
         let possible = groups.iter().filter(|(arn, group)| ours.contains(*arn) || could_hold(group, &vpcs));
-        let read = each(possible.map(|(arn, _)| arn.clone()), |arn| async move {
-            let members = fleets.values().filter(|fleet| listed(fleet).any(|own| own == arn));
+        let mut found = BTreeMap::new();
+        let (mut unread, mut older) = (Vec::new(), Vec::new());
+        for (arn, group) in possible {
+            let members = fleets.values().filter(|fleet| listed(fleet).any(|own| own == *arn));
             let members: BTreeSet<&str> = members.flat_map(serving).collect();
-            let kept = self.memory.kept(&arn).filter(|kept| match groups.get(&arn) {
-                Some(group) if ours.contains(&arn) => kept.is_settled(self.now, self.pace, group, &members),
-                _ => self.now.since(kept.read_at) < OTHERS_FOR,
-            });
-            if let Some(kept) = kept {
-                return Ok(kept.targets);
+            match self.memory.kept(arn) {
+                Some(kept) if !ours.contains(arn) && self.now.since(kept.read_at) < OTHERS_FOR => {
+                    found.insert(arn.clone(), Ok(kept.targets));
+                }
+                Some(kept)
+                    if ours.contains(arn) && kept.is_settled(self.now, OTHERS_FOR, group, &members) =>
+                {
+                    let settled = Span(self.pace.0 * SETTLED_PACES);
+                    if kept.is_settled(self.now, settled, group, &members) {
+                        found.insert(arn.clone(), Ok(kept.targets));
+                    } else {
+                        older.push((arn.clone(), kept.targets));
+                    }
+                }
+                _ => unread.push(arn.clone()),
             }
+        }
+        found.extend(self.read_targets(unread).await);
+        let begins = |(arn, read): (&String, &Result<Vec<_>, Fault>)| {
+            ours.contains(arn) && read.as_ref().is_ok_and(|targets| is_beginning(targets))
+        };
+        if fleets.values().any(is_coming) || found.iter().any(begins) {
+            found.extend(older.into_iter().map(|(arn, targets)| (arn, Ok(targets))));
+        } else {
+            found.extend(self.read_targets(older.into_iter().map(|(arn, _)| arn).collect()).await);
+        }
+        found
+    }
+
+    async fn read_targets(
+        &self,
+        arns: Vec<String>,
+    ) -> BTreeMap<String, Result<Vec<TargetHealthDescription>, Fault>> {
+        let mut read = each(arns, |arn| async move {
             let read = targets(self.api, &arn).await?;
             self.memory.keep_targets(&arn, self.now, &read);
             Ok(read)
-        });
+        })
+        .await;
         let gone =
             |answer: &Result<_, Fault>| answer.as_ref().is_err_and(|fault| fault.kind == FaultKind::Missing);
-        let mut read = read.await;
         read.retain(|_, answer| !gone(answer)); // Deleted since it was listed.
         read
     }

@@ -85,7 +85,8 @@ impl<'a> Facts<'a> {
         let api = reading.api;
         let scope = Scope { service: home.service.clone(), groups: BTreeSet::new(), fleets: BTreeSet::new() };
         let survey = Box::pin(Survey::read(api, home, &Memory::default(), &scope)).await;
-        let survey = reading.heard(survey)?;
+        let mut survey = reading.heard(survey)?;
+        survey.read_every_attribute(api, home, &Memory::default(), &scope).await;
         let named = reading.heard(by_name(api, &home.named()).await).unwrap_or_default();
         let mut facts = Self {
             home,
