@@ -31,6 +31,9 @@ pub(super) fn read(fields: &Fields<'_>) -> Option<AwsSpec> {
     };
     let groups = groups(fields);
     let revision = revision.and_then(|is| settle(fields, is, (installs, codedeploy), fleets.as_ref()));
+    if fleets == Some(AwsFleets::Managed) {
+        refuse_twins(fields, groups.as_ref()?);
+    }
     Some(AwsSpec {
         account: account?,
         region: region?.to_string(),
@@ -41,6 +44,16 @@ pub(super) fn read(fields: &Fields<'_>) -> Option<AwsSpec> {
         reads_per_second: reads_per_second?,
         groups: groups?,
     })
+}
+
+/// `CodeDeploy` moves instances in and out of target groups and knows no weights.
+fn refuse_twins(fields: &Fields<'_>, groups: &BTreeMap<GroupId, AwsGroup>) {
+    for (id, _) in groups.iter().filter(|(_, group)| matches!(group, AwsGroup::Twins { .. })) {
+        let at = fields.key_at("groups").unwrap_or(fields.at.clone());
+        let message = format!("`{id}` has twins, and CodeDeploy moves no weights between them");
+        let hint = "write `target_group: NAME`, or let deployer make the fleets (`fleets: { copy: ASG }`)";
+        fields.reader.refuse(Wrong::new(at, message).hint(hint));
+    }
 }
 
 fn fleets(fields: &Fields<'_>) -> Option<AwsFleets> {

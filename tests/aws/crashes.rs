@@ -54,7 +54,7 @@ fn killed_at_every_boundary_a_rollout_on_aws_is_resumed_to_its_end() {
 fn killed_at_every_boundary_of_the_way_back_a_rollout_on_aws_is_resumed_to_blue() {
     let killed = Mutex::new(Vec::new());
     beside_each_other(&LANES, |lane| {
-        let rig = Rig::new(|setup| setup.bake = "promote");
+        let rig = Rig::new(|setup| (setup.steps, setup.bake) = ("[100]", "promote"));
         let blue = rig.members("api");
         let mut number = 0;
         for boundary in (*lane..ENTRIES_MAX).step_by(LANES.len()) {

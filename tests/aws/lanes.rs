@@ -59,7 +59,7 @@ impl Rig {
 
     /// How many entries a rollout has.
     pub fn entries(&self, number: u64) -> usize {
-        (1..).take_while(|seq| self.entry(number, *seq).exists()).count()
+        (1..10_000).take_while(|seq| self.entry(number, *seq).exists()).count()
     }
 
     /// This fleet serves everything, alone in the account, and may scale as it did before anybody touched it.

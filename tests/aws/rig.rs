@@ -23,6 +23,8 @@ pub struct Setup {
     /// Lines of `groups` in the file, and the target groups behind them.
     pub twins: Vec<&'static str>,
     pub shared: Vec<&'static str>,
+    /// Those of the twins that stand behind the NLB.
+    pub flows: Vec<&'static str>,
     pub fleets: String,
     /// More lines of the provider.
     pub provider: String,
@@ -41,6 +43,7 @@ impl Default for Setup {
             size: 2,
             twins: vec!["public"],
             shared: vec!["internal"],
+            flows: Vec::new(),
             fleets: "{ copy: api }".to_owned(),
             provider: String::new(),
             steps: "[{ share: 10, hold: 50ms }, 100]",
@@ -96,9 +99,11 @@ impl Rig {
             let tcp = TargetGroupSettings { protocol: "TCP", ..TargetGroupSettings::default() };
             let mut stands = Vec::new();
             for (n, name) in (0_u16..).zip(&setup.twins) {
-                let twins = ["a", "b"].map(|side| world.target_group(&format!("{name}-{side}"), &http));
+                let flows = setup.flows.contains(name);
+                let (balancer, kind) = if flows { (&nlb, &tcp) } else { (&alb, &http) };
+                let twins = ["a", "b"].map(|side| world.target_group(&format!("{name}-{side}"), kind));
                 let weights = [(twins[0].as_str(), 100), (twins[1].as_str(), 0)];
-                let listener = world.listener(&alb, 8000 + n, &weights).unwrap();
+                let listener = world.listener(balancer, 8000 + n, &weights).unwrap();
                 stands.push(twins[0].clone());
                 arns.insert(format!("{name}-a"), twins[0].clone());
                 arns.insert(format!("{name}-b"), twins[1].clone());
@@ -132,14 +137,13 @@ impl Rig {
 
     fn write(&self) {
         let setup = &self.setup;
-        let mut groups = String::new();
-        for name in &setup.twins {
-            groups.push_str(&format!("          {name}: {{ twins: [{name}-a, {name}-b] }}\n"));
-        }
-        for name in &setup.shared {
-            groups.push_str(&format!("          {name}: {{ target_group: {name} }}\n"));
-        }
-        let deadlines: String = setup.deadlines.iter().map(|line| format!("  {line}\n")).collect();
+        let twins = setup.twins.iter();
+        let twins = twins.map(|name| format!("          {name}: {{ twins: [{name}-a, {name}-b] }}\n"));
+        let shared = setup.shared.iter();
+        let shared = shared.map(|name| format!("          {name}: {{ target_group: {name} }}\n"));
+        let groups = twins.chain(shared).collect::<Vec<_>>().concat();
+        let deadlines: Vec<_> = setup.deadlines.iter().map(|line| format!("  {line}\n")).collect();
+        let deadlines = deadlines.concat();
         let deadlines = if deadlines.is_empty() { deadlines } else { format!("deadlines:\n{deadlines}") };
         let text = format!(
             "service: api\nrevision: 2\nstrategies:\n  bluegreen:\n    steps: {}\nsettle: {}\nbake: {}\nquiet: {}\n{deadlines}\

@@ -12,8 +12,9 @@ use aws_sdk_autoscaling::types::{
 };
 
 use super::api::Api;
-use super::asgs::{FLEET, FROZEN, Home, OWNER, REVISION, by_name, tag};
+use super::asgs::{FLEET, FROZEN, GROUP, Home, OWNER, REVISION, by_name, tag};
 use super::belongings::Belongings;
+use super::codedeploy::{CONTINUED, DEPLOYMENT};
 use super::fleet::{self, PENDING};
 use super::limit::Family;
 use super::template::Launch;
@@ -22,7 +23,7 @@ use crate::model::{Fleet, FleetId, Token};
 use crate::spec::AwsRevision;
 
 /// What we say of a group about ourselves; no copy inherits it.
-const OURS: [&str; 5] = [OWNER, FLEET, REVISION, FROZEN, PENDING];
+const OURS: [&str; 8] = [OWNER, FLEET, REVISION, GROUP, FROZEN, PENDING, DEPLOYMENT, CONTINUED];
 /// How many tags a group may have (Auto Scaling quotas).
 const TAGS_MAX: usize = 50;
 /// The role that Auto Scaling takes by itself. To name it would only ask for one more permission.
@@ -213,7 +214,7 @@ fn refusals(group: &AutoScalingGroup) -> Vec<String> {
         suspended.contains("Launch") || suspended.contains("AddToLoadBalancer"),
         "its process Launch or AddToLoadBalancer is suspended, so green would have no instances or no targets: resume it",
     );
-    refuse(own_tags + OURS.len() > TAGS_MAX, "it has so many tags that ours find no room: 45 is the most");
+    refuse(own_tags + OURS.len() > TAGS_MAX, "it has so many tags that ours find no room: 42 is the most");
     refusals
 }
 
@@ -370,7 +371,7 @@ mod tests {
 
     #[test]
     fn tags_of_aws_and_ours_are_not_inherited() {
-        for key in ["aws:cloudformation:stack-name", OWNER, FLEET, REVISION, FROZEN, PENDING] {
+        for key in OURS.into_iter().chain(["aws:cloudformation:stack-name"]) {
             assert!(!is_copied(key), "{key}");
         }
         assert!(is_copied("Name") && is_copied("awsome"));

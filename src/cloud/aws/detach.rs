@@ -14,7 +14,7 @@ use crate::cloud::{Fault, FaultKind};
 const DETACHED_MAX: usize = 10;
 
 /// Detaches the group from these: what one call attached the other cannot detach (Auto Scaling API reference,
-/// DetachLoadBalancerTargetGroups).
+/// `DetachLoadBalancerTargetGroups`).
 ///
 /// # Errors
 /// The call's fault; [`FaultKind::Conflict`] where only a part of it is left to be detached.

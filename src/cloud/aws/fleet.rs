@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use aws_sdk_autoscaling::types::{AutoScalingGroup, DeletionProtection, Tag};
 
 use super::api::Api;
+use super::arn;
 use super::asgs::{Home, OWNER, tag};
 use super::belongings;
 use super::freeze;
@@ -15,7 +16,8 @@ use crate::coverage::Retirement;
 use crate::model::{Fleet, GroupId, Token};
 use crate::spec::{AwsFleets, AwsRevision};
 
-/// That a fleet's bundle has not been handed to CodeDeploy yet: whatever sizes it has, it is not complete.
+/// That a fleet's bundle has not been handed to CodeDeploy yet: whatever sizes it has, it is not complete. Written together
+/// with the revision, and taken away once the deployment has its own tag.
 pub(super) const PENDING: &str = "deployer:pending";
 
 const TERMINATING: &str = "autoscaling:EC2_INSTANCE_TERMINATING";
@@ -27,7 +29,7 @@ const TERMINATING: &str = "autoscaling:EC2_INSTANCE_TERMINATING";
 pub(super) async fn provision(api: &Api, home: &Home, fleet: &Fleet, token: &Token) -> Result<(), Fault> {
     match &home.spec.fleets {
         AwsFleets::Copy { from } => Box::pin(copy::provision(api, home, from, fleet, token)).await,
-        AwsFleets::Pair(names) => pair::provision(api, home, names, fleet, token).await,
+        AwsFleets::Pair(names) => Box::pin(pair::provision(api, home, names, fleet, token)).await,
         AwsFleets::Managed => {
             let message = "CodeDeploy makes the fleets of this service";
             Err(Fault::new(FaultKind::Invalid, "CreateAutoScalingGroup", message))
@@ -42,13 +44,16 @@ pub(super) async fn provision(api: &Api, home: &Home, fleet: &Fleet, token: &Tok
 pub(super) async fn retire(api: &Api, home: &Home, proof: Retirement) -> Result<(), Fault> {
     let id = proof.fleet();
     if let AwsFleets::Pair(names) = &home.spec.fleets {
-        return pair::retire(api, home, names, &proof).await;
+        return Box::pin(pair::retire(api, home, names, &proof)).await;
     }
     let mut fleets = home.fleets(api, &[id.clone()].into()).await?;
     let group = fleets.remove(id).filter(|group| is_ours(home, group));
     // One with a status is being deleted already.
     let Some(group) = group.filter(|group| group.status().is_none()) else { return Ok(()) };
     refuse_standing(api, home, &proof).await?;
+    if matches!(home.spec.revision, AwsRevision::Bundle(_)) {
+        Box::pin(codedeploy::inplace::remove(api, home, &group)).await?;
+    }
     delete(api, &group).await.or_else(gone)
 }
 
@@ -102,7 +107,7 @@ pub(super) async fn install(
     match &home.spec.revision {
         AwsRevision::LaunchTemplate | AwsRevision::Ami => Ok(()),
         AwsRevision::Bundle(_) => {
-            codedeploy::inplace::install(api, home, fleet, group, token).await?;
+            Box::pin(codedeploy::inplace::install(api, home, fleet, group, token)).await?;
             let tag =
                 Tag::builder().resource_id(group).resource_type("auto-scaling-group").key(PENDING).build();
             let call = api.autoscaling.delete_tags().tags(tag);
@@ -117,7 +122,8 @@ pub(super) async fn install(
 /// [`FaultKind::Conflict`] with the groups in which it stands, but for those that may go dark.
 pub(super) async fn refuse_standing(api: &Api, home: &Home, proof: &Retirement) -> Result<(), Fault> {
     let fleet = proof.fleet();
-    let standing = look::stands_anywhere(api, home, fleet).await?;
+    let (standing, lit) = look::stands_anywhere(api, home, fleet).await?;
+    refuse_dark(home, proof, &lit)?;
     let waived = waived(home, proof);
     let left: Vec<_> =
         standing.iter().filter(|name| !waived.contains(*name)).map(|name| format!("`{name}`")).collect();
@@ -132,13 +138,37 @@ pub(super) async fn refuse_standing(api: &Api, home: &Home, proof: &Retirement) 
     Err(Fault::new(FaultKind::Conflict, "DeleteAutoScalingGroup", message))
 }
 
+/// What was proved a moment ago still holds: somebody else is healthy wherever somebody was. A look may remember for a few
+/// seconds who was well; this does not.
+///
+/// # Errors
+/// [`FaultKind::Conflict`] with the groups that would go dark.
+pub(super) fn refuse_dark(home: &Home, proof: &Retirement, lit: &BTreeSet<String>) -> Result<(), Fault> {
+    let proved = proof.covered().iter().filter(|(_, seen)| seen.waived.is_none() && seen.healthy > 0);
+    let dark: Vec<_> = proved
+        .filter(|(id, _)| !names(home, id).iter().any(|name| lit.contains(name)))
+        .map(|(id, _)| format!("`{id}`"))
+        .collect();
+    if !dark.is_empty() {
+        let message = format!(
+            "the fleet `{}` stays: nobody else is healthy any more in {}, where somebody was when it was proved",
+            proof.fleet(),
+            dark.join(", ")
+        );
+        return Err(Fault::new(FaultKind::Conflict, "DeleteAutoScalingGroup", message));
+    }
+    Ok(())
+}
+
 fn waived(home: &Home, proof: &Retirement) -> BTreeSet<String> {
     let ids = proof.covered().iter().filter(|(_, evidence)| evidence.waived.is_some()).map(|(id, _)| id);
-    let names = |id: &GroupId| {
-        let declared = home.spec.groups.get(id).map(|group| group.names().to_vec()).unwrap_or_default();
-        declared.into_iter().chain([id.to_string()])
-    };
-    ids.flat_map(names).collect()
+    ids.flat_map(|id| names(home, id)).collect()
+}
+
+/// What the target groups of a group are called. One that is known by its ARN has its name in it.
+fn names(home: &Home, id: &GroupId) -> BTreeSet<String> {
+    let declared = home.spec.groups.get(id).map(|group| group.names().to_vec()).unwrap_or_default();
+    declared.into_iter().chain([arn::target_group(id.as_str()).to_owned()]).collect()
 }
 
 /// A group without our tag that only has a fleet's name is somebody else's.

@@ -126,6 +126,28 @@ async fn hold(api: &Api, group: &AutoScalingGroup, reach: Reach) -> Result<(), F
 /// The call's fault.
 pub(super) async fn thaw_group(api: &Api, group: &AutoScalingGroup) -> Result<(), Fault> {
     let Some(record) = Record::of(group)? else { return Ok(()) };
+    Box::pin(give_back(api, group, &record)).await
+}
+
+/// Gives back what a copy that somebody else made has inherited of its original's freeze: the suspended processes, with
+/// the tag that tells of them or without it.
+///
+/// # Errors
+/// The call's fault.
+pub(super) async fn thaw_copy(
+    api: &Api,
+    copy: &AutoScalingGroup,
+    original: &AutoScalingGroup,
+) -> Result<(), Fault> {
+    let own = Record::of(copy)?;
+    let inherited = own.is_some() || PROCESSES.iter().any(|process| suspended(copy).contains(*process));
+    match own.map_or_else(|| Record::of(original), |own| Ok(Some(own)))? {
+        Some(record) if inherited => Box::pin(give_back(api, copy, &record)).await,
+        Some(_) | None => Ok(()),
+    }
+}
+
+async fn give_back(api: &Api, group: &AutoScalingGroup, record: &Record) -> Result<(), Fault> {
     let name = group.auto_scaling_group_name().unwrap_or_default();
     let shielded = if record.protection { in_service(group, true) } else { Vec::new() };
     let suspended = suspended(group);

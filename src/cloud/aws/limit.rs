@@ -52,6 +52,11 @@ pub(super) struct Limits {
 /// Reads of load balancers a second, by default.
 const READS: f64 = 10.0;
 
+/// How much more than by default an account with this limit may do.
+pub(super) fn factor(reads_per_second: u32) -> f64 {
+    f64::from(reads_per_second) / READS
+}
+
 #[derive(Debug)]
 struct Bucket {
     /// May be negative: those who wait have taken theirs already, so they are served in order.
@@ -65,7 +70,7 @@ impl Limits {
         static ALL: OnceLock<Mutex<BTreeMap<String, Arc<Limits>>>> = OnceLock::new();
         let mut all = ALL.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
         let all = all.entry(format!("{account}/{region}/{reads_per_second}"));
-        Arc::clone(all.or_insert_with(|| Arc::new(Self::new(f64::from(reads_per_second) / READS))))
+        Arc::clone(all.or_insert_with(|| Arc::new(Self::new(factor(reads_per_second)))))
     }
 
     fn new(factor: f64) -> Self {

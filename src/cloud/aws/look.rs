@@ -32,7 +32,8 @@ pub(super) async fn look(api: &Api, home: &Home, memory: &Memory, scope: &Scope)
     Ok(seen)
 }
 
-/// The names of the target groups in which a fleet stands, or to which it is attached, read without any memory.
+/// The names of the target groups in which a fleet stands, or to which it is attached, and of those in which somebody
+/// else is healthy, read without any memory.
 ///
 /// # Errors
 /// Anything that could not be read: a group may be missing then.
@@ -40,13 +41,21 @@ pub(super) async fn stands_anywhere(
     api: &Api,
     home: &Home,
     fleet: &FleetId,
-) -> Result<BTreeSet<String>, Fault> {
+) -> Result<(BTreeSet<String>, BTreeSet<String>), Fault> {
     let scope =
         Scope { service: home.service.clone(), groups: BTreeSet::new(), fleets: [fleet.clone()].into() };
     let (survey, _) = Box::pin(Survey::read_standing(api, home, &Memory::default(), &scope)).await?;
-    let mut found = BTreeSet::new();
+    let (mut found, mut lit) = (BTreeSet::new(), BTreeSet::new());
     for (arn, targets) in &survey.targets {
         let targets = targets.as_ref().map_err(Clone::clone)?;
+        let others =
+            targets.iter().filter(|target| survey.owner(target).is_none_or(|(owner, _)| owner != fleet));
+        if others
+            .filter_map(|target| target.target_health()?.state())
+            .any(|state| state.as_str() == "healthy")
+        {
+            lit.insert(arn::target_group(arn).to_owned());
+        }
         if targets.iter().any(|target| survey.owner(target).is_some_and(|(owner, _)| owner == fleet)) {
             found.insert(arn::target_group(arn).to_owned());
         }
@@ -62,7 +71,7 @@ pub(super) async fn stands_anywhere(
     found.extend(
         attached.filter(|arn| survey.groups.contains_key(arn)).map(|arn| arn::target_group(&arn).to_owned()),
     );
-    Ok(found)
+    Ok((found, lit))
 }
 
 /// A survey with the words to read it in.
@@ -127,12 +136,20 @@ impl Sighting<'_> {
             let states = self.survey.sources.get(fleet).and_then(|states| states.as_ref().ok());
             let types = group.traffic_sources().iter().map(|source| (source.r#type(), source.identifier()));
             let states = states.into_iter().flatten().map(|source| (source.r#type(), source.identifier()));
-            for (_, identifier) in types.chain(states).filter(|(kind, _)| *kind == Some("vpc-lattice")) {
-                let why = format!(
-                    "`{fleet}` is a traffic source of VPC Lattice, where the gate cannot see who is healthy"
-                );
+            for (kind, identifier) in types.chain(states).filter(|(kind, _)| *kind != Some("elbv2")) {
                 let identifier = identifier.unwrap_or("?");
-                found.extend(GroupId::new(format!("lattice/{identifier}")).map(|id| (why, id)));
+                let (what, place) = match kind {
+                    Some("vpc-lattice") => ("of VPC Lattice".to_owned(), "lattice"),
+                    Some("elb") => ("of a Classic Load Balancer".to_owned(), "classic"),
+                    Some(other) => (format!("of the type `{other}`"), "source"),
+                    // Without a type it is told by what it names.
+                    None if self.survey.groups.contains_key(identifier) => continue,
+                    None => ("without a type".to_owned(), "source"),
+                };
+                let why = format!(
+                    "`{fleet}` has a traffic source {what}, where the gate cannot see who is healthy"
+                );
+                found.extend(GroupId::new(format!("{place}/{identifier}")).map(|id| (why, id)));
             }
         }
         found

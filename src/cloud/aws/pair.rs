@@ -11,9 +11,9 @@ use aws_sdk_autoscaling::types::{AutoScalingGroup, Tag, TrafficSourceIdentifier}
 use super::api::Api;
 use super::asgs::{Home, REVISION, by_name, tag};
 use super::fleet::{self, PENDING, Sizes};
-use super::freeze;
 use super::limit::Family;
 use super::template::Launch;
+use super::{codedeploy, freeze};
 use crate::cloud::{Fault, FaultKind};
 use crate::coverage::Retirement;
 use crate::model::{Fleet, FleetId, Token};
@@ -86,6 +86,9 @@ pub(super) async fn retire(
         return attach_again(api, home, &group, &serving).await;
     }
     fleet::refuse_standing(api, home, proof).await?;
+    if matches!(home.spec.revision, AwsRevision::Bundle(_)) {
+        Box::pin(codedeploy::inplace::remove(api, home, &group)).await?;
+    }
     freeze::still(api, &group).await?;
     let max = group.max_size().unwrap_or(0);
     fleet::empty_out(api, &group, Sizes { min: 0, max, desired: 0 }).await

@@ -105,11 +105,15 @@ impl Writer<'_> {
                 "autoscaling:DescribeScheduledActions",
             ]);
         }
+        if self.aws.fleets == AwsFleets::Managed {
+            actions.push("autoscaling:DescribeAutoScalingInstances");
+        }
         actions.sort_unstable();
         let mut statements = vec![allow("Look", &actions, &anything(), None)];
         if let Some(codedeploy) = self.bundle() {
             let reads = [
                 "codedeploy:BatchGetDeploymentTargets",
+                "codedeploy:BatchGetDeployments",
                 "codedeploy:GetDeployment",
                 "codedeploy:GetDeploymentGroup",
                 "codedeploy:ListDeploymentTargets",
@@ -120,7 +124,11 @@ impl Writer<'_> {
         statements
     }
 
+    /// A copied fleet has a deployment group of its own, named as it is.
     fn deployment_groups(&self, codedeploy: &CodeDeploy) -> Vec<String> {
+        if self.copies() {
+            return vec![self.arn("codedeploy", &format!("deploymentgroup:{}/*", codedeploy.application))];
+        }
         let groups = codedeploy.deployment_groups.iter();
         let named = groups.map(|name| format!("deploymentgroup:{}/{name}", codedeploy.application));
         named.map(|resource| self.arn("codedeploy", &resource)).collect()
@@ -253,8 +261,12 @@ impl Writer<'_> {
         if managed {
             actions.push("codedeploy:ContinueDeployment");
         }
-        if managed && codedeploy.complete {
+        // The list is completed where the file says so, and the group points at blue again after a way back.
+        if managed {
             actions.push("codedeploy:UpdateDeploymentGroup");
+        }
+        if self.copies() {
+            actions.extend(["codedeploy:CreateDeploymentGroup", "codedeploy:DeleteDeploymentGroup"]);
         }
         actions.sort_unstable();
         let application = self.arn("codedeploy", &format!("application:{}", codedeploy.application));
@@ -265,7 +277,7 @@ impl Writer<'_> {
             allow("RegisterRevisions", &revisions, &[application], None),
             allow("ReadDeploymentConfigs", &["codedeploy:GetDeploymentConfig"], &[configs], None),
         ];
-        if managed && codedeploy.complete {
+        if managed && codedeploy.complete || self.copies() {
             statements.push(self.pass("PassCodeDeployRole", "codedeploy.amazonaws.com"));
         }
         statements

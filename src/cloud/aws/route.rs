@@ -82,7 +82,7 @@ impl Route {
     pub fn shifted(&self, twins: [&str; 2], share: Share) -> Vec<Action> {
         let actions = self.actions.iter().map(|action| {
             let ours = weights(action).iter().any(|(arn, _)| twins.contains(arn));
-            if ours { forward(action, twins, share) } else { action.clone() }
+            if ours { forward(action, twins, share) } else { written_again(action) }
         });
         actions.collect()
     }
@@ -119,6 +119,18 @@ fn weights(action: &Action) -> Vec<(&str, i32)> {
         return action.target_group_arn().map(|arn| (arn, 1)).into_iter().collect();
     }
     listed.iter().filter_map(|group| Some((group.target_group_arn()?, group.weight().unwrap_or(1)))).collect()
+}
+
+/// An action as it may be given back. AWS never tells a client secret, and refuses a login without one unless it is told
+/// to keep the one it has (ELBv2 API reference, `AuthenticateOidcActionConfig`).
+fn written_again(action: &Action) -> Action {
+    let mut action = action.clone();
+    if let Some(login) =
+        action.authenticate_oidc_config.as_mut().filter(|login| login.client_secret.is_none())
+    {
+        login.use_existing_client_secret = Some(true);
+    }
+    action
 }
 
 fn forward(action: &Action, [to, from]: [&str; 2], share: Share) -> Action {

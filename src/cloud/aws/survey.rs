@@ -57,7 +57,10 @@ impl Survey {
 
     async fn read_all(api: &Api, home: &Home, memory: &Memory, scope: &Scope) -> Result<Self, Fault> {
         let (mut survey, ours) = Self::read_standing(api, home, memory, scope).await?;
-        let standing: BTreeSet<_> = ours.into_iter().chain(survey.standing()).collect();
+        let sources = survey.sources.values().flatten().flatten();
+        let sources = sources.filter_map(|source| source.identifier.clone());
+        let sources: Vec<_> = sources.filter(|arn| survey.groups.contains_key(arn)).collect();
+        let standing: BTreeSet<_> = ours.into_iter().chain(survey.standing()).chain(sources).collect();
         let fresh = standing.iter().filter_map(|arn| survey.groups.get(arn));
         let balancers: BTreeSet<_> = fresh.flat_map(TargetGroup::load_balancer_arns).cloned().collect();
         let reader = Reader { api, memory, now: survey.begun, pace: home.spec.pace };
@@ -181,8 +184,10 @@ fn ours(
     let declared = home.spec.groups.values().flat_map(|group| group.names().iter().map(String::as_str));
     let asked = scope.groups.iter().filter(|id| !home.spec.groups.contains_key(*id)).map(GroupId::as_str);
     let names: BTreeSet<&str> = declared.chain(asked).collect();
-    let by_name =
-        groups.iter().filter(|(_, group)| group.target_group_name().is_some_and(|name| names.contains(name)));
+    // One whose name the file gives to another is called by its ARN.
+    let by_name = groups.iter().filter(|(arn, group)| {
+        names.contains(arn.as_str()) || group.target_group_name().is_some_and(|name| names.contains(name))
+    });
     let listed = fleets.values().flat_map(listed);
     by_name.map(|(arn, _)| arn.clone()).chain(listed.filter(|arn| groups.contains_key(arn))).collect()
 }

@@ -177,7 +177,10 @@ pub(super) async fn shift(
                 return Err(nothing(group));
             }
             for route in routes.iter().filter(|route| route.share(twins[0]) != share) {
-                beside(route, twins, group)?;
+                // Whoever gives everything up can do so whatever stands beside: nothing may keep the traffic on a sick fleet.
+                if share != Share::NONE {
+                    beside(route, twins, group)?;
+                }
                 write(api, memory, route, route.shifted(twins, share), twins, share).await?;
             }
             Ok(())

@@ -89,7 +89,7 @@ impl<'a> Map<'a> {
                     let absent = if first.group.is_none() { &first.name } else { &second.name };
                     return Err(missing(absent));
                 }
-                let (one, two) = (self.held_by(&first), self.held_by(&second));
+                let (one, two) = (self.held_by(&first)?, self.held_by(&second)?);
                 let mine = |held: &BTreeSet<FleetId>| held.contains(fleet);
                 match (mine(&one), mine(&two)) {
                     (true, false) => Ok(Standing::Twins { own: first, other: second }),
@@ -97,7 +97,7 @@ impl<'a> Map<'a> {
                     (false, false) if two.is_empty() && !one.is_empty() => {
                         Ok(Standing::Twins { own: second, other: first })
                     }
-                    (false, false) if one.is_empty() => Ok(self.free(first, second)),
+                    (false, false) if one.is_empty() => self.free(first, second),
                     (true, true) => Err(conflict(format!("`{fleet}` stands in both twins of `{id}`"))),
                     (false, false) => {
                         Err(conflict(format!("both twins of `{id}` are taken by other fleets")))
@@ -116,30 +116,32 @@ impl<'a> Map<'a> {
     }
 
     /// Where nobody stands in the first: that one, unless traffic goes to it and not to the second.
-    fn free(&self, first: Twin, second: Twin) -> Standing {
-        let carried = |twin: &Twin| {
-            let routes =
-                twin.group.as_ref().and_then(|group| self.survey.routes_of(group).ok()).unwrap_or_default();
+    fn free(&self, first: Twin, second: Twin) -> Result<Standing, Fault> {
+        let carried = |twin: &Twin| -> Result<bool, Fault> {
+            let Some(group) = &twin.group else { return Ok(false) };
+            let routes = self.survey.routes_of(group).map_err(Clone::clone)?;
             let arn = twin.arn().unwrap_or_default();
-            routes.iter().any(|route| route.share(arn) > crate::model::Share::NONE)
+            Ok(routes.iter().any(|route| route.share(arn) > crate::model::Share::NONE))
         };
-        let taken = !self.held_by(&second).is_empty();
-        if first.group.is_none() || (carried(&first) && !carried(&second) && !taken) {
+        let taken = !self.held_by(&second)?.is_empty();
+        if first.group.is_none() || (carried(&first)? && !carried(&second)? && !taken) {
             // An empty first that still has the traffic is what the last fleet left; the next one may not be given it
             // before it is healthy.
-            return Standing::Twins { own: second, other: first };
+            return Ok(Standing::Twins { own: second, other: first });
         }
-        Standing::Twins { own: first, other: second }
+        Ok(Standing::Twins { own: first, other: second })
     }
 
-    /// The fleets that have a target in a twin, or are attached to it.
-    fn held_by(&self, twin: &Twin) -> BTreeSet<FleetId> {
-        let Some(arn) = twin.arn() else { return BTreeSet::new() };
-        let targets = self.survey.targets.get(arn).and_then(|targets| targets.as_ref().ok());
-        let standing =
-            targets.into_iter().flatten().filter_map(|target| Some(self.survey.owner(target)?.0.clone()));
+    /// The fleets that have a target in a twin, or are attached to it. One that could not be read is not free.
+    fn held_by(&self, twin: &Twin) -> Result<BTreeSet<FleetId>, Fault> {
+        let Some(arn) = twin.arn() else { return Ok(BTreeSet::new()) };
+        let targets = match self.survey.targets.get(arn) {
+            Some(targets) => targets.as_ref().map_err(Clone::clone)?,
+            None => return Err(missing(arn)),
+        };
+        let standing = targets.iter().filter_map(|target| Some(self.survey.owner(target)?.0.clone()));
         let attached = self.survey.fleets.iter().filter(|(_, group)| listed(group).any(|own| own == arn));
-        standing.chain(attached.map(|(fleet, _)| fleet.clone())).collect()
+        Ok(standing.chain(attached.map(|(fleet, _)| fleet.clone())).collect())
     }
 
     fn existing(&self, name: &str) -> Result<TargetGroup, Fault> {

@@ -344,9 +344,11 @@ impl World {
     ) {
         self.applications.insert(application.to_owned());
         let kind = if options.blue_green { "BLUE_GREEN" } else { "IN_PLACE" };
+        let moves = options.blue_green || !groups.is_empty();
+        let option = if moves { "WITH_TRAFFIC_CONTROL" } else { "WITHOUT_TRAFFIC_CONTROL" };
         let listed: Value = groups.iter().map(|name| json!({ "name": name })).collect();
         let mut settings = json!({
-            "deploymentStyle": { "deploymentType": kind, "deploymentOption": "WITH_TRAFFIC_CONTROL" },
+            "deploymentStyle": { "deploymentType": kind, "deploymentOption": option },
             "deploymentConfigName": "CodeDeployDefault.AllAtOnce",
             "serviceRoleArn": format!("arn:aws:iam::{ACCOUNT}:role/codedeploy"),
             "autoScalingGroups": [fleet],

@@ -116,10 +116,17 @@ impl Deployment {
                 Some("HalfAtATime") => count.div_ceil(2),
                 _ => count,
             };
+            let style = self.settings.get("deploymentStyle");
+            let moves =
+                style.and_then(|style| text(style, "deploymentOption")) == Some("WITH_TRAFFIC_CONTROL");
             for batch in self.blue.chunks(batch) {
-                script.extend(all(&BLOCK, batch));
+                if moves {
+                    script.extend(all(&BLOCK, batch));
+                }
                 script.extend(all(&INSTALL, batch));
-                script.extend(all(&ALLOW, batch));
+                if moves {
+                    script.extend(all(&ALLOW, batch));
+                }
             }
             return script.into();
         }
@@ -161,6 +168,21 @@ impl World {
             }
         }
         self.install_on_newcomers();
+        self.answer_hooks();
+    }
+
+    /// `CodeDeploy` lets an instance go on that waits for its hook, once it has installed what there is.
+    fn answer_hooks(&mut self) {
+        for group in &self.deployment_groups {
+            let hook = super::codedeploy::hook(group);
+            let fleets = super::input::list(&Value::Object(group.settings.clone()), "autoScalingGroups");
+            let members = self.instances.values_mut().filter_map(|instance| instance.member.as_mut());
+            for member in members.filter(|member| fleets.contains(&member.fleet)) {
+                if member.lifecycle == "Pending:Wait" {
+                    member.hooks_done.insert(hook.clone());
+                }
+            }
+        }
     }
 
     /// An instance that a group launches by itself gets the revision that was last deployed.

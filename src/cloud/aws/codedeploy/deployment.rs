@@ -15,7 +15,7 @@ use super::super::limit::Family;
 use crate::cloud::{Fault, FaultKind};
 use crate::model::{FleetId, Span, Time, Token};
 
-/// How many deployments one call may name (BatchGetDeployments: 25).
+/// How many deployments one call may name (`BatchGetDeployments`: 25).
 const BATCH_MAX: usize = 25;
 /// How far back a deployment of a rollout is looked for. `CodeDeploy` ends every one after 109 hours.
 const LOOKED_BACK: Span = Span::mins(14 * 24 * 60);
@@ -185,8 +185,10 @@ pub(super) async fn go_on(api: &Api, id: &str, wait: DeploymentWaitType) -> Resu
     match api.send(Family::CodeDeploy, "ContinueDeployment", call.send()).await {
         Ok(_) => Ok(()),
         Err(fault) if coded(&fault, &["DeploymentAlreadyCompleted"]) => Ok(()),
+        // Every group asks for it, and the first one has ended it.
+        Err(fault) if coded(&fault, &["DeploymentIsNotInReadyState"]) => Ok(()),
         // It was in its wait a moment ago: somebody continued or stopped it, and the next look tells which.
-        Err(fault) if coded(&fault, &["DeploymentIsNotInReadyState", "InvalidDeploymentStatus"]) => {
+        Err(fault) if coded(&fault, &["InvalidDeploymentStatus"]) => {
             Err(Fault { kind: FaultKind::Conflict, ..fault })
         }
         Err(fault) => Err(fault),

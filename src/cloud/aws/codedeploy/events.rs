@@ -9,7 +9,7 @@ use super::deployment::coded;
 use crate::cloud::Fault;
 use crate::model::Time;
 
-/// How many targets one call may name (BatchGetDeploymentTargets: 25).
+/// How many targets one call may name (`BatchGetDeploymentTargets`: 25).
 const BATCH_MAX: usize = 25;
 /// The events by which traffic moves, in the `CodeDeploy` user guide's list of lifecycle event hooks.
 const TRAFFIC: [&str; 6] = [

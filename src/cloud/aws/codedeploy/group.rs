@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use aws_sdk_autoscaling::types::AutoScalingGroup;
 use aws_sdk_codedeploy::types::{
-    DeploymentGroupInfo, DeploymentOption, DeploymentReadyAction, DeploymentType,
-    GreenFleetProvisioningAction, InstanceAction, LoadBalancerInfo, TargetGroupInfo,
+    BlueInstanceTerminationOption, DeploymentGroupInfo, DeploymentOption, DeploymentReadyAction,
+    DeploymentReadyOption, DeploymentType, GreenFleetProvisioningAction, InstanceAction, LoadBalancerInfo,
+    TargetGroupInfo,
 };
 
 use super::super::api::Api;
@@ -181,7 +182,7 @@ pub(super) fn refusals(info: &DeploymentGroupInfo) -> Vec<String> {
     let ready = config.and_then(|config| config.deployment_ready_option());
     let stops =
         ready.and_then(|ready| ready.action_on_timeout()) == Some(&DeploymentReadyAction::StopDeployment);
-    let mins = ready.map_or(0, |ready| ready.wait_time_in_minutes());
+    let mins = ready.map_or(0, DeploymentReadyOption::wait_time_in_minutes);
     refuse(
         stops && mins >= READY_MINS_MIN,
         format!(
@@ -190,7 +191,7 @@ pub(super) fn refusals(info: &DeploymentGroupInfo) -> Vec<String> {
         ),
     );
     let end = config.and_then(|config| config.terminate_blue_instances_on_deployment_success());
-    let mins = end.map_or(0, |end| end.termination_wait_time_in_minutes());
+    let mins = end.map_or(0, BlueInstanceTerminationOption::termination_wait_time_in_minutes);
     let safe = match end.and_then(|end| end.action()) {
         Some(InstanceAction::KeepAlive) => true,
         Some(InstanceAction::Terminate) => mins >= TERMINATION_MINS_MIN,
@@ -293,8 +294,8 @@ pub(super) fn incomplete(at: Post<'_>, missing: &BTreeSet<String>) -> Fault {
 #[cfg(test)]
 mod tests {
     use aws_sdk_codedeploy::types::{
-        AutoScalingGroup as Listed, BlueGreenDeploymentConfiguration, BlueInstanceTerminationOption,
-        DeploymentReadyOption, DeploymentStyle, Ec2TagFilter, GreenFleetProvisioningOption,
+        AutoScalingGroup as Listed, BlueGreenDeploymentConfiguration, DeploymentStyle, Ec2TagFilter,
+        GreenFleetProvisioningOption,
     };
 
     use super::*;

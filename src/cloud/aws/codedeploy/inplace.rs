@@ -9,22 +9,22 @@ use aws_sdk_codedeploy::types::{
 };
 
 use super::super::api::Api;
-use super::super::asgs::{Home, OWNER, by_name, tag};
+use super::super::asgs::{FLEET, Home, OWNER, by_name, tag};
 use super::super::limit::Family;
 use super::deployment::{Found, Post, active, begin, coded, id, look, read as read_deployments, stop};
 use super::group::{code, fleets, read};
-use super::progress::{DEPLOYMENT, Stage, stage, why};
-use super::{bundle, events, ready};
+use super::progress::DEPLOYMENT;
+use super::{bundle, ready};
 use crate::cloud::{Fault, FaultKind};
 use crate::model::{Fleet, FleetId, Token};
 use crate::spec::AwsFleets;
 
 /// Begins to install the fleet's revision on its Auto Scaling group, unless that has begun. Asked again until a look
-/// shows it: a fleet without a begun deployment is [`Stage::Absent`].
+/// shows it: a fleet without a begun deployment is absent.
 ///
 /// # Errors
-/// [`FaultKind::Conflict`] until every instance is in service, or while another deployment runs; a deployment that has
-/// failed; a deployment group with settings that fight ours.
+/// [`FaultKind::Conflict`] until every instance is in service, or while another deployment runs; a deployment group with
+/// settings that fight ours; the calls' faults.
 pub async fn install(
     api: &Api,
     home: &Home,
@@ -44,11 +44,8 @@ pub async fn install(
         Err(fault) if fault.kind == FaultKind::Missing => Found::default(),
         found => found?,
     };
+    // One that has failed is named too: a look tells why.
     if let Some(info) = &found.ours {
-        if let Stage::Failed(_) = stage(info, &[], false) {
-            let targets = events::look(api, id(info)).await.unwrap_or_default();
-            return Err(Fault::new(FaultKind::Invalid, "CreateDeployment", why(info, &targets, "has ended")));
-        }
         return name_it(api, &on, group_name, id(info)).await;
     }
     // Left by an earlier rollout to the same half of a pair: it would tell that this one is installed.
@@ -64,39 +61,43 @@ pub async fn install(
         let message = format!("{up} of {} instances of `{group_name}` are in service", fleet.size);
         return Err(Fault::new(FaultKind::Conflict, "CreateDeployment", message));
     }
-    exists(api, home, at, group_name).await?;
+    Box::pin(exists(api, home, at, group_name)).await?;
     let revision = bundle::location(&code.bundle, &fleet.revision);
     let made = begin(api, home, at, (&fleet.id, token, revision)).await?;
     tracing::info!("CodeDeploy {made} installs {} on `{group_name}`", fleet.revision);
     name_it(api, &on, group_name, &made).await
 }
 
-/// Takes away what [`install`] left behind: a running deployment, the tag, and a copy's own deployment group. Asked
-/// before the Auto Scaling group goes, for its lifecycle hook would keep every later launch waiting (`CodeDeploy` user
-/// guide, "Integrating with Auto Scaling").
+/// Takes away what [`install`] left behind: a running deployment, and a copy's own deployment group. Asked before the
+/// Auto Scaling group goes, for its lifecycle hook would keep every later launch waiting (`CodeDeploy` user guide,
+/// "Integrating with Auto Scaling").
 ///
 /// # Errors
-/// The calls' faults. What is gone already is no fault.
-pub async fn remove(api: &Api, home: &Home, fleet: &FleetId, group_name: &str) -> Result<(), Fault> {
+/// [`FaultKind::Conflict`] while the deployment stops; the calls' faults. What is gone already is no fault.
+pub async fn remove(api: &Api, home: &Home, on: &AutoScalingGroup) -> Result<(), Fault> {
     api.seen.forget();
-    let code = code(home)?;
-    if let Some(on) = by_name(api, &[group_name.to_owned()].into()).await?.pop()
-        && let Some(deployment) = tag(&on, DEPLOYMENT)
-    {
+    if let Some(deployment) = tag(on, DEPLOYMENT) {
         let infos = read_deployments(api, &[deployment.to_owned()]).await;
         if infos.is_ok_and(|infos| infos.first().is_some_and(active)) {
             stop(api, deployment).await?;
+            // Stopping takes its time (StopDeployment answers `Pending`).
+            let message = format!("CodeDeploy {deployment} is stopping; the fleet goes when it has");
+            return Err(Fault::new(FaultKind::Conflict, "StopDeployment", message));
         }
-        forget(api, group_name).await?;
     }
-    let group = own_group(home, fleet, group_name)?;
-    let cloned =
-        matches!(home.spec.fleets, AwsFleets::Copy { .. }) && !code.deployment_groups.contains(&group);
-    if !cloned {
+    let AwsFleets::Copy { .. } = home.spec.fleets else { return Ok(()) };
+    // Without this tag the group was there before us, and so was whatever has its name.
+    let Some(fleet) = tag(on, FLEET) else { return Ok(()) };
+    let at = Post { application: &code(home)?.application, group: fleet };
+    let info = match read(api, at).await {
+        Err(fault) if fault.kind == FaultKind::Missing => return Ok(()),
+        info => info?,
+    };
+    if fleets(&info).iter().map(String::as_str).ne(on.auto_scaling_group_name()) {
         return Ok(());
     }
-    let call = api.codedeploy.delete_deployment_group().application_name(&code.application);
-    let call = call.deployment_group_name(group);
+    let call = api.codedeploy.delete_deployment_group().application_name(at.application);
+    let call = call.deployment_group_name(at.group);
     match api.send(Family::CodeDeploy, "DeleteDeploymentGroup", call.send()).await {
         Ok(_) => Ok(()),
         Err(fault) if fault.kind == FaultKind::Missing => Ok(()),

@@ -8,9 +8,11 @@ use std::collections::BTreeSet;
 
 use aws_sdk_autoscaling::types::AutoScalingGroup;
 use aws_sdk_codedeploy::types::{DeploymentGroupInfo, DeploymentInfo};
+use aws_sdk_elasticloadbalancingv2::types::TargetTypeEnum;
 
 use super::super::api::Api;
 use super::super::asgs::{FLEET, GROUP, Home, OWNER, REVISION, by_name, tag};
+use super::super::limit::Family;
 use super::super::memory::Memory;
 use super::super::{freeze, traffic};
 use super::deployment::{Found, Post, active, begin, id, look, mark, stop};
@@ -26,6 +28,9 @@ pub use super::retire::retire;
 
 /// `CodeDeploy`'s clock is stopped when so much of it is left.
 const SHIELDED: Span = Span::mins(10);
+
+/// How many target groups one call may name.
+const NAMES_MAX: usize = 20;
 
 /// A service, and what looks remember of its target groups.
 #[derive(Clone, Copy)]
@@ -43,21 +48,18 @@ pub async fn change(site: Site<'_>, change: &Change, token: &Token) -> Result<()
     let Site { api, home, memory } = site;
     api.seen.forget();
     let done = match change {
-        Change::Provision { fleet } => provision(api, home, fleet, token).await,
-        Change::Register { fleet, groups } => register(site, fleet, groups, token).await,
+        Change::Provision { fleet } => Box::pin(provision(api, home, fleet, token)).await,
+        Change::Register { fleet, groups } => Box::pin(register(site, fleet, groups, token)).await,
         Change::Shift { group, to, from, share } => {
-            shift(site, group, (to, from.as_ref()), *share, token).await
+            Box::pin(shift(site, group, (to, from.as_ref()), *share, token)).await
         }
         Change::Deregister { fleet, groups } => {
             let found = look(api, home, post(home)?, token).await?;
-            let green = found.ours.as_ref().filter(|info| makes(info, fleet) && active(info));
-            if let Some(info) = green {
-                stop(api, id(info)).await?;
-            }
+            halt(api, found.ours.filter(|info| makes(info, fleet))).await?;
             traffic::deregister(api, home, memory, fleet, groups).await
         }
-        Change::Freeze { fleet } => freeze::freeze(api, home, fleet).await,
-        Change::Thaw { fleet } => freeze::thaw(api, home, fleet).await,
+        Change::Freeze { fleet } => Box::pin(freeze::freeze(api, home, fleet)).await,
+        Change::Thaw { fleet } => Box::pin(freeze::thaw(api, home, fleet)).await,
     };
     api.seen.forget();
     done
@@ -94,13 +96,13 @@ pub(super) fn copy_of(at: Post<'_>, info: &DeploymentInfo) -> String {
 async fn provision(api: &Api, home: &Home, fleet: &Fleet, token: &Token) -> Result<(), Fault> {
     let at = post(home)?;
     match look(api, home, at, token).await? {
-        Found { ours: Some(info), .. } => adopt(api, home, at, fleet, &info).await,
+        Found { ours: Some(info), .. } => Box::pin(adopt(api, home, at, fleet, &info)).await,
         Found { other: Some(info), .. } => {
             let message = format!("CodeDeploy {} runs in the deployment group `{}`", id(&info), at.group);
             Err(Fault::new(FaultKind::Conflict, "CreateDeployment", message))
         }
         Found { ours: None, other: None } => {
-            prepare(api, home, at, fleet).await?;
+            Box::pin(prepare(api, home, at, fleet)).await?;
             let revision = bundle::location(&code(home)?.bundle, &fleet.revision);
             let made = begin(api, home, at, (&fleet.id, token, revision)).await?;
             tracing::info!("CodeDeploy {made} makes the fleet `{}`", fleet.id);
@@ -122,12 +124,15 @@ async fn adopt(
         return Err(Fault::new(FaultKind::Invalid, "CreateDeployment", message));
     }
     let over = stage(info, &[], false);
-    if let Stage::Failed(_) = over {
-        let targets = events::look(api, id(info)).await.unwrap_or_default();
-        return Err(Fault::new(FaultKind::Invalid, "CreateDeployment", why(info, &targets, "has ended")));
-    }
     let name = copy_of(at, info);
-    let Some(copy) = by_name(api, &[name.clone()].into()).await?.pop() else { return Ok(()) };
+    let Some(copy) = by_name(api, &[name.clone()].into()).await?.pop() else {
+        // With a copy, a look tells it.
+        if let Stage::Failed(_) = over {
+            let targets = events::look(api, id(info)).await.unwrap_or_default();
+            return Err(Fault::new(FaultKind::Invalid, "CreateDeployment", why(info, &targets, "has ended")));
+        }
+        return Ok(());
+    };
     let wants = u32::try_from(copy.desired_capacity().unwrap_or(0)).unwrap_or(0);
     if over == Stage::Ready && wants < fleet.size {
         // To grow it now would launch instances beside the deployment, with blue's revision.
@@ -146,6 +151,11 @@ async fn adopt(
     ];
     if tags.iter().all(|(key, value)| tag(&copy, key) == Some(value)) {
         return Ok(());
+    }
+    // Blue was held still before it was copied. The rollout gives back only what it took itself, so it must take green's.
+    let blues: BTreeSet<_> = fleets(&read(api, at).await?).into_iter().collect();
+    if let Some(blue) = by_name(api, &blues).await?.pop() {
+        Box::pin(freeze::thaw_copy(api, &copy, &blue)).await?;
     }
     ready::mark(api, &name, &tags).await
 }
@@ -210,6 +220,7 @@ async fn whole(
     blue: &AutoScalingGroup,
 ) -> Result<(), Fault> {
     let (wanted, listed) = (required(home, blue), names(info.load_balancer_info()));
+    by_instance(api, &wanted).await?;
     let missing = lacking(&wanted, &listed);
     if missing.is_empty() {
         return Ok(());
@@ -229,6 +240,29 @@ async fn whole(
     complete(api, at, info, &missing).await
 }
 
+/// `CodeDeploy` registers instances and no addresses (`CodeDeploy` user guide, "Set up a load balancer in Elastic Load
+/// Balancing").
+async fn by_instance(api: &Api, wanted: &BTreeSet<String>) -> Result<(), Fault> {
+    let action = "DescribeTargetGroups";
+    let names: Vec<_> = wanted.iter().cloned().collect();
+    for some in names.chunks(NAMES_MAX) {
+        let call = api.elb.describe_target_groups().set_names(Some(some.to_vec()));
+        let page = api.send(Family::ElbRead, action, call.send()).await?;
+        let groups = page.target_groups.unwrap_or_default();
+        let other = groups.iter().find(|group| group.target_type() != Some(&TargetTypeEnum::Instance));
+        if let Some(group) = other {
+            let message = format!(
+                "the target group `{}` is of type `{}`, and CodeDeploy registers instances only: use `fleets: copy`, or \
+                 a target group of type `instance`",
+                group.target_group_name().unwrap_or_default(),
+                group.target_type().map_or("unknown", TargetTypeEnum::as_str)
+            );
+            return Err(Fault::new(FaultKind::Invalid, action, message));
+        }
+    }
+    Ok(())
+}
+
 /// Green joins every group by the end of `Ready`. Before it the rollout waits, and after it `CodeDeploy` has done its part:
 /// what it does not know is done by our own hand. Blue comes back by our own hand, and `CodeDeploy` stops first.
 async fn register(
@@ -242,7 +276,7 @@ async fn register(
     let ours = look(api, home, at, token).await?.ours;
     match ours {
         Some(info) if makes(&info, fleet) => {
-            if forward(api, home, at, &info, groups).await? == Hand::Ours {
+            if Box::pin(forward(api, home, at, &info, groups)).await? == Hand::Ours {
                 traffic::register(api, home, memory, fleet, groups).await?;
             }
             Ok(())
@@ -267,7 +301,7 @@ async fn shift(
     let ours = look(api, home, at, token).await?.ours;
     match ours {
         Some(info) if makes(&info, to) && share > Share::NONE => {
-            if forward(api, home, at, &info, &[group.clone()].into()).await? == Hand::Codedeploys {
+            if Box::pin(forward(api, home, at, &info, &[group.clone()].into())).await? == Hand::Codedeploys {
                 return Ok(());
             }
         }
@@ -303,7 +337,7 @@ async fn forward(
     let refuse = |kind, words: String| Err(Fault::new(kind, "ContinueDeployment", words));
     match stage(info, &targets, continued) {
         Stage::Ready => {
-            ready::open(api, home, at, (info, &copy), groups).await?;
+            Box::pin(ready::open(api, home, at, (info, &copy), groups)).await?;
             Ok(Hand::Codedeploys)
         }
         Stage::Shifting => Ok(Hand::Codedeploys),
@@ -317,9 +351,13 @@ async fn forward(
 }
 
 /// Stops the rollout's deployment, so that `CodeDeploy` moves nothing while traffic goes back.
+///
+/// # Errors
+/// [`FaultKind::Conflict`] where it ran until now: it may have taken blue out since the look that this change rests on, so
+/// nothing is taken from green before another look.
 async fn halt(api: &Api, ours: Option<DeploymentInfo>) -> Result<(), Fault> {
-    match ours.filter(active) {
-        Some(info) => stop(api, id(&info)).await,
-        None => Ok(()),
-    }
+    let Some(info) = ours.filter(active) else { return Ok(()) };
+    stop(api, id(&info)).await?;
+    let message = format!("CodeDeploy {} is stopping; traffic goes back when it has", id(&info));
+    Err(Fault::new(FaultKind::Conflict, "StopDeployment", message))
 }

@@ -16,5 +16,5 @@ mod retire;
 mod sighted;
 
 pub(super) use group::current_group;
-pub(super) use progress::Seen;
+pub(super) use progress::{CONTINUED, DEPLOYMENT, Seen};
 pub(super) use sighted::see;

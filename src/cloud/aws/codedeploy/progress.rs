@@ -11,17 +11,19 @@ use aws_sdk_codedeploy::types::{
 use tokio::time::Instant;
 
 use super::super::api::Api;
-use super::super::asgs::{Home, REVISION, tag};
+use super::super::asgs::{Home, tag};
+use super::super::fleet::PENDING;
+use super::super::limit;
 use super::deployment::{Post, id, read};
 use super::{events, group};
 use crate::cloud::{Fault, FaultKind};
 use crate::model::{Span, Time};
-use crate::spec::{AwsFleets, AwsRevision};
+use crate::spec::{AwsFleets, AwsRevision, AwsSpec};
 
 /// The deployment that installs a fleet's bundle, on the fleet's Auto Scaling group.
-pub(super) const DEPLOYMENT: &str = "deployer:deployment";
+pub const DEPLOYMENT: &str = "deployer:deployment";
 /// The deployment that was told to move traffic to the fleet. It names the deployment, so a copied tag says nothing.
-pub(super) const CONTINUED: &str = "deployer:continued";
+pub const CONTINUED: &str = "deployer:continued";
 /// `CodeDeploy` is asked this often at most; 41 calls a minute with bursts were throttled
 /// (awslabs/aws-codedeploy-plugin issue 95).
 const ASKED_EVERY_MAX: Duration = Duration::from_secs(15);
@@ -116,14 +118,14 @@ pub async fn progress(api: &Api, home: &Home, fleet: &AutoScalingGroup) -> Resul
     let name = fleet.auto_scaling_group_name().unwrap_or_default();
     let deployment = match home.spec.fleets {
         AwsFleets::Managed => {
-            let makers = code.deployment_groups.iter();
-            makers.filter_map(|group| maker(group, name)).next().map(str::to_owned)
+            let mut makers = code.deployment_groups.iter();
+            makers.find_map(|group| maker(group, name)).map(str::to_owned)
         }
-        AwsFleets::Copy { .. } | AwsFleets::Pair(_) => match (tag(fleet, DEPLOYMENT), tag(fleet, REVISION)) {
-            (Some(deployment), _) => Some(deployment.to_owned()),
-            (None, Some(_)) => return Ok(Some(Progress::of("", Stage::Absent))),
-            (None, None) => None,
-        },
+        // A deployment that is named beside this is that of an earlier rollout to the same half of a pair.
+        AwsFleets::Copy { .. } | AwsFleets::Pair(_) if tag(fleet, PENDING).is_some() => {
+            return Ok(Some(Progress::of("", Stage::Absent)));
+        }
+        AwsFleets::Copy { .. } | AwsFleets::Pair(_) => tag(fleet, DEPLOYMENT).map(str::to_owned),
     };
     let Some(deployment) = deployment else { return Ok(None) };
     let continued = tag(fleet, CONTINUED) == Some(deployment.as_str());
@@ -148,13 +150,12 @@ pub(super) fn stage(info: &DeploymentInfo, targets: &[InstanceTarget], continued
     let kind = info.deployment_style().and_then(|style| style.deployment_type());
     let moving = kind == Some(&DeploymentType::BlueGreen) && (continued || events::moving(targets));
     match info.status() {
-        Some(DeploymentStatus::Created | DeploymentStatus::Queued) => Stage::Installing,
         Some(DeploymentStatus::InProgress) if info.instance_termination_wait_time_started() => {
             Stage::Counting
         }
-        Some(DeploymentStatus::InProgress) if moving => Stage::Shifting,
-        Some(DeploymentStatus::InProgress) => Stage::Installing,
-        Some(DeploymentStatus::Baking) => Stage::Shifting,
+        Some(DeploymentStatus::InProgress) if !moving => Stage::Installing,
+        Some(DeploymentStatus::InProgress | DeploymentStatus::Baking) => Stage::Shifting,
+        Some(DeploymentStatus::Created | DeploymentStatus::Queued) => Stage::Installing,
         Some(DeploymentStatus::Ready) => Stage::Ready,
         Some(DeploymentStatus::Succeeded) => Stage::Done,
         Some(DeploymentStatus::Failed) => Stage::Failed(why(info, targets, "failed")),
@@ -218,8 +219,7 @@ impl Seen {
     ) -> Result<Arc<DeploymentGroupInfo>, Fault> {
         let name = format!("{}/{}", at.application, at.group);
         let known = self.groups.lock().unwrap_or_else(PoisonError::into_inner).get(&name).cloned();
-        if let Some((_, info)) = known.filter(|(read_at, _)| read_at.elapsed() < asked_every(home.spec.pace))
-        {
+        if let Some((_, info)) = known.filter(|(read_at, _)| read_at.elapsed() < asked_every(&home.spec)) {
             return Ok(info);
         }
         let (now, info) = (now(), Arc::new(group::read(api, at).await?));
@@ -236,7 +236,7 @@ impl Seen {
     ) -> Result<Progress, Fault> {
         let known = self.deployments.lock().unwrap_or_else(PoisonError::into_inner).get(deployment).cloned();
         let fresh = |(read_at, seen): &(Instant, Progress)| {
-            seen.settled() || read_at.elapsed() < asked_every(home.spec.pace)
+            seen.settled() || read_at.elapsed() < asked_every(&home.spec)
         };
         if let Some((_, seen)) = known.as_ref().filter(|known| fresh(known)) {
             return Ok(Progress { continued, ..seen.clone() });
@@ -275,9 +275,10 @@ async fn fresh_progress(api: &Api, deployment: &str, continued: bool) -> Result<
     })
 }
 
-/// How long an answer of `CodeDeploy`'s is good for a look.
-pub fn asked_every(pace: Span) -> Duration {
-    (Duration::from(pace) * ASKED_EVERY_LOOKS).clamp(ASKED_EVERY_MIN, ASKED_EVERY_MAX)
+/// How long an answer of `CodeDeploy`'s is good for a look. An account that may ask more than usual may ask more often.
+fn asked_every(spec: &AwsSpec) -> Duration {
+    let least = ASKED_EVERY_MIN.mul_f64(1.0 / limit::factor(spec.reads_per_second).max(1.0));
+    (Duration::from(spec.pace) * ASKED_EVERY_LOOKS).clamp(least, ASKED_EVERY_MAX)
 }
 
 #[expect(
@@ -359,7 +360,10 @@ mod tests {
     #[test]
     fn traffic_that_somebody_else_let_move_is_seen_by_its_events() {
         let allow = target("i-1", TargetLabel::Green, &[("AllowTraffic", LifecycleEventStatus::InProgress)]);
-        assert_eq!(stage(&made("BLUE_GREEN", "InProgress", false), &[allow.clone()], false), Stage::Shifting);
+        assert_eq!(
+            stage(&made("BLUE_GREEN", "InProgress", false), std::slice::from_ref(&allow), false),
+            Stage::Shifting
+        );
         assert_eq!(stage(&made("IN_PLACE", "InProgress", false), &[allow], false), Stage::Installing);
     }
 
@@ -377,7 +381,9 @@ mod tests {
     fn the_end_of_blue_is_reckoned_from_the_last_event_and_only_while_the_clock_runs() {
         let over =
             target("i-1", TargetLabel::Blue, &[("AfterBlockTraffic", LifecycleEventStatus::Succeeded)]);
-        let at = |status: &str, wait: bool| terminates_at(&made("BLUE_GREEN", status, wait), &[over.clone()]);
+        let at = |status: &str, wait: bool| {
+            terminates_at(&made("BLUE_GREEN", status, wait), std::slice::from_ref(&over))
+        };
         assert_eq!(at("InProgress", true), Some(Time(60_000 + 3_600_000)));
         assert_eq!(at("InProgress", false), None);
         assert_eq!(at("Succeeded", true), None);
@@ -393,8 +399,20 @@ mod tests {
 
     #[test]
     fn codedeploy_is_asked_in_every_third_look_and_every_15_seconds_at_the_longest() {
-        assert_eq!(asked_every(Span(10)), Duration::from_secs(5));
-        assert_eq!(asked_every(Span::secs(5)), Duration::from_secs(15));
-        assert_eq!(asked_every(Span::mins(1)), Duration::from_secs(15));
+        let spec = |pace, reads_per_second| AwsSpec {
+            account: String::new(),
+            region: String::new(),
+            fleets: AwsFleets::Managed,
+            revision: AwsRevision::Ami,
+            call_timeout: Span::secs(5),
+            pace,
+            reads_per_second,
+            groups: BTreeMap::new(),
+        };
+        assert_eq!(asked_every(&spec(Span(10), 10)), Duration::from_secs(5));
+        assert_eq!(asked_every(&spec(Span(10), 1)), Duration::from_secs(5));
+        assert_eq!(asked_every(&spec(Span(10), 5000)), Duration::from_millis(30));
+        assert_eq!(asked_every(&spec(Span::secs(5), 10)), Duration::from_secs(15));
+        assert_eq!(asked_every(&spec(Span::mins(1), 10)), Duration::from_secs(15));
     }
 }

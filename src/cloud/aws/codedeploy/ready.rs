@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use aws_sdk_autoscaling::types::{AutoScalingGroup, LifecycleState, Tag};
-use aws_sdk_codedeploy::types::{DeploymentInfo, DeploymentWaitType};
+use aws_sdk_codedeploy::types::{AutoRollbackConfiguration, DeploymentInfo, DeploymentWaitType};
 
 use super::super::api::Api;
 use super::super::asgs::{Home, by_name};
@@ -83,7 +83,7 @@ pub(super) async fn open(
     if !missing.is_empty() {
         return Err(incomplete(at, &missing));
     }
-    if info.auto_rollback_configuration().is_some_and(|rollback| rollback.enabled()) {
+    if info.auto_rollback_configuration().is_some_and(AutoRollbackConfiguration::enabled) {
         return Err(refuse(
             info,
             "its autoRollbackConfiguration is enabled: CodeDeploy would roll back by itself",

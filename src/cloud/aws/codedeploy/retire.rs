@@ -6,6 +6,7 @@ use aws_sdk_codedeploy::types::{DeploymentInfo, DeploymentWaitType};
 
 use super::super::api::Api;
 use super::super::asgs::{FLEET, Home, by_name, tag};
+use super::super::fleet::refuse_dark;
 use super::super::limit::Family;
 use super::super::look::stands_anywhere;
 use super::deployment::{Post, active, go_on, id, look, stop};
@@ -26,7 +27,7 @@ const INSTANCES_MAX: usize = 50;
 /// [`FaultKind::Conflict`] while `CodeDeploy` is not where that is safe; the calls' faults.
 pub async fn retire(api: &Api, home: &Home, proof: Retirement, token: &Token) -> Result<(), Fault> {
     api.seen.forget();
-    let done = leave(api, home, &proof, token).await;
+    let done = Box::pin(leave(api, home, &proof, token)).await;
     api.seen.forget();
     done
 }
@@ -52,7 +53,8 @@ async fn leave(api: &Api, home: &Home, proof: &Retirement, token: &Token) -> Res
 
 /// The last look before the one step without a way back: afresh, at every target group of the region.
 async fn refuse_standing(api: &Api, home: &Home, proof: &Retirement) -> Result<(), Fault> {
-    let mut standing = stands_anywhere(api, home, proof.fleet()).await?;
+    let (mut standing, lit) = stands_anywhere(api, home, proof.fleet()).await?;
+    refuse_dark(home, proof, &lit)?;
     for (id, _) in proof.covered().iter().filter(|(_, evidence)| evidence.waived.is_some()) {
         for name in named(home, id) {
             standing.remove(&name);
@@ -139,16 +141,14 @@ async fn group_of(api: &Api, home: &Home, fleet: &FleetId) -> Result<Option<Stri
 async fn remove(api: &Api, at: Post<'_>, leaving: &str, staying: Option<&str>) -> Result<(), Fault> {
     let info = read(api, at).await?;
     if fleets(&info).iter().any(|name| name == leaving) {
-        match staying {
-            Some(staying) => point_at(api, at, &info, staying).await?,
-            None => {
-                let message = format!(
-                    "the deployment group `{}` names `{leaving}`, which goes: set autoScalingGroups to the fleet that stays",
-                    at.group
-                );
-                return Err(Fault::new(FaultKind::Invalid, "UpdateDeploymentGroup", message));
-            }
-        }
+        let Some(staying) = staying else {
+            let message = format!(
+                "the deployment group `{}` names `{leaving}`, which goes: set autoScalingGroups to the fleet that stays",
+                at.group
+            );
+            return Err(Fault::new(FaultKind::Invalid, "UpdateDeploymentGroup", message));
+        };
+        point_at(api, at, &info, staying).await?;
     }
     let call =
         api.autoscaling.delete_auto_scaling_group().auto_scaling_group_name(leaving).force_delete(true);

@@ -1,6 +1,6 @@
 //! What `CodeDeploy` adds to a look: whether a fleet's instances are up, whether it failed, and what blue runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_autoscaling::types::AutoScalingGroup;
 
@@ -8,8 +8,8 @@ use super::super::api::Api;
 use super::super::asgs::{Home, REVISION, tag};
 use super::group::{deployed, listed};
 use super::progress::{Progress, Stage, progress};
-use crate::model::{FleetId, FleetSeen, InstanceState, Inventory, Seen, Side};
-use crate::spec::AwsRevision;
+use crate::model::{FleetId, FleetSeen, GroupId, InstanceState, Inventory, Seen, Side};
+use crate::spec::{AwsFleets, AwsGroup, AwsRevision};
 
 /// Adds what `CodeDeploy` says of each fleet. What it cannot be asked makes the fleet unknown.
 pub async fn see(api: &Api, home: &Home, fleets: &BTreeMap<FleetId, AutoScalingGroup>, look: &mut Inventory) {
@@ -35,9 +35,39 @@ pub async fn see(api: &Api, home: &Home, fleets: &BTreeMap<FleetId, AutoScalingG
             look.fleets.insert(id.clone(), Seen::Unknown(reason));
         }
     }
-    // A list that names a target group that is not in the look promises traffic that nobody sees.
-    if let Err(fault) = listed(api, home).await {
-        look.unread.insert(format!("the target groups that CodeDeploy lists: {fault}"));
+    undeclared(api, home, look).await;
+}
+
+/// A target group that `CodeDeploy` lists and nobody declares gets green by its hand, and by nobody's proof. It refuses a
+/// plan and holds blue as one that cannot be read does: whether blue must be in it, too, is not known. Where `CodeDeploy`
+/// only installs, its list is not used.
+async fn undeclared(api: &Api, home: &Home, look: &mut Inventory) {
+    if home.spec.fleets != AwsFleets::Managed {
+        return;
+    }
+    let names = match listed(api, home).await {
+        Ok(names) => names,
+        Err(fault) => {
+            look.unread.insert(format!("the target groups that CodeDeploy lists: {fault}"));
+            return;
+        }
+    };
+    let declared: BTreeSet<_> = home.spec.groups.values().flat_map(AwsGroup::names).collect();
+    for name in names.iter().filter(|name| !declared.contains(name)) {
+        let reason = format!(
+            "CodeDeploy lists `{name}` and would register green there: declare it in the deployment file, or take it \
+             out of loadBalancerInfo.targetGroupInfoList"
+        );
+        match GroupId::new(name.as_str()) {
+            // In sight already: the fleet that stands there is reason enough.
+            Ok(id) if look.groups.contains_key(&id) => {}
+            Ok(id) => {
+                look.groups.insert(id, Seen::Unknown(reason));
+            }
+            Err(_) => {
+                look.unread.insert(reason);
+            }
+        }
     }
 }
 

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::super::autoscaling::put_hook;
+use super::super::fleets::LAUNCHING;
 use super::super::input::{Input, items, list, text};
 use super::super::service::{Answer, ApiError, Operation};
 use super::super::world::{DeploymentGroup, World};
@@ -24,6 +26,28 @@ pub const OPERATIONS: &[Operation] = &[
         name: "BatchGetDeploymentGroups",
         knows: &["applicationName", "deploymentGroupNames[]"],
         run: batch,
+    },
+    Operation {
+        name: "CreateDeploymentGroup",
+        knows: &[
+            "applicationName",
+            "deploymentGroupName",
+            "deploymentConfigName",
+            "serviceRoleArn",
+            "autoScalingGroups[]",
+            "deploymentStyle*",
+            "autoRollbackConfiguration*",
+            "alarmConfiguration*",
+            "outdatedInstancesStrategy",
+            "triggerConfigurations[]*",
+            "tags[]*",
+        ],
+        run: create,
+    },
+    Operation {
+        name: "DeleteDeploymentGroup",
+        knows: &["applicationName", "deploymentGroupName"],
+        run: delete,
     },
     Operation {
         name: "UpdateDeploymentGroup",
@@ -104,6 +128,53 @@ fn batch(world: &mut World, input: &Input) -> Answer {
     let asked = |group: &&DeploymentGroup| group.application == name && names.contains(&group.name);
     let found: Value = world.deployment_groups.iter().filter(asked).map(show).collect();
     Ok(json!({ "deploymentGroupsInfo": found }))
+}
+
+/// The hook by which instances that a fleet launches later are installed.
+pub fn hook(group: &DeploymentGroup) -> String {
+    format!("CodeDeploy-managed-automatic-launch-deployment-hook-{}-{}", group.name, group.id)
+}
+
+fn create(world: &mut World, input: &Input) -> Answer {
+    let application = known(world, input)?;
+    let name = needed(input, "deploymentGroupName", "DeploymentGroupNameRequiredException")?;
+    needed(input, "serviceRoleArn", "RoleRequiredException")?;
+    if world.named_group(input, "deploymentGroupName").is_ok() {
+        let text = format!("Deployment group name already exists: {name}");
+        return Err(ApiError::new("DeploymentGroupAlreadyExistsException", text));
+    }
+    let fleets = input.list("autoScalingGroups");
+    if let Some(none) = fleets.iter().find(|fleet| !world.fleets.contains_key(*fleet)) {
+        let text = format!("The Auto Scaling group {none} does not exist");
+        return Err(ApiError::new("InvalidAutoScalingGroupException", text));
+    }
+    let mut settings = input.tree.as_object().cloned().unwrap_or_default();
+    for name in ["applicationName", "deploymentGroupName", "tags"] {
+        settings.remove(name);
+    }
+    let id = format!("{:08x}-0000-4000-8000-000000000000", world.fresh());
+    let group =
+        DeploymentGroup { id: id.clone(), application, name: name.to_owned(), settings, current: None };
+    for fleet in &fleets {
+        let given = json!({
+            "LifecycleHookName": hook(&group), "LifecycleTransition": LAUNCHING, "HeartbeatTimeout": "600",
+        });
+        put_hook(&mut world.fleet_mut(fleet)?.hooks, &given)?;
+    }
+    world.deployment_groups.push(group);
+    Ok(json!({ "deploymentGroupId": id }))
+}
+
+fn delete(world: &mut World, input: &Input) -> Answer {
+    let group = match world.named_group(input, "deploymentGroupName") {
+        Err(error) if error.code == "DeploymentGroupDoesNotExistException" => return Ok(json!({})),
+        group => group?.clone(),
+    };
+    for fleet in world.fleets.values_mut() {
+        fleet.hooks.remove(&hook(&group));
+    }
+    world.deployment_groups.retain(|other| other.id != group.id);
+    Ok(json!({ "hooksNotCleanedUp": [] }))
 }
 
 fn update(world: &mut World, input: &Input) -> Answer {

@@ -4,6 +4,8 @@ mod deployments;
 mod groups;
 mod targets;
 
+pub use groups::hook;
+
 use super::input::{Input, Paging};
 use super::service::{ApiError, Operation};
 

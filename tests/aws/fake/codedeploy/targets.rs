@@ -80,6 +80,10 @@ fn batch(world: &mut World, input: &Input) -> Answer {
         json!({
             "lifecycleEventName": event.name, "status": event.status, "startTime": world.epoch(event.start),
             "endTime": event.end.map(|at| world.epoch(at)),
+            "diagnostics": (event.status == "Failed").then(|| json!({
+                "errorCode": "ScriptFailed", "scriptName": format!("scripts/{}.sh", event.name),
+                "message": "Script exited with status 3", "logTail": "",
+            })),
         })
     };
     let mut shown = Vec::new();

@@ -164,7 +164,16 @@ impl World {
         let mut action = given.as_object().cloned().unwrap_or_default();
         match text(given, "Type") {
             Some("forward") => {}
-            Some("redirect" | "fixed-response" | "authenticate-oidc" | "authenticate-cognito") => {
+            Some("redirect" | "fixed-response" | "authenticate-cognito") => return Ok(Value::Object(action)),
+            Some("authenticate-oidc") => {
+                let login = action.get_mut("AuthenticateOidcConfig").and_then(Value::as_object_mut);
+                let login =
+                    login.ok_or_else(|| ApiError::new("ValidationError", "A login needs a config"))?;
+                // A secret goes in and never comes out again.
+                let kept = login.remove("UseExistingClientSecret").is_some_and(|kept| kept == "true");
+                if login.remove("ClientSecret").is_none() && !kept {
+                    return Err(ApiError::new("ValidationError", "A client secret must be specified"));
+                }
                 return Ok(Value::Object(action));
             }
             other => {
