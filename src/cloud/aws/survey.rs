@@ -39,7 +39,8 @@ pub(super) struct Survey {
     pub targets: BTreeMap<String, Result<Vec<TargetHealthDescription>, Fault>>,
     /// The routes of every load balancer in front of ours, by the balancer's ARN.
     pub routes: BTreeMap<String, Result<Vec<Route>, Fault>>,
-    /// The attributes of those in which one of the fleets stands, by ARN: how long it would drain there.
+    /// The attributes of those in which one of the fleets drains, and before a rollout of those in which one stands, by
+    /// ARN: how long it drains there.
     pub attributes: BTreeMap<String, Result<BTreeMap<String, String>, Fault>>,
     /// Whose an instance, or an address, is: the fleet and the instance.
     owners: BTreeMap<String, (FleetId, String)>,
@@ -63,9 +64,15 @@ impl Survey {
         let fresh = standing.iter().filter_map(|arn| survey.groups.get(arn));
         let balancers: BTreeSet<_> = fresh.flat_map(TargetGroup::load_balancer_arns).cloned().collect();
         let reader = Reader { api, memory, now: survey.begun, pace: home.spec.pace };
-        let stood_in = survey.standing();
+        let drains = |arn: &String| {
+            let targets = survey.targets.get(arn).and_then(|targets| targets.as_ref().ok());
+            targets.into_iter().flatten().any(is_draining)
+        };
+        // Whoever drives a rollout names its fleets, and wants to know how long something drains once it does.
+        let asked =
+            survey.standing().into_iter().filter(|arn| scope.fleets.is_empty() || drains(arn)).collect();
         let (routes, attributes) =
-            tokio::join!(reader.routes(&balancers, &standing), reader.attributes(&stood_in));
+            tokio::join!(reader.routes(&balancers, &standing), reader.attributes(&asked));
         (survey.routes, survey.attributes) = (routes, attributes);
         Ok(survey)
     }
@@ -207,6 +214,12 @@ fn is_beginning(targets: &[TargetHealthDescription]) -> bool {
         states.filter(|state| state.as_str() == name).count()
     };
     in_state("initial") > 0 && in_state("healthy") == 0
+}
+
+/// Whether a target has been deregistered and still has connections.
+pub(super) fn is_draining(target: &TargetHealthDescription) -> bool {
+    let state = target.target_health().and_then(|health| health.state());
+    state.is_some_and(|state| state.as_str().ends_with("draining"))
 }
 
 /// What an Auto Scaling group itself says it is attached to, by either of the two ways to attach.

@@ -11,6 +11,7 @@ use super::asgs::Home;
 use super::limit::Family;
 use super::memory::Memory;
 use super::route::{Place, Route};
+use super::survey::is_draining;
 use super::twin::{self, Map, Standing};
 use crate::cloud::{Fault, FaultKind};
 use crate::model::{FleetId, GroupId, Share};
@@ -322,11 +323,6 @@ async fn remove_targets(api: &Api, map: &Map<'_>, fleet: &FleetId, arn: &str) ->
     }
     let call = api.elb.deregister_targets().target_group_arn(arn).set_targets(Some(own));
     api.send(Family::ElbRegister, "DeregisterTargets", call.send()).await.map(drop)
-}
-
-fn is_draining(target: &aws_sdk_elasticloadbalancingv2::types::TargetHealthDescription) -> bool {
-    let state = target.target_health().and_then(|health| health.state());
-    state.is_some_and(|state| state.as_str().ends_with("draining"))
 }
 
 fn by_address(group: &TargetGroup) -> bool {
