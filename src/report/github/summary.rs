@@ -245,8 +245,8 @@ fn bounded(text: String) -> String {
     format!("{}\n\n… cut\n", &text[..end])
 }
 
-/// Somebody else's words, in which nothing is Markdown, HTML, a link, a mention or an emoji: every sign but letters
-/// and digits is written as its code.
+/// Somebody else's words, in which nothing is Markdown, HTML, a link, a mention or an emoji: every sign that
+/// could mean anything is written as its code.
 fn code(words: &str) -> String {
     format!("<code>{}</code>", coded(&brief(words)))
 }
@@ -263,12 +263,19 @@ fn plain(words: &str) -> String {
 
 fn coded(words: &str) -> String {
     let mut safe = String::with_capacity(words.len());
+    let mut before = ' ';
     for c in escape(words).chars() {
-        if c.is_ascii() && !c.is_ascii_alphanumeric() && c != ' ' {
+        // These mean nothing inside a line, but for the point that makes a link of `www.`.
+        let plain = " -,/".contains(c) || (c == '.' && !before.eq_ignore_ascii_case(&'w'));
+        if c == '@' {
+            // Addresses become links even where the sign is written as its code; a break inside is not seen.
+            safe += "&#64;<wbr>";
+        } else if c.is_ascii() && !c.is_ascii_alphanumeric() && !plain {
             safe += &format!("&#{};", u32::from(c));
         } else {
             safe.push(c);
         }
+        before = c;
     }
     safe
 }
@@ -282,9 +289,14 @@ mod tests {
         let hostile = "|x|\n# h\n<img src=x onerror=alert(1)> [a](javascript:b) `c` @me www.a.com :boom: ![i](u) \\| 🚀 组";
         let safe = code(hostile);
         let inside = safe.strip_prefix("<code>").and_then(|rest| rest.strip_suffix("</code>")).unwrap();
+        let inside = &inside.replace("<wbr>", "");
         let bare: String =
             inside.split('&').map(|part| part.split_once(';').map_or(part, |(_, rest)| rest)).collect();
-        assert!(bare.chars().all(|c| !c.is_ascii() || c.is_ascii_alphanumeric() || c == ' '), "{bare}");
+        assert!(
+            bare.chars().all(|c| !c.is_ascii() || c.is_ascii_alphanumeric() || " -,/.".contains(c)),
+            "{bare}"
+        );
+        assert!(!bare.contains("www."), "{bare}");
         assert!(inside.contains('🚀') && inside.contains('组'), "{inside}");
     }
 }
