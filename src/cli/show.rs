@@ -20,7 +20,7 @@ use crate::spec::Spec;
 /// A running rollout on the terminal, in lines or as JSON; shared between the driver and whoever waits for it.
 #[derive(Clone)]
 pub struct Screen {
-    screen: Arc<Mutex<report::Screen>>,
+    shown: Arc<Mutex<report::Screen>>,
     clock: Clock,
     hints: Hints,
 }
@@ -42,14 +42,14 @@ impl Screen {
         };
         let screen = report::Screen::new(manner, github::out(), github::err()).recalling(timeline);
         let hints = hints(context, service);
-        Self { screen: Arc::new(Mutex::new(screen)), clock: context.clock, hints }
+        Self { shown: Arc::new(Mutex::new(screen)), clock: context.clock, hints }
     }
 
     /// What a driver or a follower tells.
     pub fn onlooker(&self) -> impl FnMut(&Rollout, &Notice<'_>) + Send + use<> {
         let this = self.clone();
         move |state, notice| {
-            let mut screen = this.screen.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut screen = this.shown.lock().unwrap_or_else(PoisonError::into_inner);
             github::phase(state);
             screen.notice(state, notice, this.clock.now());
         }
@@ -60,7 +60,7 @@ impl Screen {
     /// # Errors
     /// What could not be written.
     pub fn end(&self, state: &Rollout, outcome: &Outcome) -> Result<(), CliError> {
-        let mut screen = self.screen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut screen = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         github::left(&screen.closing(state, outcome), &self.hints);
         screen.end(state, outcome).map_err(unwritable)
     }
@@ -68,14 +68,14 @@ impl Screen {
     /// Leaves a rollout that another process has let go of; there is no receipt.
     pub fn leave(&self, state: &Rollout, outcome: &Outcome) {
         self.close();
-        let mut screen = self.screen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut screen = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         github::left(&screen.closing(state, outcome), &self.hints);
     }
 
     /// Leaves the terminal as it was; there is no receipt.
     pub fn close(&self) {
         github::silent();
-        let screen = self.screen.lock().unwrap_or_else(PoisonError::into_inner);
+        let screen = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(bars) = screen.bars() {
             // An error follows; a picture that cannot be cleared is only untidy.
             let _ = bars.clear();

@@ -8,6 +8,8 @@ use super::super::receipt::sentence;
 use super::super::snapshot::{PhaseState, Snapshot, State};
 use super::super::words::{self, count, rough};
 use super::super::{Advice, RefusalDocument};
+use std::fmt::Write as _;
+
 use super::command::Level;
 use crate::model::Purpose;
 use crate::plan::Refusal;
@@ -34,16 +36,19 @@ pub fn rollout(snapshot: &Snapshot) -> String {
         snapshot.outcome.map_or_else(|| snapshot.state.word().to_owned(), |word| word.replace('_', " "));
     let blue = snapshot.blue.as_ref().map(|blue| blue.revision.as_str());
     let mut text = title(sign, &word, &snapshot.service, blue, snapshot.green.revision.as_str());
-    text += &format!(
-        "\nRollout {} to {} by {}, {} elapsed. {}\n",
-        code(&snapshot.rollout),
-        code(&snapshot.environment),
-        code(snapshot.strategy.as_str()),
-        rough(snapshot.elapsed_ms),
-        plain(&sentence(snapshot).to_string())
+    put(
+        &mut text,
+        format_args!(
+            "\nRollout {} to {} by {}, {} elapsed. {}\n",
+            code(&snapshot.rollout),
+            code(&snapshot.environment),
+            code(snapshot.strategy.as_str()),
+            rough(snapshot.elapsed_ms),
+            plain(&sentence(snapshot).to_string())
+        ),
     );
     if let Purpose::Rollback { of } = snapshot.purpose {
-        text += &format!("It brings back what was before rollout {of}.\n");
+        put(&mut text, format_args!("It brings back what was before rollout {of}.\n"));
     }
     let fault = snapshot.fault.as_ref().filter(|_| snapshot.state != State::Completed);
     let fault = fault.map(ToString::to_string);
@@ -53,7 +58,7 @@ pub fn rollout(snapshot: &Snapshot) -> String {
         ("Last fault", fault.as_deref()),
     ];
     for (what, why) in reasons.into_iter().filter_map(|(what, why)| Some((what, why?))) {
-        text += &format!("\n**{what}:** {}\n", code(why));
+        put(&mut text, format_args!("\n**{what}:** {}\n", code(why)));
     }
     gaps(&mut text, snapshot);
     groups(&mut text, snapshot);
@@ -95,18 +100,21 @@ pub fn plan(proposal: &Proposal) -> String {
     let word = if proposal.changes { "plan" } else { "plan, the same revision again" };
     let service = plan.rollout.service.as_str();
     let mut text = title(":memo:", word, service, blue, plan.green.revision.as_str());
-    text += &format!(
-        "\n{} by {}: {} expected, each needs {} of green before blue may go. It waits at least {}",
-        code(&plan.rollout.to_string()),
-        code(plan.strategy.as_str()),
-        count(proposal.target_groups.len(), "target group"),
-        words::healthy(proposal.required),
-        rough(proposal.expected.at_least_ms),
+    put(
+        &mut text,
+        format_args!(
+            "\n{} by {}: {} expected, each needs {} of green before blue may go. It waits at least {}",
+            code(&plan.rollout.to_string()),
+            code(plan.strategy.as_str()),
+            count(proposal.target_groups.len(), "target group"),
+            words::healthy(proposal.required),
+            rough(proposal.expected.at_least_ms),
+        ),
     );
-    text += &match proposal.expected.promotions {
-        0 => ".\n".to_owned(),
-        holds => format!(", and {} for `promote`.\n", count(holds, "time")),
-    };
+    match proposal.expected.promotions {
+        0 => text.push_str(".\n"),
+        holds => put(&mut text, format_args!(", and {} for `promote`.\n", count(holds, "time"))),
+    }
     text += "\n| Target group | Expected because | Reached by | Blue registered | Blue healthy |\n| --- | --- | --- | --: | --: |\n";
     rows(&mut text, &proposal.target_groups, |group: &ProposedGroup| {
         let because: Vec<_> = group.expected_because.iter().map(|why| words::because(*why)).collect();
@@ -122,7 +130,7 @@ pub fn plan(proposal: &Proposal) -> String {
     for remark in &proposal.remarks {
         row(&mut text, &format!("\n:warning: {}\n", plain(remark)));
     }
-    text += &format!("\n**To do it:** {}\n", command(&proposal.command));
+    put(&mut text, format_args!("\n**To do it:** {}\n", command(&proposal.command)));
     bounded(text)
 }
 
@@ -137,9 +145,12 @@ pub fn refusal(refusal: &Refusal, hints: &Hints) -> String {
     rows(&mut text, &document.text, |reason: &String| format!("- {}\n", plain(reason)));
     if document.dark > 0 {
         let groups = count(document.groups, "group");
-        text += &format!(
-            "\nIf blue were removed now, **{} of {groups} would have no healthy target**.\n",
-            document.dark
+        put(
+            &mut text,
+            format_args!(
+                "\nIf blue were removed now, **{} of {groups} would have no healthy target**.\n",
+                document.dark
+            ),
         );
     }
     next(&mut text, &document.next);
@@ -209,7 +220,7 @@ fn phases(text: &mut String, snapshot: &Snapshot) {
             PhaseState::Running => "so far",
             PhaseState::Done | PhaseState::ToCome => "",
         };
-        *text += &format!("| {} | {} | {word} |\n", phase.phase, rough(took));
+        put(text, format_args!("| {} | {} | {word} |\n", phase.phase, rough(took)));
     }
 }
 
@@ -223,7 +234,7 @@ fn next(text: &mut String, next: &[Advice]) {
 fn rows<T>(text: &mut String, all: &[T], row: impl Fn(&T) -> String) {
     for (n, one) in all.iter().enumerate() {
         if text.len() > ROWS_UNTIL {
-            *text += &format!("\n… and {} more.\n", all.len() - n);
+            put(text, format_args!("\n… and {} more.\n", all.len() - n));
             return;
         }
         *text += &row(one);
@@ -256,9 +267,14 @@ fn command(words: &str) -> String {
     format!("<code>{}</code>", coded(words))
 }
 
-/// Words of ours with names of others in them. Short ones of ours keep their signs.
+/// Words of ours with names of others in them.
 fn plain(words: &str) -> String {
     coded(words)
+}
+
+/// Writing to a text does not fail.
+fn put(text: &mut String, piece: std::fmt::Arguments<'_>) {
+    let _ = text.write_fmt(piece);
 }
 
 fn coded(words: &str) -> String {
@@ -271,7 +287,7 @@ fn coded(words: &str) -> String {
             // Addresses become links even where the sign is written as its code; a break inside is not seen.
             safe += "&#64;<wbr>";
         } else if c.is_ascii() && !c.is_ascii_alphanumeric() && !plain {
-            safe += &format!("&#{};", u32::from(c));
+            put(&mut safe, format_args!("&#{};", u32::from(c)));
         } else {
             safe.push(c);
         }
