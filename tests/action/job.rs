@@ -1,6 +1,6 @@
 //! Steps that do what they are for.
 
-use crate::rig::Rig;
+use crate::rig::{Rig, beside_each_other};
 use crate::runner::Step;
 
 #[test]
@@ -89,26 +89,29 @@ fn a_fault_of_the_file_stands_at_its_line() {
 }
 
 #[test]
-fn a_rollout_that_rolls_back_or_waits_fails_the_job_and_says_which() {
-    let mut rig = Rig::with_blue(|_| {});
-    rig.edit(|file| {
-        file.env = vec![("FAIL", "health")];
-        file.deadlines = vec!["settle: 2s", "then: rollback"];
-        file.command = "[deployer, sample, --health-fails]";
+fn a_rollout_that_rolls_back_is_held_or_waits_fails_the_job_and_says_which() {
+    let ends = [
+        ("settle: 1s", "bluegreen", 11, "rolled_back", "error"),
+        ("settle: 1s, then: hold", "bluegreen", 13, "held", "error"),
+        ("settle: 1m", "canary", 14, "awaits_promotion", "warning"),
+    ];
+    beside_each_other(&ends, |(deadlines, strategy, code, result, level)| {
+        let mut rig = Rig::with_blue(|_| {});
+        rig.edit(|file| {
+            file.deadlines = deadlines.split(", ").collect();
+            if *strategy == "bluegreen" {
+                file.env = vec![("SAMPLE_FAIL", "never-healthy"), ("SAMPLE_FAIL_REVISION", "2.0.0")];
+            }
+        });
+        let left = Step::new(&rig, "rollout").set("INPUT_STRATEGY", strategy).run().ended_with(*code, result);
+        left.obeys_only_us();
+        let told = left.annotations(level);
+        assert_eq!(told.len(), 1, "{:?}", left.commands);
+        let title = &told[0].properties["title"];
+        assert_eq!(*title, format!("api/local/2: {} (exit {code})", result.replace('_', " ")));
+        assert!(left.summary.contains("<code>1.0.0</code> → <code>2.0.0</code>"), "{}", left.summary);
+        let back = Step::new(&rig, "rollback").set("GITHUB_RUN_ID", "80").run().ended_with(0, "rolled_back");
+        back.obeys_only_us();
+        rig.serves("1.0.0", 2);
     });
-    let left = Step::new(&rig, "rollout").run();
-    assert!([11, 2, 10].contains(&left.done.code), "{}", left.done.out);
-    left.obeys_only_us();
-    assert_eq!(left.annotations("error").len(), 1, "{:?}", left.commands);
-    rig.edit(|file| {
-        file.env = Vec::new();
-        file.deadlines = Vec::new();
-        file.command = "[deployer, sample]";
-    });
-    let step = Step::new(&rig, "rollout").set("INPUT_STRATEGY", "canary");
-    let left = step.run().ended_with(14, "awaits_promotion");
-    left.obeys_only_us();
-    assert_eq!(left.annotations("warning").len(), 1, "{:?}", left.commands);
-    rig.run(&["abort", "api"]).ended_with(0);
-    rig.serves("1.0.0", 2);
 }
