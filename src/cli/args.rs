@@ -49,6 +49,9 @@ pub struct Global {
     /// Print without colour, as `NO_COLOR` does
     #[arg(long, global = true)]
     pub no_color: bool,
+    /// Whether to report to GitHub Actions: outputs, summary and annotations, where `GITHUB_ACTIONS` is `true`
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", env = "DEPLOYER_GITHUB")]
+    pub github: Github,
     /// What the tool logs about itself, such as `debug` or `deployer=trace`
     #[arg(long, global = true, value_name = "FILTER", env = "DEPLOYER_LOG", default_value = "off")]
     pub log: String,
@@ -63,6 +66,15 @@ pub enum Output {
     Json,
     /// One event a line, as it happens.
     Ndjson,
+}
+
+/// Whether to report to GitHub Actions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Github {
+    /// In a step of a job.
+    Auto,
+    /// Never.
+    Off,
 }
 
 /// The verbs.

@@ -74,6 +74,7 @@ impl Context {
         let source = spec::Source { name: &name, text: &text };
         let spec = spec::read(&source, &ask, &|name| std::env::var(name).ok()).map_err(|faults| {
             eprintln!("{}", faults.render(self.colour_err()).trim_end());
+            super::github::faults(&faults);
             CliError::shown(exit::USAGE)
         })?;
         if spec.service == *service {
@@ -307,10 +308,11 @@ fn host() -> String {
     std::env::var("COMPUTERNAME").unwrap_or_else(|_| "unknown".into())
 }
 
+/// A word that no other process has.
 #[expect(
     clippy::disallowed_methods,
     reason = "a process's nonce must be like no other's, so no seed is wanted"
 )]
-fn nonce() -> String {
+pub(super) fn nonce() -> String {
     format!("{:016x}", fastrand::u64(..))
 }

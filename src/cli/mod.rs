@@ -7,7 +7,7 @@
 macro_rules! println {
     ($($text:tt)*) => {{
         use std::io::Write as _;
-        let _ = writeln!(std::io::stdout(), $($text)*);
+        let _ = writeln!(std::io::stdout(), "{}", $crate::cli::github::safe_data(format!($($text)*)));
     }};
 }
 
@@ -15,7 +15,7 @@ macro_rules! println {
 macro_rules! print {
     ($($text:tt)*) => {{
         use std::io::Write as _;
-        let _ = write!(std::io::stdout(), $($text)*);
+        let _ = write!(std::io::stdout(), "{}", $crate::cli::github::safe_data(format!($($text)*)));
     }};
 }
 
@@ -23,7 +23,7 @@ macro_rules! print {
 macro_rules! eprintln {
     ($($text:tt)*) => {{
         use std::io::Write as _;
-        let _ = writeln!(std::io::stderr(), $($text)*);
+        let _ = writeln!(std::io::stderr(), "{}", $crate::cli::github::safe(format!($($text)*)));
     }};
 }
 
@@ -34,6 +34,7 @@ mod doctor;
 mod error;
 pub mod exit;
 mod files;
+mod github;
 mod init;
 
 mod inspect;
@@ -64,6 +65,7 @@ use error::CliError;
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     start_log(&cli.global.log);
+    github::begin(&cli.global, &cli.verb);
     let result = match cli.verb {
         Verb::Schema => files::schema(),
         Verb::Completions { shell } => files::completions(shell),
@@ -72,6 +74,7 @@ pub fn main() -> ExitCode {
         Verb::Local(Local::Supervise) => local::supervise(&cli.global.state),
         verb => on_runtime(cli.global, verb),
     };
+    github::end(&result);
     match result {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
@@ -89,7 +92,10 @@ fn on_runtime(global: Global, verb: Verb) -> Result<u8, CliError> {
     let runtime = runtime.map_err(|error| CliError::new(format!("failed to start: {error}")))?;
     runtime.block_on(async {
         // A second signal leaves at once; the journal makes that as safe as a crash.
-        let leave = || std::process::exit(i32::from(exit::INTERRUPTED));
+        let leave = || {
+            github::end(&Ok(exit::INTERRUPTED));
+            std::process::exit(i32::from(exit::INTERRUPTED))
+        };
         let stop = crate::drive::listen(leave);
         let stop = stop.map_err(|error| CliError::new(format!("failed to listen for signals: {error}")))?;
         Box::pin(run(&Context::new(global, stop, &verb.services())?, verb)).await

@@ -10,7 +10,7 @@ use super::rollout::{begin, code, take_over, verdict_code};
 use super::{exit, show};
 use crate::drive::{OpenError, Outcome, Presence, follow, order};
 use crate::journal::{AnyStore, Log};
-use crate::model::{Purpose, Revision, RolloutId, ServiceName, Span, Time};
+use crate::model::{Plan, Purpose, Revision, RolloutId, ServiceName, Span, Time};
 use crate::rollout::{Event, Order, Phase, Rollout, Verdict};
 use crate::spec::Spec;
 
@@ -89,19 +89,66 @@ pub async fn resume(context: &Context, args: Resume) -> Result<u8, CliError> {
     if args.order.detach {
         return Ok(exit::DONE);
     }
-    if !args.take_over && driven(context, &id).await == Some(true) {
-        show::say(context, "another process drives it: following");
-        return watch_or_take_over(context, service, &id, args.patience.wait_promote).await;
+    if args.take_over {
+        return take_up(context, service, &id, args.patience.wait_promote).await;
     }
+    go_on(context, service, &id, args.patience.wait_promote).await
+}
+
+/// Goes on with an open rollout: follows whoever drives it, or drives it where nobody does.
+pub async fn go_on(
+    context: &Context,
+    service: &ServiceName,
+    id: &RolloutId,
+    attend: Span,
+) -> Result<u8, CliError> {
+    if driven(context, id).await == Some(true) {
+        show::say(context, "another process drives it: following");
+        return watch_or_take_over(context, service, id, attend).await;
+    }
+    take_up(context, service, id, attend).await
+}
+
+async fn take_up(
+    context: &Context,
+    service: &ServiceName,
+    id: &RolloutId,
+    attend: Span,
+) -> Result<u8, CliError> {
     let spec = context.spec(service, &Wish::default())?;
     let backend = AnyBackend::of(&spec, &context.global.state)?;
-    show::say(context, &format!("taking up rollout {} in `{}`", id.number, rollout.phase().name()));
-    take_over(context, &backend, &id, args.patience.wait_promote).await
+    let phase = context.read(id).await?.phase().name();
+    show::say(context, &format!("taking up rollout {} in `{phase}`", id.number));
+    take_over(context, &backend, id, attend).await
+}
+
+/// The open rollout of a service that this same run of a CI began, in an earlier attempt or step.
+pub async fn asked_by_this_run(
+    context: &Context,
+    service: &ServiceName,
+) -> Result<Option<(RolloutId, Plan)>, CliError> {
+    if context.me.run_url.is_none() {
+        return Ok(None);
+    }
+    let Some((id, facts)) = context.latest_facts(service).await? else { return Ok(None) };
+    let rollout = Rollout::fold(&facts).map_err(OpenError::OutOfOrder)?;
+    let begun = facts.first().and_then(|fact| match &fact.event {
+        Event::Opened { plan, by } if by.run_url == context.me.run_url => Some(plan.as_ref().clone()),
+        _ => None,
+    });
+    Ok(begun.filter(|_| rollout.verdict().is_none()).map(|plan| (id, plan)))
 }
 
 /// `rollback`: to blue while it stands, else to the last completed revision by a new rollout.
 pub async fn rollback(context: &Context, args: Rollback) -> Result<u8, CliError> {
     let service = &args.order.service;
+    // The same job once more: to roll back the way back would bring the sick revision again.
+    if let Some((id, plan)) = asked_by_this_run(context, service).await?
+        && matches!(plan.purpose, Purpose::Rollback { .. })
+    {
+        show::say(context, &format!("rollout {} was begun by this run: going on with it", id.number));
+        return go_on(context, service, &id, Span::ZERO).await;
+    }
     let Some((id, rollout)) = context.latest(service).await? else { return Err(Context::none_yet(service)) };
     match rollout.phase() {
         Phase::Ended(Verdict::RolledBack { .. }) if args.to.is_none() => {
@@ -236,6 +283,7 @@ async fn watch_or_take_over(
     let history = context.journal.read(id).await?;
     let log = context.journal.log(&history)?;
     let state = Rollout::fold(&history.into_recorded()?).map_err(OpenError::OutOfOrder)?;
+    super::github::began(id);
     let (state, released) = follow_on(context, service, (log, state)).await?;
     if let Some(verdict) = state.verdict() {
         return Ok(verdict_code(verdict));
@@ -250,6 +298,7 @@ async fn watch_or_take_over(
         } else {
             Outcome::Interrupted
         };
+        show::Screen::new(context, service, context.timeline(id).await?).leave(&state, &outcome);
         return Ok(code(&outcome));
     }
     show::say(context, "its driver is gone: taking over");

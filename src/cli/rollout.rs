@@ -7,9 +7,10 @@ use super::backend::AnyBackend;
 use super::context::Context;
 use super::error::CliError;
 use super::life::{Left, driven, driving, mark};
+use super::orders::{asked_by_this_run, go_on};
 use super::plan::{next, prepare, read_plan};
 use super::release::{refuse_older, release};
-use super::{exit, show};
+use super::{exit, github, show};
 use crate::cloud::{Backend as _, Scope};
 use crate::drive::{DriveError, Driver, Hands, Notice, OpenError, Outcome, Settings, open, resume};
 use crate::journal::AnyStore;
@@ -38,6 +39,19 @@ pub async fn rollout(context: &Context, args: Args) -> Result<u8, CliError> {
 async fn one(context: &Context, service: &ServiceName, args: &Args) -> Result<u8, CliError> {
     let spec = context.spec(service, &args.wish)?;
     let backend = AnyBackend::of(&spec, &context.global.state)?;
+    if let Some((id, plan)) = asked_by_this_run(context, service).await? {
+        let wanted = match &args.plan {
+            Some(path) => read_plan(path)?.rollout == id,
+            None => plan.green.revision == spec.revision || plan.strategy.as_str() == BOOTSTRAP,
+        };
+        if wanted && plan.purpose == Purpose::Deploy {
+            show::say(context, &format!("rollout {} was begun by this run: going on with it", id.number));
+            let code = go_on(context, service, &id, args.patience.wait_promote).await?;
+            if code != exit::DONE || plan.strategy.as_str() != BOOTSTRAP {
+                return Ok(code);
+            }
+        }
+    }
     wait_for_turn(context, &spec, args.wait_lock).await?;
     let id = next(context, &spec).await?;
     if let Some(path) = &args.plan {
@@ -130,6 +144,9 @@ async fn binding(
     }
 }
 
+/// The strategy of a first fleet on this host.
+const BOOTSTRAP: &str = "bootstrap";
+
 enum Bootstrapped {
     Not(RolloutId),
     Done(RolloutId),
@@ -153,7 +170,7 @@ async fn bootstrap(
         return Ok(Bootstrapped::Not(id));
     }
     let mut first = spec.clone();
-    let name = StrategyName::new("bootstrap").map_err(|bad| CliError::new(bad.to_string()))?;
+    let name = StrategyName::new(BOOTSTRAP).map_err(|bad| CliError::new(bad.to_string()))?;
     let steps = vec![Step { share: Share::ALL, hold: Hold::For(Span::ZERO) }];
     first.strategies = [(name.clone(), Strategy { steps })].into();
     first.strategy = name;
@@ -206,6 +223,7 @@ pub async fn begin(
     attend: Span,
 ) -> Result<u8, CliError> {
     let id = plan.rollout.clone();
+    github::began(&id);
     let mark = mark(context, &id);
     let screen = show::Screen::new(context, &id.service, Timeline::default());
     let hands = hands(context, attend, screen.onlooker());
@@ -222,6 +240,7 @@ pub async fn take_over(
     id: &RolloutId,
     attend: Span,
 ) -> Result<u8, CliError> {
+    github::began(id);
     let mark = mark(context, id);
     let screen = show::Screen::new(context, &id.service, context.timeline(id).await?);
     let hands = hands(context, attend, screen.onlooker());

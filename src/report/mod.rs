@@ -25,6 +25,7 @@ mod plan;
 mod status;
 mod history;
 mod doctor;
+pub mod github;
 
 pub use advice::Advice;
 pub use doctor::{Checkup, checkup};
