@@ -187,6 +187,7 @@ pub fn refused(refusal: &Refusal, hints: &Hints) {
             | Refused::Unknown { .. }
             | Refused::Unread { .. }
             | Refused::TwoBlues { .. }
+            | Refused::Stranger { .. }
             | Refused::NoStrategy { .. }
             | Refused::NoSuchGroup { .. }
             | Refused::NoName { .. } => "The rollout is refused".to_owned(),

@@ -28,7 +28,7 @@ fn managed_with(
     let rig = Rig::new(|setup| {
         setup.twins = vec![];
         setup.shared = vec!["internal", "public"];
-        setup.fleets = "{ managed: codedeploy }".to_owned();
+        "{ managed: codedeploy }".clone_into(&mut setup.fleets);
         setup.steps = "[100]";
         setup.provider = format!(
             "        revision_is: bundle\n        codedeploy:\n          application: api\n          \

@@ -129,12 +129,6 @@ impl Rig {
         rig
     }
 
-    /// Writes the deployment file anew.
-    pub fn edit(&mut self, edit: impl FnOnce(&mut Setup)) {
-        edit(&mut self.setup);
-        self.write();
-    }
-
     fn write(&self) {
         let setup = &self.setup;
         let twins = setup.twins.iter();

@@ -91,6 +91,7 @@ impl Outputs {
             Refused::Unknown { .. }
             | Refused::Unread { .. }
             | Refused::TwoBlues { .. }
+            | Refused::Stranger { .. }
             | Refused::NoStrategy { .. }
             | Refused::NoSuchGroup { .. }
             | Refused::NoName { .. } => None,
