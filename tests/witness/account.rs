@@ -1,6 +1,7 @@
 //! An account with the service in it, a folder with its deployment file, and the real binary.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -175,7 +176,7 @@ impl Account {
     fn call(&self, (service, version): (&str, &str), action: &str, of: &[(&str, &str)]) -> String {
         let mut form = format!("Action={action}&Version={version}");
         for (name, value) in of {
-            form.push_str(&format!("&{name}={}", encoded(value)));
+            write!(form, "&{name}={}", encoded(value)).unwrap();
         }
         let answer = front::send(self.front.address, &front::credentials(REGION, service), &form).unwrap();
         assert!(answer.status < 300, "{form}\n{}", answer.body);

@@ -55,7 +55,7 @@ fn a_rollout_and_the_next_one_back_leave_one_fleet_everywhere_and_end_the_other(
 
 #[test]
 fn a_rollback_gives_everything_back_to_blue_and_ends_green() {
-    let account = Account::new(&Setup { bake: "promote", ..Setup::default() });
+    let account = Account::new(&Setup { bake: "promote" });
     let blue = account.members("api");
     let rollout = account.start(&["rollout", "api", "--wait-promote", "2m"]);
     account.until("green to carry everything", || {
