@@ -253,8 +253,11 @@ impl Seen<'_> {
         Ok(routes.into_iter().map(|route| route.name.clone()).collect())
     }
 
-    /// The only other target group in the same forward actions.
+    /// The only other target group in the same forward actions. CodeDeploy moves no weights between two.
     fn twin(&self, arn: &str) -> Option<String> {
+        if self.deploys.is_some() {
+            return None;
+        }
         let routes = self.survey.routes.values().filter_map(|answer| answer.as_ref().ok()).flatten();
         let beside: BTreeSet<_> = routes
             .filter(|route| route.names(arn))
