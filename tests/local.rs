@@ -179,11 +179,11 @@ fn a_repeated_token_changes_nothing_more() {
             from: from.clone(),
             share: share(percent),
         };
-        rig.backend().change(&shift(40), &token("once")).await.unwrap();
-        rig.backend().change(&shift(60), &token("twice")).await.unwrap();
-        rig.backend().change(&shift(40), &token("once")).await.unwrap();
+        rig.backend().change(&shift(0), &token("once")).await.unwrap();
+        rig.backend().change(&shift(100), &token("twice")).await.unwrap();
+        rig.backend().change(&shift(0), &token("once")).await.unwrap();
         let look = rig.look().await;
-        assert_eq!(look.group(&group("public")).unwrap().sides[&to].share, share(60));
+        assert_eq!(look.group(&group("public")).unwrap().sides[&to].share, share(100));
     });
 }
 

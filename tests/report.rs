@@ -372,3 +372,51 @@ fn colour_adds_nothing_that_is_not_said_in_words() {
     let trimmed: Vec<_> = stripped.lines().map(str::trim_end).collect();
     assert_eq!(trimmed, text.paint(false).lines().collect::<Vec<_>>());
 }
+
+#[test]
+fn a_step_summary_and_its_outputs_tell_what_the_receipt_tells() {
+    use deployer::report::github::{Outputs, file, summary};
+    let told = |story: &Story, outcome: &Outcome| {
+        let snapshot = story.snapshot().closed(outcome, &hints());
+        format!("{}---\n{}", summary::rollout(&snapshot), file(&Outputs::of(&snapshot).pairs(), "end"))
+    };
+    let mut story = Story::new(Form::Json, plan(THREE), world(THREE));
+    let verdict = story.until(|_| false).state.verdict().cloned().unwrap();
+    golden("completed.summary.md", &told(&story, &Outcome::Ended(verdict)));
+
+    let story = dark(Form::Json);
+    let Next::Hold { gaps, .. } = story.state.decide(story.state.at()) else { panic!("it holds") };
+    golden("holding.summary.md", &told(&story, &Outcome::Held { gaps }));
+
+    let mut story = Story::new(Form::Json, plan(THREE), world(THREE));
+    story.ill.insert((group("internal"), fleet("api-v2")), "| <b>no</b> `x` @all www.a.com\n## no".into());
+    story.until_phase("settle").steps(4);
+    golden("unwell.summary.md", &told(&story, &Outcome::Interrupted));
+    story.order(Order::Abort);
+    let verdict = story.until(|_| false).state.verdict().cloned().unwrap();
+    golden("rolled_back.summary.md", &told(&story, &Outcome::Ended(verdict)));
+
+    let reasons = vec![
+        Refused::Undeclared {
+            group: group("<img/src=x>|`"),
+            blue_healthy: 2,
+            routes: BTreeSet::from(["[a](http://b)\n::error::x".to_owned()]),
+        },
+        Refused::Dropped { group: group("partner") },
+    ];
+    let refusal = Refusal { reasons, groups: 3 };
+    let outputs = file(&Outputs::of_refusal(&refusal).pairs(), "end");
+    golden("refused.summary.md", &format!("{}---\n{outputs}", summary::refusal(&refusal, &hints())));
+}
+
+#[test]
+fn a_summary_of_any_number_of_groups_stays_below_its_limit() {
+    use deployer::report::github::summary;
+    let names: Vec<_> = (0..3_000).map(|n| format!("{}-{n}", "&".repeat(400))).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let mut story = Story::new(Form::Json, plan(&names), world(&names));
+    story.look();
+    let text = summary::rollout(&story.snapshot());
+    assert!(text.len() <= summary::SUMMARY_MAX, "{}", text.len());
+    assert!(text.contains("more.") && text.contains("| Phase |"), "{}", &text[text.len() - 400..]);
+}

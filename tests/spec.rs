@@ -117,7 +117,7 @@ environments:
     let source = Source { name: "test.yaml", text };
     let tag = |name: &str| (name == "TAG").then(|| "7".to_owned());
     let spec = read(&source, &Ask::default(), &tag).unwrap();
-    let Provider::Local(local) = spec.provider;
+    let Provider::Local(local) = spec.provider else { panic!("{spec:?}") };
     assert_eq!(
         (spec.revision.as_str(), local.command[1].as_str(), local.env["A"].as_str()),
         ("v7", "${A}", "x7")
@@ -240,4 +240,18 @@ fn a_fault_has_one_place_in_every_form() {
     }
     assert!(faults.render(true).contains("\u{1b}["));
     assert!(!plain.contains('\u{1b}'));
+}
+
+#[test]
+fn the_deployment_file_that_the_readme_shows_is_right() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let blocks: Vec<_> =
+        readme.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    let whole: Vec<_> = blocks.into_iter().filter(|text| text.starts_with("service:")).collect();
+    assert!(!whole.is_empty());
+    for text in whole {
+        let source = Source { name: "README.md", text };
+        deployer::spec::validate(&source, &|_: &str| Some("1".to_owned()))
+            .unwrap_or_else(|faults| panic!("{faults}"));
+    }
 }

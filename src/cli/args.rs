@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::journal::Address;
 use crate::model::{BadName, EnvironmentName, GroupId, Revision, RolloutId, ServiceName, Span, StrategyName};
 
 /// Blue/green rollouts that refuse to finish while any target group is missing.
@@ -35,15 +36,10 @@ pub struct Global {
     /// Which environment of the file; its default one otherwise
     #[arg(long, short, global = true, value_name = "NAME", env = "DEPLOYER_ENVIRONMENT")]
     pub environment: Option<EnvironmentName>,
-    /// Where the journal is kept: `file:DIR`
-    #[arg(
-        long,
-        global = true,
-        value_name = "URL",
-        env = "DEPLOYER_STORE",
-        default_value = "file:.deployer/journal"
-    )]
-    pub store: String,
+    /// Where the journal is kept: `file:DIR`, `s3://BUCKET/PREFIX` or `oss://BUCKET/PREFIX`; else the file's `store`,
+    /// else `file:.deployer/journal`
+    #[arg(long, global = true, value_name = "URL", env = "DEPLOYER_STORE")]
+    pub store: Option<Address>,
     /// Where this host's own state is kept: the local backend, who is driving
     #[arg(long, global = true, value_name = "DIR", env = "DEPLOYER_STATE", default_value = ".deployer")]
     pub state: PathBuf,
@@ -53,6 +49,9 @@ pub struct Global {
     /// Print without colour, as `NO_COLOR` does
     #[arg(long, global = true)]
     pub no_color: bool,
+    /// Whether to report to GitHub Actions: outputs, summary and annotations, where `GITHUB_ACTIONS` is `true`
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", env = "DEPLOYER_GITHUB")]
+    pub github: Github,
     /// What the tool logs about itself, such as `debug` or `deployer=trace`
     #[arg(long, global = true, value_name = "FILTER", env = "DEPLOYER_LOG", default_value = "off")]
     pub log: String,
@@ -67,6 +66,15 @@ pub enum Output {
     Json,
     /// One event a line, as it happens.
     Ndjson,
+}
+
+/// Whether to report to GitHub Actions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Github {
+    /// In a step of a job.
+    Auto,
+    /// Never.
+    Off,
 }
 
 /// The verbs.
@@ -90,6 +98,8 @@ pub enum Verb {
     Abort(Ordered),
     /// Go back: to blue while it stands, else to the last completed revision
     Rollback(Rollback),
+    /// Give the fleets of a service their scaling back, where a rollout could not
+    Thaw(Thaw),
     /// List the rollouts of a service
     History(History),
     /// Show one rollout, event by event
@@ -98,6 +108,13 @@ pub enum Verb {
     Validate(Validate),
     /// Print the JSON Schema of a deployment file
     Schema,
+    /// Look for what would go wrong with a rollout, and say how to mend it; changes nothing
+    Doctor(One),
+    /// Print the permissions that a rollout needs, for exactly what the file says
+    #[command(subcommand)]
+    Policy(Policy),
+    /// Write a deployment file from a service that runs, with every target group found
+    Init(Init),
     /// Rehearse a rollout of your own file on a simulated, faulty cloud
     Drill(Drill),
     /// Look after the services that run on this host
@@ -127,6 +144,39 @@ pub enum Verb {
     },
 }
 
+impl Verb {
+    /// The services that a verb names; none where it is about all, or about no journal.
+    pub fn services(&self) -> Vec<ServiceName> {
+        let one = |service: &ServiceName| vec![service.clone()];
+        match self {
+            Self::Rollout(args) => args.services.clone(),
+            Self::Plan(args) => one(&args.service),
+            Self::Status(args) => args.service.iter().cloned().collect(),
+            Self::Why(args) | Self::Doctor(args) => one(&args.service),
+            Self::Thaw(args) => one(&args.service),
+            Self::Policy(Policy::Aws(args)) => one(&args.service),
+            Self::Promote(args) => one(&args.order.service),
+            Self::Pause(args) | Self::Abort(args) => one(&args.service),
+            Self::Resume(args) => one(&args.order.service),
+            Self::Rollback(args) => one(&args.order.service),
+            Self::History(args) => one(&args.service),
+            Self::Show(args) => match &args.which {
+                Which::Last(service) => one(service),
+                Which::One(id) => one(&id.service),
+            },
+            Self::Drill(args) => one(&args.service),
+            Self::Journal(Journal::Verify { service }) => service.iter().cloned().collect(),
+            Self::Validate(_)
+            | Self::Init(_)
+            | Self::Schema
+            | Self::Local(_)
+            | Self::Completions { .. }
+            | Self::Man { .. }
+            | Self::Sample { .. } => Vec::new(),
+        }
+    }
+}
+
 /// What a rollout is asked for, beyond the file.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Wish {
@@ -149,8 +199,8 @@ pub struct Exceptions {
     /// Let this target group go dark; recorded, with the reason
     #[arg(long, value_name = "GROUP", requires = "reason")]
     pub waive: Vec<GroupId>,
-    /// Why a group is waived
-    #[arg(long, value_name = "TEXT", requires = "waive", value_parser = reason)]
+    /// Why a group is waived, or an older release allowed
+    #[arg(long, value_name = "TEXT", value_parser = reason)]
     pub reason: Option<String>,
     /// How long a waiver counts
     #[arg(long, value_name = "DURATION", default_value = "24h", requires = "waive")]
@@ -184,6 +234,20 @@ pub struct Rollout {
     /// Do not ask, even if the plan has remarks
     #[arg(long, short)]
     pub yes: bool,
+    #[command(flatten)]
+    pub sequence: Sequence,
+}
+
+/// Which release it is.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Sequence {
+    /// The release's number, such as a commit's time: one that is older than a completed one is refused; in GitHub
+    /// Actions the run's number otherwise
+    #[arg(long = "sequence", value_name = "NUMBER", env = "DEPLOYER_SEQUENCE")]
+    pub number: Option<u64>,
+    /// Let an older release take the place of a newer one; recorded, with the reason
+    #[arg(long, requires = "reason")]
+    pub allow_older: bool,
 }
 
 /// `plan`.
@@ -193,6 +257,8 @@ pub struct PlanArgs {
     pub service: ServiceName,
     #[command(flatten)]
     pub wish: Wish,
+    #[command(flatten)]
+    pub sequence: Sequence,
     /// Write the plan to a file for `rollout --plan`
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -249,7 +315,7 @@ pub struct Resume {
     pub patience: Patience,
     #[command(flatten)]
     pub exceptions: Exceptions,
-    /// Take over even if the driver of this host seems alive
+    /// Take over even if its driver seems alive; that one stops, and names who took over
     #[arg(long)]
     pub take_over: bool,
 }
@@ -264,6 +330,16 @@ pub struct Rollback {
     pub to: Option<Revision>,
     #[command(flatten)]
     pub exceptions: Exceptions,
+}
+
+/// `thaw`.
+#[derive(Debug, Args)]
+pub struct Thaw {
+    /// The service
+    pub service: ServiceName,
+    /// Even while a rollout is open that no process of this host drives: its fleets may then scale under it
+    #[arg(long)]
+    pub anyway: bool,
 }
 
 /// `history`.
@@ -315,6 +391,39 @@ impl std::str::FromStr for Which {
 pub struct Validate {
     /// The files; every one of the folder otherwise
     pub files: Vec<PathBuf>,
+}
+
+/// `policy`.
+#[derive(Debug, Subcommand)]
+pub enum Policy {
+    /// An IAM policy, as JSON
+    Aws(PolicyArgs),
+}
+
+/// `policy aws`.
+#[derive(Debug, Args)]
+pub struct PolicyArgs {
+    /// The service
+    pub service: ServiceName,
+    /// Only what `plan`, `doctor` and `status` need
+    #[arg(long)]
+    pub read_only: bool,
+}
+
+/// `init`.
+#[derive(Debug, Args)]
+pub struct Init {
+    /// What the service is to be called
+    pub service: ServiceName,
+    /// From this Auto Scaling group
+    #[arg(long, value_name = "NAME", required_unless_present = "from_codedeploy")]
+    pub from_asg: Option<String>,
+    /// From this CodeDeploy deployment group
+    #[arg(long, value_name = "APPLICATION/GROUP", conflicts_with = "from_asg")]
+    pub from_codedeploy: Option<String>,
+    /// The region; the one of the AWS configuration otherwise
+    #[arg(long, value_name = "REGION")]
+    pub region: Option<String>,
 }
 
 /// `drill`.

@@ -1,17 +1,21 @@
 //! The cloud that a deployment file names.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
+use crate::cloud::aws::AwsBackend;
 use crate::cloud::local::LocalBackend;
 use crate::cloud::{Backend, Capability, Change, Fault, Scope};
 use crate::coverage::Retirement;
-use crate::model::{Inventory, Token};
+use crate::model::{FleetId, Inventory, Token};
 use crate::spec::{Provider, Spec};
 
 /// Any cloud. The port's calls are not object-safe, so they are handed on by name.
 pub enum AnyBackend {
     /// Processes on this host.
     Local(LocalBackend),
+    /// Auto Scaling groups behind load balancers.
+    Aws(Box<AwsBackend>),
 }
 
 impl AnyBackend {
@@ -25,6 +29,22 @@ impl AnyBackend {
                 let backend = LocalBackend::new(spec.service.clone(), local.clone(), &state.join("local"))?;
                 Ok(Self::Local(backend))
             }
+            Provider::Aws(aws) => {
+                let (service, environment) = (spec.service.clone(), spec.environment.clone());
+                Ok(Self::Aws(Box::new(AwsBackend::new(service, environment, aws.clone()))))
+            }
+        }
+    }
+
+    /// Gives every fleet of the service its scaling back, and says which had been held still; none where fleets do not
+    /// scale by themselves.
+    ///
+    /// # Errors
+    /// The call's fault.
+    pub async fn thaw_all(&self) -> Result<Option<BTreeSet<FleetId>>, Fault> {
+        match self {
+            Self::Local(_) => Ok(None),
+            Self::Aws(backend) => backend.thaw_all().await.map(Some),
         }
     }
 }
@@ -33,24 +53,28 @@ impl Backend for AnyBackend {
     async fn look(&self, scope: &Scope) -> Result<Inventory, Fault> {
         match self {
             Self::Local(backend) => backend.look(scope).await,
+            Self::Aws(backend) => backend.look(scope).await,
         }
     }
 
     async fn change(&self, change: &Change, token: &Token) -> Result<(), Fault> {
         match self {
             Self::Local(backend) => backend.change(change, token).await,
+            Self::Aws(backend) => backend.change(change, token).await,
         }
     }
 
     async fn retire(&self, proof: Retirement, token: &Token) -> Result<(), Fault> {
         match self {
             Self::Local(backend) => backend.retire(proof, token).await,
+            Self::Aws(backend) => backend.retire(proof, token).await,
         }
     }
 
     fn capability(&self) -> Capability {
         match self {
             Self::Local(backend) => backend.capability(),
+            Self::Aws(backend) => backend.capability(),
         }
     }
 }

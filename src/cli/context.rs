@@ -3,41 +3,49 @@
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use tokio::sync::watch;
 
 use super::args::{Global, Output, Wish};
 use super::error::CliError;
 use super::exit;
 use crate::drive::{Clock, Stop};
-use crate::journal::{FileStore, Journal};
-use crate::model::{EnvironmentName, RolloutId, ServiceName};
+use crate::journal::{AnyStore, Content, Journal};
+use crate::model::{EnvironmentName, RolloutId, ServiceName, Span};
 use crate::report::{Account, Timeline};
-use crate::rollout::{Actor, Recorded, Rollout};
+use crate::rollout::{Actor, Recorded, Rollout, Verdict};
 use crate::spec::{self, Spec};
 
 /// The largest deployment file that is read, so that a wrong path cannot fill the memory.
 const FILE_MAX: u64 = 2 << 20;
+
+/// How many rollouts are read at the same time.
+pub const MANY: usize = 256;
 
 /// What every verb works with.
 pub struct Context {
     pub global: Global,
     pub clock: Clock,
     pub me: Actor,
-    pub journal: Journal<FileStore>,
+    pub journal: Journal<AnyStore>,
+    remote: bool,
     pub stop: watch::Receiver<Stop>,
 }
 
 impl Context {
     /// # Errors
-    /// A store that cannot be used.
-    pub fn new(global: Global, stop: watch::Receiver<Stop>) -> Result<Self, CliError> {
+    /// Deployment files that name no store, or more than one.
+    pub fn new(
+        global: Global,
+        stop: watch::Receiver<Stop>,
+        services: &[ServiceName],
+    ) -> Result<Self, CliError> {
         let me = actor();
-        let folder =
-            global.store.strip_prefix("file:").filter(|folder| !folder.is_empty()).ok_or_else(|| {
-                CliError::usage(format!("`--store {}` is not known", global.store)).hint("use `file:DIR`")
-            })?;
-        let journal = Journal::new(FileStore::new(PathBuf::from(folder)), me.nonce.clone());
-        Ok(Self { clock: Clock::system(), me, journal, stop, global })
+        let address = super::store::address(&global, services)?;
+        let store = AnyStore::at(&address, &me.nonce, &|name| std::env::var(name).ok());
+        let remote = store.remote();
+        let journal = Journal::new(store, me.nonce.clone());
+        Ok(Self { clock: Clock::system(), me, journal, remote, stop, global })
     }
 
     /// Where a service's deployment file is.
@@ -66,6 +74,7 @@ impl Context {
         let source = spec::Source { name: &name, text: &text };
         let spec = spec::read(&source, &ask, &|name| std::env::var(name).ok()).map_err(|faults| {
             eprintln!("{}", faults.render(self.colour_err()).trim_end());
+            super::github::faults(&faults);
             CliError::shown(exit::USAGE)
         })?;
         if spec.service == *service {
@@ -119,6 +128,57 @@ impl Context {
             .map_err(|error| crate::drive::OpenError::OutOfOrder(error).into())
     }
 
+    /// What a rollout came to, by its summary or else by its log; `None` while it is open, and of one whose way back
+    /// is stuck.
+    pub async fn content(&self, id: &RolloutId) -> Result<Option<Content>, CliError> {
+        if let Some(summary) = self.journal.summary(id).await? {
+            return Ok(Some(summary.content));
+        }
+        content(&self.facts(id).await?)
+    }
+
+    /// What each of these came to, those that are over.
+    pub async fn contents(&self, ids: &[RolloutId]) -> Result<Vec<(RolloutId, Content)>, CliError> {
+        let read = |id: &RolloutId| {
+            let id = id.clone();
+            async move { self.content(&id).await.map(|content| content.map(|content| (id, content))) }
+        };
+        let reads = stream::iter(ids.iter().map(read)).buffered(MANY);
+        let all: Vec<_> = reads.try_collect().await?;
+        Ok(all.into_iter().flatten().collect())
+    }
+
+    /// Writes down what a rollout came to, so that a history need not read its log. Nothing depends on success.
+    pub async fn sum_up(&self, id: &RolloutId) {
+        let written: Result<(), CliError> = async {
+            let history = self.journal.read(id).await?;
+            let head = history.head.clone();
+            match content(&history.into_recorded()?)? {
+                Some(content) => Ok(self.journal.sum_up(id, &head, content).await?),
+                None => Ok(()),
+            }
+        }
+        .await;
+        if let Err(error) = written {
+            tracing::debug!(%error, "a rollout was not summed up");
+        }
+    }
+
+    /// Whether the journal is in a bucket.
+    pub fn remote(&self) -> bool {
+        self.remote
+    }
+
+    /// How often a rollout that another process drives is looked at.
+    pub fn follow_every(&self) -> Span {
+        if self.remote { Span::secs(1) } else { Span(200) }
+    }
+
+    /// How often a driver looks for orders: within a second it obeys, and in two it knows who replaced it.
+    pub fn orders_every(&self) -> Span {
+        if self.remote { Span(700) } else { Span(250) }
+    }
+
     /// The state of a rollout as its journal tells it.
     pub async fn read(&self, id: &RolloutId) -> Result<Rollout, CliError> {
         fold(&self.facts(id).await?)
@@ -153,6 +213,33 @@ impl Context {
             .hint(format!("begin one with `deployer rollout {service}`"))
             .code(exit::ERROR)
     }
+}
+
+/// What a log came to, where it did.
+fn content(facts: &[Recorded]) -> Result<Option<Content>, CliError> {
+    let account =
+        Account::of(facts).map_err(|error| CliError::from(crate::drive::OpenError::OutOfOrder(error)))?;
+    let (began, last) = (facts.first().map(|fact| fact.at).unwrap_or_default(), account.state.at());
+    let state = account.state;
+    let (completed, cause) = match state.verdict() {
+        Some(Verdict::Completed) => (true, None),
+        Some(Verdict::RolledBack { cause }) => (false, Some(cause.to_string())),
+        Some(Verdict::Failed { .. }) | None => return Ok(None),
+    };
+    let plan = state.plan();
+    Ok(Some(Content {
+        began,
+        took: last.since(began),
+        purpose: plan.purpose.clone(),
+        strategy: plan.strategy.clone(),
+        blue: plan.blue.clone(),
+        green: plan.green.clone(),
+        groups: state.expected().keys().cloned().collect(),
+        completed,
+        cause,
+        driver: state.driver().clone(),
+        release: plan.release.clone(),
+    }))
 }
 
 fn fold(facts: &[Recorded]) -> Result<Rollout, CliError> {
@@ -221,10 +308,11 @@ fn host() -> String {
     std::env::var("COMPUTERNAME").unwrap_or_else(|_| "unknown".into())
 }
 
+/// A word that no other process has.
 #[expect(
     clippy::disallowed_methods,
     reason = "a process's nonce must be like no other's, so no seed is wanted"
 )]
-fn nonce() -> String {
+pub(super) fn nonce() -> String {
     format!("{:016x}", fastrand::u64(..))
 }

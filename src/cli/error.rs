@@ -72,6 +72,8 @@ impl From<OpenError> for CliError {
             OpenError::Beaten { .. } => Self::new(format!("failed to {error}"))
                 .code(exit::LOCKED)
                 .hint("look at it with `deployer status`"),
+            OpenError::Slow { .. } => Self::new(format!("failed to {error}"))
+                .hint("nothing was changed; `deployer resume` once the store answers as usual"),
             OpenError::Ended { .. } => {
                 Self::new(format!("failed to {error}")).hint("look at it with `deployer show`")
             }

@@ -20,7 +20,7 @@ pub const HELD: u8 = 13;
 pub const PAUSED: u8 = 14;
 /// Another rollout of the service is open, or another driver has taken over.
 pub const LOCKED: u8 = 15;
-/// The world moved since the plan was made.
+/// The world moved since the plan was made, or the release is older than one that was completed.
 pub const MOVED: u8 = 16;
 /// Stopped on request at a safe point; the rollout can be resumed.
 pub const INTERRUPTED: u8 = 17;
@@ -37,6 +37,6 @@ pub const TABLE: [(u8, &str); 12] = [
     (HELD, "deadline reached, held; can be resumed"),
     (PAUSED, "paused, waits for promote or resume"),
     (LOCKED, "another rollout is open, or another driver took over"),
-    (MOVED, "the world moved since the plan"),
+    (MOVED, "the world moved since the plan, or an older release"),
     (INTERRUPTED, "interrupted, can be resumed"),
 ];

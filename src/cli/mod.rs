@@ -7,7 +7,7 @@
 macro_rules! println {
     ($($text:tt)*) => {{
         use std::io::Write as _;
-        let _ = writeln!(std::io::stdout(), $($text)*);
+        let _ = writeln!(std::io::stdout(), "{}", $crate::cli::github::safe_data(format!($($text)*)));
     }};
 }
 
@@ -15,7 +15,7 @@ macro_rules! println {
 macro_rules! print {
     ($($text:tt)*) => {{
         use std::io::Write as _;
-        let _ = write!(std::io::stdout(), $($text)*);
+        let _ = write!(std::io::stdout(), "{}", $crate::cli::github::safe_data(format!($($text)*)));
     }};
 }
 
@@ -23,32 +23,40 @@ macro_rules! print {
 macro_rules! eprintln {
     ($($text:tt)*) => {{
         use std::io::Write as _;
-        let _ = writeln!(std::io::stderr(), $($text)*);
+        let _ = writeln!(std::io::stderr(), "{}", $crate::cli::github::safe(format!($($text)*)));
     }};
 }
 
 mod args;
 mod backend;
 mod context;
+mod doctor;
 mod error;
 pub mod exit;
 mod files;
+mod github;
+mod init;
 
 mod inspect;
 mod journal;
+mod life;
 mod local;
 mod orders;
 mod plan;
+mod policy;
 
 mod rehearse;
+mod release;
 mod rollout;
 mod show;
+mod thaw;
+mod store;
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
 
-use args::{Cli, Global, Journal, Local, Verb};
+use args::{Cli, Global, Journal, Local, Policy, Verb};
 use context::Context;
 use error::CliError;
 
@@ -57,6 +65,7 @@ use error::CliError;
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     start_log(&cli.global.log);
+    github::begin(&cli.global, &cli.verb);
     let result = match cli.verb {
         Verb::Schema => files::schema(),
         Verb::Completions { shell } => files::completions(shell),
@@ -65,6 +74,7 @@ pub fn main() -> ExitCode {
         Verb::Local(Local::Supervise) => local::supervise(&cli.global.state),
         verb => on_runtime(cli.global, verb),
     };
+    github::end(&result);
     match result {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
@@ -82,10 +92,13 @@ fn on_runtime(global: Global, verb: Verb) -> Result<u8, CliError> {
     let runtime = runtime.map_err(|error| CliError::new(format!("failed to start: {error}")))?;
     runtime.block_on(async {
         // A second signal leaves at once; the journal makes that as safe as a crash.
-        let leave = || std::process::exit(i32::from(exit::INTERRUPTED));
+        let leave = || {
+            github::end(&Ok(exit::INTERRUPTED));
+            std::process::exit(i32::from(exit::INTERRUPTED))
+        };
         let stop = crate::drive::listen(leave);
         let stop = stop.map_err(|error| CliError::new(format!("failed to listen for signals: {error}")))?;
-        run(&Context::new(global, stop)?, verb).await
+        Box::pin(run(&Context::new(global, stop, &verb.services())?, verb)).await
     })
 }
 
@@ -102,7 +115,11 @@ async fn run(context: &Context, verb: Verb) -> Result<u8, CliError> {
         Verb::Resume(args) => orders::resume(context, args).await,
         Verb::Abort(args) => orders::abort(context, args).await,
         Verb::Rollback(args) => orders::rollback(context, args).await,
+        Verb::Thaw(args) => thaw::thaw(context, args).await,
         Verb::Drill(args) => rehearse::drill(context, args).await,
+        Verb::Doctor(args) => doctor::doctor(context, &args.service).await,
+        Verb::Policy(Policy::Aws(args)) => policy::aws(context, &args),
+        Verb::Init(args) => init::init(context, args).await,
         Verb::Validate(args) => files::validate(context, &args.files),
         Verb::Local(Local::Status) => local::status(context).await,
         Verb::Local(Local::Logs { instance, lines }) => local::logs(context, &instance, lines).await,

@@ -4,17 +4,18 @@ use super::args::{Ordered, Promote, Resume, Rollback, Wish};
 use super::backend::AnyBackend;
 use super::context::Context;
 use super::error::CliError;
+use super::life::driven;
 use super::plan::{next, prepare, waivers};
 use super::rollout::{begin, code, take_over, verdict_code};
 use super::{exit, show};
 use crate::drive::{OpenError, Outcome, Presence, follow, order};
-use crate::journal::{FileStore, Log};
-use crate::model::{Purpose, Revision, RolloutId, ServiceName, Span};
+use crate::journal::{AnyStore, Log};
+use crate::model::{Plan, Purpose, Revision, RolloutId, ServiceName, Span, Time};
 use crate::rollout::{Event, Order, Phase, Rollout, Verdict};
 use crate::spec::Spec;
 
-/// How often a rollout that another process drives is looked at.
-const FOLLOW_EVERY: Span = Span(200);
+/// How often a driver of another host is asked for its sign of life.
+const ASK_EVERY: Span = Span::secs(5);
 
 /// `promote`: ends the hold that the rollout waits in.
 pub async fn promote(context: &Context, args: Promote) -> Result<u8, CliError> {
@@ -88,19 +89,66 @@ pub async fn resume(context: &Context, args: Resume) -> Result<u8, CliError> {
     if args.order.detach {
         return Ok(exit::DONE);
     }
-    if !args.take_over && Presence::seen(&context.presence(), &id) {
-        show::say(context, "another process drives it: following");
-        return watch_or_take_over(context, service, &id, args.patience.wait_promote).await;
+    if args.take_over {
+        return take_up(context, service, &id, args.patience.wait_promote).await;
     }
+    go_on(context, service, &id, args.patience.wait_promote).await
+}
+
+/// Goes on with an open rollout: follows whoever drives it, or drives it where nobody does.
+pub async fn go_on(
+    context: &Context,
+    service: &ServiceName,
+    id: &RolloutId,
+    attend: Span,
+) -> Result<u8, CliError> {
+    if driven(context, id).await == Some(true) {
+        show::say(context, "another process drives it: following");
+        return watch_or_take_over(context, service, id, attend).await;
+    }
+    take_up(context, service, id, attend).await
+}
+
+async fn take_up(
+    context: &Context,
+    service: &ServiceName,
+    id: &RolloutId,
+    attend: Span,
+) -> Result<u8, CliError> {
     let spec = context.spec(service, &Wish::default())?;
     let backend = AnyBackend::of(&spec, &context.global.state)?;
-    show::say(context, &format!("taking up rollout {} in `{}`", id.number, rollout.phase().name()));
-    take_over(context, &backend, &id, args.patience.wait_promote).await
+    let phase = context.read(id).await?.phase().name();
+    show::say(context, &format!("taking up rollout {} in `{phase}`", id.number));
+    take_over(context, &backend, id, attend).await
+}
+
+/// The open rollout of a service that this same run of a CI began, in an earlier attempt or step.
+pub async fn asked_by_this_run(
+    context: &Context,
+    service: &ServiceName,
+) -> Result<Option<(RolloutId, Plan)>, CliError> {
+    if context.me.run_url.is_none() {
+        return Ok(None);
+    }
+    let Some((id, facts)) = context.latest_facts(service).await? else { return Ok(None) };
+    let rollout = Rollout::fold(&facts).map_err(OpenError::OutOfOrder)?;
+    let begun = facts.first().and_then(|fact| match &fact.event {
+        Event::Opened { plan, by } if by.run_url == context.me.run_url => Some(plan.as_ref().clone()),
+        _ => None,
+    });
+    Ok(begun.filter(|_| rollout.verdict().is_none()).map(|plan| (id, plan)))
 }
 
 /// `rollback`: to blue while it stands, else to the last completed revision by a new rollout.
 pub async fn rollback(context: &Context, args: Rollback) -> Result<u8, CliError> {
     let service = &args.order.service;
+    // The same job once more: to roll back the way back would bring the sick revision again.
+    if let Some((id, plan)) = asked_by_this_run(context, service).await?
+        && matches!(plan.purpose, Purpose::Rollback { .. })
+    {
+        show::say(context, &format!("rollout {} was begun by this run: going on with it", id.number));
+        return go_on(context, service, &id, Span::ZERO).await;
+    }
     let Some((id, rollout)) = context.latest(service).await? else { return Err(Context::none_yet(service)) };
     match rollout.phase() {
         Phase::Ended(Verdict::RolledBack { .. }) if args.to.is_none() => {
@@ -167,10 +215,9 @@ async fn earlier(context: &Context, spec: &Spec, last: &Rollout) -> Result<Revis
     let serving = last.serving().map(|fleet| fleet.revision.clone());
     let rollouts = context.journal.rollouts(&spec.service, &spec.environment).await?;
     for id in rollouts.iter().rev().take(LOOK_BACK) {
-        let rollout = context.read(id).await?;
-        let revision = &rollout.plan().green.revision;
-        if rollout.verdict() == Some(&Verdict::Completed) && Some(revision) != serving.as_ref() {
-            return Ok(revision.clone());
+        let Some(past) = context.content(id).await?.filter(|past| past.completed) else { continue };
+        if Some(&past.green.revision) != serving.as_ref() {
+            return Ok(past.green.revision);
         }
     }
     // Blue may have been there before the journal began.
@@ -209,7 +256,7 @@ async fn give(
     if args.detach {
         return Ok(exit::DONE);
     }
-    let driven = Presence::seen(&context.presence(), id);
+    let driven = driven(context, id).await == Some(true);
     if pause {
         if driven {
             follow_on(context, &args.service, (log, state)).await?;
@@ -236,6 +283,7 @@ async fn watch_or_take_over(
     let history = context.journal.read(id).await?;
     let log = context.journal.log(&history)?;
     let state = Rollout::fold(&history.into_recorded()?).map_err(OpenError::OutOfOrder)?;
+    super::github::began(id);
     let (state, released) = follow_on(context, service, (log, state)).await?;
     if let Some(verdict) = state.verdict() {
         return Ok(verdict_code(verdict));
@@ -250,6 +298,7 @@ async fn watch_or_take_over(
         } else {
             Outcome::Interrupted
         };
+        show::Screen::new(context, service, context.timeline(id).await?).leave(&state, &outcome);
         return Ok(code(&outcome));
     }
     show::say(context, "its driver is gone: taking over");
@@ -262,10 +311,21 @@ async fn watch_or_take_over(
 pub async fn follow_on(
     context: &Context,
     service: &ServiceName,
-    at: (Log<FileStore>, Rollout),
+    at: (Log<AnyStore>, Rollout),
 ) -> Result<(Rollout, bool), CliError> {
     let id = at.0.rollout().clone();
-    let presence = context.presence();
+    let (mut asked, mut seen_alive) = (Time::default(), true);
+    let alive = async || {
+        // The mark of this host is asked for each time, the sign in the store less often.
+        let now = context.clock.now();
+        if Presence::seen(&context.presence(), &id) {
+            return true;
+        }
+        if now.since(asked) >= ASK_EVERY {
+            (asked, seen_alive) = (now, driven(context, &id).await == Some(true));
+        }
+        seen_alive
+    };
     let screen = show::Screen::new(context, service, context.timeline(&id).await?);
     let mut onlooker = screen.onlooker();
     let mut released = false;
@@ -275,7 +335,7 @@ pub async fn follow_on(
         }
         onlooker(state, notice);
     };
-    let state = follow(at, &context.clock, FOLLOW_EVERY, || Presence::seen(&presence, &id), seen).await?;
+    let state = follow(at, &context.clock, context.follow_every(), alive, seen).await?;
     match state.verdict() {
         Some(verdict) => screen.end(&state, &Outcome::Ended(verdict.clone()))?,
         None => screen.close(),

@@ -7,11 +7,14 @@ use super::args::{Exceptions, PlanArgs, Wish};
 use super::backend::AnyBackend;
 use super::context::{Context, read_file};
 use super::error::CliError;
+use super::release::{refuse_older, release};
 use super::{exit, show};
 use crate::cloud::{Backend as _, Scope};
-use crate::model::{GroupId, Inventory, Plan, Purpose, RolloutId, Waiver};
+use crate::drive::OpenError;
+use crate::model::{Expect, GroupId, Inventory, Plan, Purpose, RolloutId, Span, Waiver};
 use crate::plan::{Ask, Draft, draft};
-use crate::rollout::Verdict;
+use crate::report::{Account, Timeline};
+use crate::rollout::Rollout;
 use crate::spec::Spec;
 
 /// `plan`: shows what a rollout would do.
@@ -19,7 +22,10 @@ pub async fn plan(context: &Context, args: PlanArgs) -> Result<u8, CliError> {
     let spec = context.spec(&args.service, &args.wish)?;
     let backend = AnyBackend::of(&spec, &context.global.state)?;
     let id = next(context, &spec).await?;
-    let (draft, look) = prepare(context, &spec, &backend, id, Purpose::Deploy, &args.wish).await?;
+    let (mut draft, look) = prepare(context, &spec, &backend, id, Purpose::Deploy, &args.wish).await?;
+    draft.plan.release =
+        release(&args.sequence, args.wish.exceptions.reason.as_ref(), &|name| std::env::var(name).ok());
+    refuse_older(context, &draft.plan).await?;
     let changes = show::plan(context, &draft, &look)?;
     if let Some(path) = &args.out {
         write_plan(path, &draft.plan)?;
@@ -43,7 +49,7 @@ pub async fn prepare(
     purpose: Purpose,
     wish: &Wish,
 ) -> Result<(Draft, Inventory), CliError> {
-    let last = last_groups(context, spec).await?;
+    let (last, expect) = last(context, spec).await?;
     let now = context.clock.now();
     let waivers = waivers(context, &wish.exceptions);
     let mut groups: BTreeSet<_> = spec.groups().into_iter().collect();
@@ -59,6 +65,7 @@ pub async fn prepare(
         last: &last,
         amended: wish.exceptions.amend.iter().cloned().collect(),
         waivers,
+        expect,
         now,
         capability: backend.capability(),
     };
@@ -84,16 +91,30 @@ pub fn waivers(context: &Context, exceptions: &Exceptions) -> Vec<Waiver> {
 /// How far back the last completed rollout is looked for; one that is older says little about today.
 const LOOK_BACK: usize = 100;
 
-/// The groups that the last completed rollout covered.
-async fn last_groups(context: &Context, spec: &Spec) -> Result<BTreeSet<GroupId>, CliError> {
+/// How much of what a wait took last time passes before it is looked at: launches differ by some percent.
+const EXPECT_PERCENT: u64 = 85;
+
+/// The groups that the last completed rollout covered, and how long its waits took.
+async fn last(context: &Context, spec: &Spec) -> Result<(BTreeSet<GroupId>, Expect), CliError> {
     let rollouts = context.journal.rollouts(&spec.service, &spec.environment).await?;
     for id in rollouts.iter().rev().take(LOOK_BACK) {
-        let rollout = context.read(id).await?;
-        if rollout.verdict() == Some(&Verdict::Completed) {
-            return Ok(rollout.expected().keys().cloned().collect());
+        if let Some(past) = context.content(id).await?.filter(|past| past.completed) {
+            let facts = context.facts(id).await?;
+            let rollout = Rollout::fold(&facts).map_err(OpenError::OutOfOrder)?;
+            let timeline = Account::of(&facts).map_err(OpenError::OutOfOrder)?.timeline;
+            return Ok((past.groups, expect(&rollout, &timeline)));
         }
     }
-    Ok(BTreeSet::new())
+    Ok((BTreeSet::new(), Expect::default()))
+}
+
+/// Without what the plan itself waits for.
+fn expect(rollout: &Rollout, timeline: &Timeline) -> Expect {
+    let took = |phase, but: Span| {
+        let took = timeline.took(phase, rollout.at()).unwrap_or_default();
+        Span(took.0.saturating_sub(but.0) * EXPECT_PERCENT / 100)
+    };
+    Expect { provision: took("provision", Span::ZERO), settle: took("settle", rollout.plan().settle) }
 }
 
 /// Reads a plan for `rollout --plan`.

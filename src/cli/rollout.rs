@@ -6,11 +6,14 @@ use super::args::{Rollout as Args, Wish};
 use super::backend::AnyBackend;
 use super::context::Context;
 use super::error::CliError;
+use super::life::{Left, driven, driving, mark};
+use super::orders::{asked_by_this_run, go_on};
 use super::plan::{next, prepare, read_plan};
-use super::{exit, show};
+use super::release::{refuse_older, release};
+use super::{exit, github, show};
 use crate::cloud::{Backend as _, Scope};
-use crate::drive::{DriveError, Driver, Hands, Notice, OpenError, Outcome, Presence, Settings, open, resume};
-use crate::journal::FileStore;
+use crate::drive::{DriveError, Driver, Hands, Notice, OpenError, Outcome, Settings, open, resume};
+use crate::journal::AnyStore;
 use crate::model::{
     FleetId, Hold, Plan, Purpose, RolloutId, Seen, ServiceName, Share, Span, Step, StrategyName,
 };
@@ -36,37 +39,64 @@ pub async fn rollout(context: &Context, args: Args) -> Result<u8, CliError> {
 async fn one(context: &Context, service: &ServiceName, args: &Args) -> Result<u8, CliError> {
     let spec = context.spec(service, &args.wish)?;
     let backend = AnyBackend::of(&spec, &context.global.state)?;
+    if let Some((id, plan)) = asked_by_this_run(context, service).await? {
+        let wanted = match &args.plan {
+            Some(path) => read_plan(path)?.rollout == id,
+            None => plan.green.revision == spec.revision || plan.strategy.as_str() == BOOTSTRAP,
+        };
+        if wanted && plan.purpose == Purpose::Deploy {
+            show::say(context, &format!("rollout {} was begun by this run: going on with it", id.number));
+            let code = go_on(context, service, &id, args.patience.wait_promote).await?;
+            if code != exit::DONE || plan.strategy.as_str() != BOOTSTRAP {
+                return Ok(code);
+            }
+        }
+    }
     wait_for_turn(context, &spec, args.wait_lock).await?;
     let id = next(context, &spec).await?;
     if let Some(path) = &args.plan {
         let plan = binding(context, &backend, read_plan(path)?, &id).await?;
+        refuse_older(context, &plan).await?;
         return begin(context, &backend, plan, args.patience.wait_promote).await;
     }
     let id = match bootstrap(context, &spec, &backend, id).await? {
         Bootstrapped::Not(id) | Bootstrapped::Done(id) => id,
         Bootstrapped::Failed(code) => return Ok(code),
     };
-    let (draft, _) = prepare(context, &spec, &backend, id, Purpose::Deploy, &args.wish).await?;
+    let (mut draft, _) = prepare(context, &spec, &backend, id, Purpose::Deploy, &args.wish).await?;
+    draft.plan.release =
+        release(&args.sequence, args.wish.exceptions.reason.as_ref(), &|name| std::env::var(name).ok());
+    refuse_older(context, &draft.plan).await?;
     show::remarks(context, &draft);
     confirm(&draft, args.yes)?;
     begin(context, &backend, draft.plan, args.patience.wait_promote).await
 }
+
+/// How often a rollout that has to end first is looked at.
+const TURN_EVERY: Span = Span::secs(1);
+const TURN_EVERY_REMOTE: Span = Span::secs(5);
 
 /// One rollout at a time: the journal lets nobody open the next while one is open, and says so early here.
 async fn wait_for_turn(context: &Context, spec: &Spec, wait: Span) -> Result<(), CliError> {
     let give_up = context.clock.now() + wait;
     loop {
         let Some(id) = context.journal.latest(&spec.service, &spec.environment).await? else { return Ok(()) };
+        // What is summed up is over.
+        if context.journal.summary(&id).await?.is_some() {
+            return Ok(());
+        }
         let rollout = context.read(&id).await?;
         if rollout.verdict().is_some() {
+            context.sum_up(&id).await;
             return Ok(());
         }
         let now = context.clock.now();
         if now >= give_up {
-            let alive = Presence::seen(&context.presence(), &id);
+            let alive = driven(context, &id).await == Some(true);
             return Err(locked(&id, &rollout, alive));
         }
-        context.clock.sleep_until((now + Span::secs(1)).min(give_up)).await;
+        let every = if context.remote() { TURN_EVERY_REMOTE } else { TURN_EVERY };
+        context.clock.sleep_until((now + every).min(give_up)).await;
     }
 }
 
@@ -114,6 +144,9 @@ async fn binding(
     }
 }
 
+/// The strategy of a first fleet on this host.
+const BOOTSTRAP: &str = "bootstrap";
+
 enum Bootstrapped {
     Not(RolloutId),
     Done(RolloutId),
@@ -127,7 +160,7 @@ async fn bootstrap(
     backend: &AnyBackend,
     id: RolloutId,
 ) -> Result<Bootstrapped, CliError> {
-    let Provider::Local(local) = &spec.provider;
+    let Provider::Local(local) = &spec.provider else { return Ok(Bootstrapped::Not(id)) };
     let Some(revision) = local.bootstrap.clone() else { return Ok(Bootstrapped::Not(id)) };
     let groups = spec.groups().into_iter().collect();
     let scope = Scope { service: spec.service.clone(), groups, fleets: [].into() };
@@ -137,7 +170,7 @@ async fn bootstrap(
         return Ok(Bootstrapped::Not(id));
     }
     let mut first = spec.clone();
-    let name = StrategyName::new("bootstrap").map_err(|bad| CliError::new(bad.to_string()))?;
+    let name = StrategyName::new(BOOTSTRAP).map_err(|bad| CliError::new(bad.to_string()))?;
     let steps = vec![Step { share: Share::ALL, hold: Hold::For(Span::ZERO) }];
     first.strategies = [(name.clone(), Strategy { steps })].into();
     first.strategy = name;
@@ -190,11 +223,12 @@ pub async fn begin(
     attend: Span,
 ) -> Result<u8, CliError> {
     let id = plan.rollout.clone();
+    github::began(&id);
     let mark = mark(context, &id);
     let screen = show::Screen::new(context, &id.service, Timeline::default());
     let hands = hands(context, attend, screen.onlooker());
     let driver = open(&context.journal, backend, plan, hands).await?;
-    let code = drive(driver, screen).await;
+    let code = drive(context, driver, screen, &id).await;
     drop(mark);
     code
 }
@@ -206,6 +240,7 @@ pub async fn take_over(
     id: &RolloutId,
     attend: Span,
 ) -> Result<u8, CliError> {
+    github::began(id);
     let mark = mark(context, id);
     let screen = show::Screen::new(context, &id.service, context.timeline(id).await?);
     let hands = hands(context, attend, screen.onlooker());
@@ -219,34 +254,36 @@ pub async fn take_over(
         }
         driver => driver?,
     };
-    let code = drive(driver, screen).await;
+    let code = drive(context, driver, screen, id).await;
     drop(mark);
     code
-}
-
-fn mark(context: &Context, id: &RolloutId) -> Option<Presence> {
-    let mark = Presence::claim(&context.presence(), id);
-    mark.unwrap_or_else(|error| {
-        tracing::warn!(%error, "other processes of this host will not see that this one drives");
-        None
-    })
 }
 
 fn hands<O>(context: &Context, attend: Span, onlooker: O) -> Hands<O> {
     Hands {
         me: context.me.clone(),
         clock: context.clock,
-        settings: Settings { attend, ..Settings::default() },
+        settings: Settings { attend, orders_every: context.orders_every(), ..Settings::default() },
         stop: context.stop.clone(),
         onlooker,
     }
 }
 
 async fn drive<O: FnMut(&Rollout, &Notice<'_>) + Send>(
-    mut driver: Driver<'_, AnyBackend, FileStore, O>,
+    context: &Context,
+    mut driver: Driver<'_, AnyBackend, AnyStore, O>,
     screen: show::Screen,
+    id: &RolloutId,
 ) -> Result<u8, CliError> {
-    let result: Result<Outcome, DriveError> = driver.run().await;
+    let work = async {
+        let result: Result<Outcome, DriveError> = Box::pin(driver.run()).await;
+        let fenced = matches!(result, Ok(Outcome::Fenced { .. }));
+        (result, if fenced { Left::Fenced } else { Left::Freely })
+    };
+    let result = driving(context, id, Box::pin(work)).await;
+    if let Ok(Outcome::Ended(_)) = result {
+        context.sum_up(id).await;
+    }
     match result {
         Ok(outcome) => {
             screen.end(driver.state(), &outcome)?;

@@ -6,17 +6,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::args::Output;
 use super::context::Context;
 use super::error::CliError;
+use super::github;
+use crate::cloud::Finding;
 use crate::drive::{Clock, Notice, Outcome};
 use crate::model::{Inventory, RolloutId, ServiceName};
 use crate::plan::{Draft, Refusal};
-use crate::report::{self, Account, Form, Hints, Manner, Past, Proposal, RefusalDocument, Text, Timeline};
+use crate::report::{
+    self, Account, Checkup, Form, Hints, Manner, Past, Proposal, RefusalDocument, Text, Timeline,
+};
 use crate::rollout::{Recorded, Rollout};
+use crate::spec::Spec;
 
 /// A running rollout on the terminal, in lines or as JSON; shared between the driver and whoever waits for it.
 #[derive(Clone)]
 pub struct Screen {
-    screen: Arc<Mutex<report::Screen>>,
+    shown: Arc<Mutex<report::Screen>>,
     clock: Clock,
+    hints: Hints,
 }
 
 impl Screen {
@@ -34,16 +40,17 @@ impl Screen {
             colour_err: context.colour_err(),
             hints: hints(context, service),
         };
-        let screen =
-            report::Screen::new(manner, Box::new(io::stdout()), Box::new(io::stderr())).recalling(timeline);
-        Self { screen: Arc::new(Mutex::new(screen)), clock: context.clock }
+        let screen = report::Screen::new(manner, github::out(), github::err()).recalling(timeline);
+        let hints = hints(context, service);
+        Self { shown: Arc::new(Mutex::new(screen)), clock: context.clock, hints }
     }
 
     /// What a driver or a follower tells.
     pub fn onlooker(&self) -> impl FnMut(&Rollout, &Notice<'_>) + Send + use<> {
         let this = self.clone();
         move |state, notice| {
-            let mut screen = this.screen.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut screen = this.shown.lock().unwrap_or_else(PoisonError::into_inner);
+            github::phase(state);
             screen.notice(state, notice, this.clock.now());
         }
     }
@@ -53,13 +60,22 @@ impl Screen {
     /// # Errors
     /// What could not be written.
     pub fn end(&self, state: &Rollout, outcome: &Outcome) -> Result<(), CliError> {
-        let mut screen = self.screen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut screen = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        github::left(&screen.closing(state, outcome), &self.hints);
         screen.end(state, outcome).map_err(unwritable)
+    }
+
+    /// Leaves a rollout that another process has let go of; there is no receipt.
+    pub fn leave(&self, state: &Rollout, outcome: &Outcome) {
+        self.close();
+        let mut screen = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        github::left(&screen.closing(state, outcome), &self.hints);
     }
 
     /// Leaves the terminal as it was; there is no receipt.
     pub fn close(&self) {
-        let screen = self.screen.lock().unwrap_or_else(PoisonError::into_inner);
+        github::silent();
+        let screen = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(bars) = screen.bars() {
             // An error follows; a picture that cannot be cleared is only untidy.
             let _ = bars.clear();
@@ -80,8 +96,8 @@ pub fn hints(context: &Context, service: &ServiceName) -> Hints {
             options.push(format!("{option} {}", folder.display()));
         }
     }
-    if global.store != "file:.deployer/journal" {
-        options.push(format!("--store {}", global.store));
+    if let Some(store) = &global.store {
+        options.push(format!("--store {store}"));
     }
     let file = context.file(service).display().to_string();
     Hints { service: service.clone(), suffix: options.join(" "), file }
@@ -91,6 +107,7 @@ pub fn hints(context: &Context, service: &ServiceName) -> Hints {
 pub fn plan(context: &Context, draft: &Draft, look: &Inventory) -> Result<bool, CliError> {
     let hints = hints(context, &draft.plan.rollout.service);
     let proposal = Proposal::of(draft, look, &hints);
+    github::planned(&proposal);
     print(context, &proposal.text(), || report::document(&proposal))?;
     Ok(proposal.changes)
 }
@@ -105,6 +122,7 @@ pub fn remarks(context: &Context, draft: &Draft) {
 /// A refused plan.
 pub fn refusal(context: &Context, service: &ServiceName, refusal: &Refusal) -> Result<(), CliError> {
     let hints = hints(context, service);
+    github::refused(refusal, &hints);
     print(context, &report::refused(refusal, &hints), || {
         report::document(&RefusalDocument::of(refusal, &hints))
     })
@@ -114,6 +132,7 @@ pub fn refusal(context: &Context, service: &ServiceName, refusal: &Refusal) -> R
 pub fn ended(context: &Context, id: &RolloutId, facts: &[Recorded]) -> Result<(), CliError> {
     let hints = hints(context, &id.service);
     let snapshot = account(facts)?.snapshot(&hints, context.clock.now(), None);
+    github::left(&snapshot, &hints);
     print(context, &report::receipt(&snapshot, &hints), || report::document(&snapshot))
 }
 
@@ -174,6 +193,14 @@ pub fn history(context: &Context, past: &[Past]) -> Result<(), CliError> {
     print(context, &report::history(past), || report::history_json(past))
 }
 
+/// What a preflight found.
+pub fn checkup(context: &Context, spec: &Spec, findings: &[Finding]) -> Result<bool, CliError> {
+    let checkup = Checkup::of(spec.service.as_str(), spec.environment.as_str(), findings);
+    let hints = hints(context, &spec.service);
+    print(context, &report::checkup(&checkup, &hints), || report::document(&checkup))?;
+    Ok(checkup.ready)
+}
+
 /// Something that people should know and machines need not.
 pub fn say(context: &Context, text: &str) {
     if context.text() {
@@ -187,7 +214,7 @@ fn account(facts: &[Recorded]) -> Result<Account, CliError> {
 
 fn print(context: &Context, text: &Text, document: impl FnOnce() -> String) -> Result<(), CliError> {
     let written = match context.global.output {
-        Output::Text => text.print(&mut io::stdout(), context.colour_out()),
+        Output::Text => text.print(&mut github::out(), context.colour_out()),
         Output::Json | Output::Ndjson => write(&document()),
     };
     written.map_err(unwritable)
@@ -195,7 +222,7 @@ fn print(context: &Context, text: &Text, document: impl FnOnce() -> String) -> R
 
 /// A reader that went away, as in `deployer history api | head -3`, is no error.
 fn write(text: &str) -> io::Result<()> {
-    match io::stdout().write_all(text.as_bytes()) {
+    match github::out().write_all(text.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written,
     }

@@ -3,7 +3,10 @@
 //! Promises: a look is read afresh and to the last page; a change is reversible and, repeated under its token,
 //! changes nothing more; a fleet goes only against a [`Retirement`]. Must not decide anything: that is `rollout`'s.
 
+pub mod aws;
+mod clock;
 mod fault;
+mod finding;
 pub mod local;
 pub mod sim;
 
@@ -16,12 +19,15 @@ use crate::coverage::Retirement;
 use crate::model::{Fleet, FleetId, GroupId, Inventory, ServiceName, Share, Span, Token};
 
 pub use fault::{Fault, FaultKind};
+pub use finding::{Finding, Severity};
 
 /// One cloud, or one host.
 pub trait Backend: Send + Sync {
-    /// Reads every fleet, group, route and target in scope: afresh, and to the last page.
+    /// Reads every fleet, group, route and target in scope: afresh, and to the last page. What only somebody else's hand
+    /// can have changed since the last look may be some seconds old; [`Backend::retire`] reads all of it again.
     fn look(&self, scope: &Scope) -> impl Future<Output = Result<Inventory, Fault>> + Send;
-    /// Makes one reversible change. Repeated under the same token it changes nothing more.
+    /// Makes one reversible change. Repeated under the same token it changes nothing more. It may go by the last look, so
+    /// whoever changed something looks before the next change.
     fn change(&self, change: &Change, token: &Token) -> impl Future<Output = Result<(), Fault>> + Send;
     /// Takes a fleet away for good: the one call without a way back, so it asks for proof.
     fn retire(&self, proof: Retirement, token: &Token) -> impl Future<Output = Result<(), Fault>> + Send;

@@ -6,11 +6,11 @@ use super::scene::Scene;
 use crate::cloud::sim::{SimGroup, World};
 use crate::cloud::{Capability, Scope};
 use crate::model::{
-    BadName, FleetId, GroupId, Purpose, Revision, RolloutId, Scaling, Sharing, Span, Steps, StrategyName,
-    Time,
+    BadName, Expect, FleetId, GroupId, Purpose, Revision, RolloutId, Scaling, Sharing, Span, Steps,
+    StrategyName, Time,
 };
 use crate::plan::{Ask, Refusal, draft};
-use crate::spec::{Provider, Spec};
+use crate::spec::{AwsGroup, LocalGroup, Provider, Spec};
 
 /// How long an instance of the simulated cloud takes to come up; a launch on EC2 takes 25 to 30 s, its service as long again.
 const LAUNCH: Span = Span::secs(45);
@@ -18,6 +18,9 @@ const LAUNCH: Span = Span::secs(45);
 const AGE: Span = Span::mins(60);
 /// The size of a blue whose file names none.
 const SIZE: u32 = 2;
+/// What AWS checks and waits by default.
+const AWS_HEALTH_INTERVAL: Span = Span::secs(30);
+const AWS_DEREGISTRATION_DELAY: Span = Span::mins(5);
 /// What the simulated cloud can do, and how quick it is to look at.
 const CAPABILITY: Capability = Capability { freeze: true, pace: Span::secs(2), lands: Span::secs(30) };
 
@@ -32,6 +35,34 @@ pub enum Unfit {
     Name(#[from] BadName),
 }
 
+/// The declared groups. What a cloud keeps to itself is taken as it is by default there.
+fn groups(spec: &Spec) -> Vec<(GroupId, SimGroup)> {
+    let built = |sharing, route: &str, health_interval, deregistration_delay| {
+        let mut group = SimGroup::new(sharing, Steps::Any, route);
+        (group.health_interval, group.deregistration_delay) = (health_interval, deregistration_delay);
+        group
+    };
+    match &spec.provider {
+        Provider::Local(local) => {
+            let one = |declared: &LocalGroup| {
+                let (interval, delay) = (local.health_interval, declared.deregistration_delay);
+                built(Sharing::Paired, &declared.listen.to_string(), interval, delay)
+            };
+            local.groups.iter().map(|(id, declared)| (id.clone(), one(declared))).collect()
+        }
+        Provider::Aws(aws) => {
+            let one = |declared: &AwsGroup| {
+                let sharing = match declared {
+                    AwsGroup::Shared { .. } => Sharing::Shared,
+                    AwsGroup::Twins { .. } => Sharing::Paired,
+                };
+                built(sharing, "a listener", AWS_HEALTH_INTERVAL, AWS_DEREGISTRATION_DELAY)
+            };
+            aws.groups.iter().map(|(id, declared)| (id.clone(), one(declared))).collect()
+        }
+    }
+}
+
 /// The scene of a deployment file: a blue of an earlier revision carries every declared group, and one more group
 /// stands about to which somebody may attach it by mistake.
 ///
@@ -40,16 +71,16 @@ pub enum Unfit {
 pub fn rehearsal(spec: &Spec, strategy: Option<StrategyName>, begins: Time) -> Result<Scene, Unfit> {
     let mut world = World::new(Time(begins.0.saturating_sub(AGE.0)), LAUNCH);
     let blue = FleetId::new(format!("{}-v1", spec.service))?;
-    let Provider::Local(local) = &spec.provider;
-    let earlier = local.bootstrap.clone().filter(|revision| *revision != spec.revision);
+    let earlier = match &spec.provider {
+        Provider::Local(local) => local.bootstrap.clone(),
+        Provider::Aws(_) => None,
+    };
+    let earlier = earlier.filter(|revision| *revision != spec.revision);
     let earlier = earlier.map_or_else(|| Revision::new("earlier"), Ok)?;
     world.found(&blue, &earlier, spec.instances.unwrap_or(SIZE), Scaling::Active);
-    for (id, declared) in &local.groups {
-        let mut group = SimGroup::new(Sharing::Paired, Steps::Any, &declared.listen.to_string());
-        group.health_interval = local.health_interval;
-        group.deregistration_delay = declared.deregistration_delay;
-        world.build(id, group);
-        world.attach(&blue, id);
+    for (id, group) in groups(spec) {
+        world.build(&id, group);
+        world.attach(&blue, &id);
     }
     world.build(&GroupId::new("undeclared")?, SimGroup::new(Sharing::Paired, Steps::Any, "added by hand"));
     world.tick(begins);
@@ -65,6 +96,7 @@ pub fn rehearsal(spec: &Spec, strategy: Option<StrategyName>, begins: Time) -> R
         last: &BTreeSet::new(),
         amended: BTreeSet::new(),
         waivers: Vec::new(),
+        expect: Expect::default(),
         now: begins,
         capability: CAPABILITY,
     };

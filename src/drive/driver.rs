@@ -139,6 +139,8 @@ pub struct Driver<'a, B, S, O> {
     /// Shown every notice, with the state after it.
     pub(super) onlooker: O,
     pub(super) news_at: Time,
+    /// When the log was last known to name no other driver.
+    pub(super) ours_at: Time,
 }
 
 /// The waits between attempts at a look double from the first to the last.
@@ -243,12 +245,15 @@ where
         let (mut wait, mut refused) = (LOOK_RETRY_FIRST, 0);
         loop {
             let (scope, began) = (self.scope(), self.clock.now());
-            let fault = match self.limited("look", self.backend.look(&scope)).await {
-                Ok(mut inventory) => {
+            let (backend, call_max) = (self.backend, self.settings.call_max);
+            let look = limited(call_max, "look", async { backend.look(&scope).await });
+            let fault = match self.unless_fenced(look).await? {
+                Err(by) => return Ok(Some(by)),
+                Ok(Ok(mut inventory)) => {
                     inventory.looked_at = began;
                     return self.saw(Event::Looked { inventory: Box::new(inventory) }).await;
                 }
-                Err(fault) => fault,
+                Ok(Err(fault)) => fault,
             };
             (self.onlooker)(&self.state, &Notice::LookFailed(&fault));
             refused += u32::from(!fault.kind.retryable());
@@ -283,12 +288,16 @@ where
             Intent::Overtaken => return Ok(None),
             Intent::Fenced(by) => return Ok(Some(by)),
         }
-        let (this, token_ref) = (&*self, &token);
-        let calls = changes.iter().enumerate().map(|(n, change)| async move {
-            let own = Token::new(format!("{token_ref}.{n}")).unwrap_or_else(|_| token_ref.clone());
-            this.limited("change", this.backend.change(change, &own)).await
+        let (backend, send) = (self.backend, self.sending());
+        let calls = changes.iter().enumerate().map(|(n, change)| {
+            let own = Token::new(format!("{token}.{n}")).unwrap_or_else(|_| token.clone());
+            async move { send.limited("change", async { backend.change(change, &own).await }).await }
         });
-        let answers: Vec<_> = stream::iter(calls).buffered(self.settings.calls_max.max(1)).collect().await;
+        let calls = stream::iter(calls).buffered(self.settings.calls_max.max(1)).collect::<Vec<_>>();
+        let answers = match self.unless_fenced(calls).await? {
+            Ok(answers) => answers,
+            Err(by) => return Ok(Some(by)),
+        };
         let faults = answers.into_iter().filter_map(Result::err).collect();
         self.keep(Event::Settled { token, faults }).await
     }
@@ -303,7 +312,12 @@ where
         // A journal that was slow to answer has let the proof grow old: then it is not used.
         let looked = self.state.look().map_or(Time::default(), |look| look.looked_at);
         let answer = if self.clock.now().since(looked) <= self.state.plan().pace.fresh {
-            self.limited("retire", self.backend.retire(proof, &token)).await
+            let (backend, send) = (self.backend, self.sending());
+            let call = send.limited("retire", async { backend.retire(proof, &token).await });
+            match self.unless_fenced(call).await? {
+                Ok(answer) => answer,
+                Err(by) => return Ok(Some(by)),
+            }
         } else {
             let why = "the proof grew old while the journal was written; nothing was sent";
             Err(Fault::new(FaultKind::Conflict, "retire", why))
@@ -311,17 +325,60 @@ where
         self.keep(Event::Settled { token, faults: answer.err().into_iter().collect() }).await
     }
 
-    /// A call that does not answer in time may have been applied.
+    /// What a call needs to know at the moment in which it is sent.
+    fn sending(&self) -> Sending {
+        let until = self.ours_at + self.state.plan().pace.slack();
+        Sending { clock: self.clock, until, call_max: self.settings.call_max }
+    }
+
+    /// Makes calls, and drops them as soon as the log names another driver: who waits for a slow answer must not go on
+    /// with the rest of them, and a successor waits until what was sent has landed.
+    async fn unless_fenced<T>(
+        &mut self,
+        calls: impl Future<Output = T>,
+    ) -> Result<Result<T, Box<Actor>>, DriveError> {
+        tokio::select! {
+            biased;
+            answers = calls => Ok(Ok(answers)),
+            fenced = self.fenced() => Ok(Err(fenced)),
+        }
+    }
+}
+
+/// How long a call may take, and until when it may be sent at all.
+#[derive(Debug, Clone, Copy)]
+struct Sending {
+    clock: Clock,
+    until: Time,
+    call_max: Span,
+}
+
+impl Sending {
+    /// A call that does not answer in time may have been applied. One that could not be sent in time, because the
+    /// journal was slow or this process was stopped for a while, is not sent: another driver may have come.
     async fn limited<T>(
-        &self,
+        self,
         action: &str,
         call: impl Future<Output = Result<T, Fault>>,
     ) -> Result<T, Fault> {
-        tokio::time::timeout(self.settings.call_max.into(), call).await.unwrap_or_else(|_| {
-            let message = format!("no answer within {}", self.settings.call_max);
-            Err(Fault::new(FaultKind::Unreachable, action, message).ambiguous())
-        })
+        if self.clock.now() > self.until {
+            let why = "too long ago the journal last said that nobody had taken over; nothing was sent";
+            return Err(Fault::new(FaultKind::Conflict, action, why));
+        }
+        limited(self.call_max, action, call).await
     }
+}
+
+/// A call that does not answer in time may have been applied.
+async fn limited<T>(
+    call_max: Span,
+    action: &str,
+    call: impl Future<Output = Result<T, Fault>>,
+) -> Result<T, Fault> {
+    tokio::time::timeout(call_max.into(), call).await.unwrap_or_else(|_| {
+        let message = format!("no answer within {call_max}");
+        Err(Fault::new(FaultKind::Unreachable, action, message).ambiguous())
+    })
 }
 
 /// What became of an announcement.

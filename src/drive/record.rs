@@ -9,6 +9,9 @@ use crate::rollout::{Actor, Event, Recorded, Rollout};
 /// The wait between two attempts at a store that is unwell.
 const STORE_RETRY: Span = Span(250);
 
+/// How often the log is looked at while calls are under way.
+const FENCE_EVERY: Span = Span::secs(1);
+
 type Fenced = Option<Box<Actor>>;
 
 impl<B, S, O> Driver<'_, B, S, O>
@@ -58,13 +61,50 @@ where
     /// Appends a fact that only counts if nothing came before it: an announcement was decided on the state as it was.
     pub(super) async fn intend(&mut self, event: Event) -> Result<Intent, DriveError> {
         let fact = self.stamped(event);
+        let began = self.clock.now();
         match self.append(&fact).await? {
             Appended::Created(_) => {
                 self.fold(&fact)?;
-                Ok(Intent::Announced)
+                self.ours_at = began;
+                Ok(self.confirm().await?.map_or(Intent::Announced, Intent::Fenced))
             }
             Appended::Overtaken(entries) => {
                 Ok(self.fold_others(entries)?.map_or(Intent::Overtaken, Intent::Fenced))
+            }
+        }
+    }
+
+    /// Reads the log again behind an announcement that was long on its way: meanwhile another driver may have taken
+    /// over and waited out what we could have sent. Where even the reading is slow, the calls are not sent at all.
+    async fn confirm(&mut self) -> Result<Fenced, DriveError> {
+        let slack = self.state.plan().pace.slack();
+        if self.clock.now().since(self.ours_at) <= slack {
+            return Ok(None);
+        }
+        let began = self.clock.now();
+        match self.log.news().await {
+            Ok(entries) => {
+                self.ours_at = began;
+                self.fold_others(entries)
+            }
+            Err(fault) if transient(&fault) => {
+                (self.onlooker)(&self.state, &Notice::JournalFailed(&fault));
+                Ok(None)
+            }
+            Err(fault) => Err(fault.into()),
+        }
+    }
+
+    /// Waits until the log names another driver. Whatever else goes wrong with the log shows at the next append.
+    pub(super) async fn fenced(&mut self) -> Box<Actor> {
+        let every = self.settings.orders_every.max(FENCE_EVERY);
+        loop {
+            self.clock.sleep_until(self.clock.now() + every).await;
+            self.news_at = self.clock.now();
+            match self.take_news().await {
+                Ok(Some(by)) => return by,
+                Ok(None) => {}
+                Err(_) => std::future::pending::<()>().await,
             }
         }
     }

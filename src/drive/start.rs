@@ -10,6 +10,9 @@ use crate::journal::{Appended, Journal, JournalFault, Log, Store};
 use crate::model::{Plan, RolloutId, Span, Time};
 use crate::rollout::{Actor, Event, Order, OutOfOrder, Recorded, Rollout};
 
+/// How often a claim is made that the journal is slow to confirm.
+const CLAIMS_MAX: u32 = 5;
+
 /// Why a rollout could not be taken hold of.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -35,6 +38,12 @@ pub enum OpenError {
         /// Which.
         rollout: RolloutId,
     },
+    /// The journal confirms so late that nobody could know by when calls of the last driver have landed.
+    #[error("take over rollout `{rollout}`: the journal takes too long to confirm it")]
+    Slow {
+        /// Which.
+        rollout: RolloutId,
+    },
 }
 
 impl From<OpenError> for DriveError {
@@ -42,9 +51,9 @@ impl From<OpenError> for DriveError {
         match error {
             OpenError::OutOfOrder(error) => Self::OutOfOrder(error),
             OpenError::Journal(fault) => Self::Journal(fault),
-            OpenError::Beaten { rollout, .. } | OpenError::Ended { rollout } => {
-                Self::Journal(JournalFault::Taken { rollout })
-            }
+            OpenError::Beaten { rollout, .. }
+            | OpenError::Ended { rollout }
+            | OpenError::Slow { rollout } => Self::Journal(JournalFault::Taken { rollout }),
         }
     }
 }
@@ -81,6 +90,7 @@ pub async fn resume<'a, B: Backend, S: Store, O: FnMut(&Rollout, &Notice<'_>) + 
 ) -> Result<Driver<'a, B, S, O>, OpenError> {
     let machine = hands.settings.machine;
     let (mut log, mut state) = read(journal, id, machine).await?;
+    let mut claims = 0;
     loop {
         hands.clock = hands.clock.no_earlier_than(state.at());
         if !state.resumable() {
@@ -88,6 +98,14 @@ pub async fn resume<'a, B: Backend, S: Store, O: FnMut(&Rollout, &Notice<'_>) + 
         }
         let fact = Recorded { at: hands.clock.now(), event: Event::Resumed { by: hands.me.clone() } };
         match log.append(&fact).await? {
+            // The wait for the last driver's calls counts from the claim's time: one that was long on its way is made again.
+            Appended::Created(_) if hands.clock.now().since(fact.at) > state.plan().pace.slack() => {
+                state = (machine.evolve)(state, &fact)?;
+                claims += 1;
+                if claims == CLAIMS_MAX {
+                    return Err(OpenError::Slow { rollout: id.clone() });
+                }
+            }
             Appended::Created(_) => {
                 let mut driver = hands.hold(backend, log, (machine.evolve)(state, &fact)?);
                 (driver.onlooker)(&driver.state, &Notice::Recorded(&fact));
@@ -144,12 +162,12 @@ pub async fn follow<S: Store>(
     (mut log, mut state): (Log<S>, Rollout),
     clock: &Clock,
     every: Span,
-    mut alive: impl FnMut() -> bool,
+    mut alive: impl AsyncFnMut() -> bool,
     mut onlooker: impl FnMut(&Rollout, &Notice<'_>),
 ) -> Result<Rollout, OpenError> {
     loop {
         // Asked before reading: what a driver wrote before it died is then certainly read.
-        let driven = alive();
+        let driven = alive().await;
         let mut released = false;
         for entry in log.news().await? {
             let fact = entry.into_recorded(log.rollout())?;
@@ -202,6 +220,7 @@ impl<O> Hands<O> {
             stop: self.stop,
             onlooker: self.onlooker,
             news_at: Time::default(),
+            ours_at: Time::default(),
         }
     }
 }

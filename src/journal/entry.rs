@@ -121,7 +121,7 @@ pub(super) struct Decoded {
 }
 
 /// The bytes of an entry, with their sum.
-pub(super) fn encode(draft: &Draft<'_>) -> Result<Vec<u8>, serde_json::Error> {
+pub(super) fn encode(draft: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
     let mut bytes = serde_json::to_vec(draft)?;
     bytes.pop(); // The closing brace comes after the sum.
     let sum = digest(&bytes);
@@ -134,16 +134,19 @@ pub(super) fn encode(draft: &Draft<'_>) -> Result<Vec<u8>, serde_json::Error> {
 /// An entry out of its bytes. A changed bit lies either before the sum, which then differs, or in the ending, which
 /// is compared as text; a missing tail takes the only line end away.
 pub(super) fn decode(bytes: &[u8]) -> Result<Decoded, Flaw> {
-    let (body, ending) = bytes.split_at_checked(bytes.len().wrapping_sub(SUM_LEN)).ok_or(Flaw::Truncated)?;
-    let sum = ending.strip_prefix(SUM_OPEN).and_then(|rest| rest.strip_suffix(SUM_CLOSE));
-    let sum = sum.ok_or(Flaw::Truncated)?;
-    if sum != digest(body).as_bytes() {
-        return Err(Flaw::Edited);
-    }
+    unseal(bytes)?;
     match serde_json::from_slice::<Object<Event>>(bytes) {
         Ok(object) => settle(object, Fact::Known),
         Err(reason) => decode_unknown(bytes, &reason),
     }
+}
+
+/// What stands before a sum that fits it: a document without its closing brace.
+pub(super) fn unseal(bytes: &[u8]) -> Result<&[u8], Flaw> {
+    let (body, ending) = bytes.split_at_checked(bytes.len().wrapping_sub(SUM_LEN)).ok_or(Flaw::Truncated)?;
+    let sum = ending.strip_prefix(SUM_OPEN).and_then(|rest| rest.strip_suffix(SUM_CLOSE));
+    let sum = sum.ok_or(Flaw::Truncated)?;
+    if sum == digest(body).as_bytes() { Ok(body) } else { Err(Flaw::Edited) }
 }
 
 /// An entry that is whole and that this version cannot read: newer, of an unknown kind, or no entry.

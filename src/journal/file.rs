@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::temp::{sweep, sync, write_temp};
 use super::{Key, OBJECT_MAX, Put, Store, StoreAction, StoreFault, StoreFaultKind};
+use crate::model::Span;
 
 /// Only the owner looks into a journal.
 const FOLDER_MODE: u32 = 0o700;
@@ -70,6 +71,23 @@ impl Store for FileStore {
         Ok(children)
     }
 
+    async fn put(&self, key: &Key, bytes: &[u8]) -> Result<(), StoreFault> {
+        self.0.put(key, bytes)
+    }
+
+    async fn age(&self, key: &Key) -> Result<Option<Span>, StoreFault> {
+        let path = self.0.at(key);
+        match fs::symlink_metadata(&path).and_then(|found| found.modified()) {
+            // A clock that was set back makes it new, and never older than it is.
+            Ok(written) => {
+                let age = written.elapsed().unwrap_or_default().as_millis();
+                Ok(Some(Span(u64::try_from(age).unwrap_or(u64::MAX))))
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(fault(StoreAction::Read, &path, &error)),
+        }
+    }
+
     fn place(&self, key: &Key) -> String {
         self.0.at(key).display().to_string()
     }
@@ -104,6 +122,20 @@ impl Root {
             // Over a network the link may have been made all the same.
             Err(error) => Err(write(&error).ambiguous()),
         }
+    }
+
+    fn put(&self, key: &Key, bytes: &[u8]) -> Result<(), StoreFault> {
+        let path = self.at(key);
+        let write = |error: &io::Error| fault(StoreAction::Write, &path, error);
+        let Some(folder) = path.parent().filter(|_| key.segments().count() > 0) else {
+            return Err(write(&ErrorKind::IsADirectory.into()));
+        };
+        self.prepare(key)?;
+        let temp = write_temp(folder, bytes).map_err(|error| write(&error))?;
+        fs::rename(&temp, &path).map_err(|error| {
+            let _ = fs::remove_file(&temp);
+            write(&error)
+        })
     }
 
     /// Makes the folders of an object, and makes sure that they outlive a power cut.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Key, OBJECT_MAX, Put, Store, StoreAction, StoreFault, StoreFaultKind};
+use crate::model::Span;
 
 /// A store that ends with the process. A clone is another handle to the same objects.
 #[derive(Clone, Default)]
@@ -138,6 +139,18 @@ impl Store for MemoryStore {
             let children: BTreeSet<_> = objects.keys().filter_map(child).collect();
             Ok(children.into_iter().collect())
         })
+    }
+
+    async fn put(&self, key: &Key, bytes: &[u8]) -> Result<(), StoreFault> {
+        self.call(StoreAction::Write, key, |objects| {
+            objects.insert(key.clone(), bytes.to_vec());
+            Ok(())
+        })
+    }
+
+    /// Time does not pass in here.
+    async fn age(&self, key: &Key) -> Result<Option<Span>, StoreFault> {
+        self.call(StoreAction::Read, key, |objects| Ok(objects.get(key).map(|_| Span::ZERO)))
     }
 
     fn place(&self, key: &Key) -> String {

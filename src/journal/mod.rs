@@ -8,24 +8,35 @@
 //! `<service>/<environment>/<rollout, 8 digits>/<entry, 8 digits>.json` holds one JSON document on one line:
 //! `{"v":1,"seq":2,"rollout":{…},"writer":"…","prev":"…","at":…,"event":{…},"sum":"…"}`. `prev` is the SHA-256 of
 //! the previous object's exact bytes (zeros in the first), `sum` that of this object's own bytes before `,"sum"`.
+//!
+//! Beside the entries lie two objects that nothing depends on: `driver.json`, the driver's sign of life, written over,
+//! and `summary.json`, what a rollout that is over came to, written once. The store is a folder or a bucket.
 
+mod any;
+mod bucket;
 mod entry;
 mod fault;
 mod file;
 mod key;
 mod log;
 mod memory;
+mod pulse;
 mod read;
 mod store;
+mod summary;
 mod temp;
 mod verify;
 
+pub use any::AnyStore;
+pub use bucket::{Address, BadAddress, Bucket, BucketStore, Keys, Provider, Reach};
 pub use entry::{EVENTS_MAX, Entry, Fact, JOURNAL_FORMAT, UnknownEvent};
 pub use fault::{Damage, Flaw, JournalFault};
 pub use file::FileStore;
 pub use key::{BadKey, Key};
 pub use log::{Appended, Log};
 pub use memory::{Call, MemoryStore, Mishap};
+pub use pulse::Pulse;
 pub use read::{Head, History, Journal};
 pub use store::{OBJECT_MAX, Put, Store, StoreAction, StoreFault, StoreFaultKind};
+pub use summary::{Content, Summary};
 pub use verify::{Report, Verdict};

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use futures_util::stream::{self, StreamExt as _};
+
 use super::entry::{NO_DIGEST, decode, digest};
 use super::{
     Damage, EVENTS_MAX, Entry, Flaw, JournalFault, Key, Log, Store, StoreAction, StoreFault, StoreFaultKind,
@@ -10,6 +12,8 @@ use super::{
 use crate::model::{EnvironmentName, RolloutId, ServiceName};
 use crate::rollout::Recorded;
 
+/// How many entries of one log are read at the same time: over a network, a long log then costs few waits.
+const READS_MAX: usize = 32;
 /// The highest number that 8 digits can hold.
 const ROLLOUT_MAX: u64 = 99_999_999;
 
@@ -126,16 +130,14 @@ impl<S: Store> Journal<S> {
         let track = Track::new(rollout)?;
         // Only the highest number is taken from the list: while others append, a list may lack one in the middle.
         let last = self.store.list(&track.folder).await?.iter().filter_map(seq_of).max();
-        let mut head = Head::none();
-        let entries = track.read_on(&*self.store, &mut head).await?;
-        match last {
-            None => Err(JournalFault::Missing { rollout: rollout.clone() }),
-            Some(last) if last > EVENTS_MAX => {
-                Err(JournalFault::TooMany { rollout: rollout.clone(), max: EVENTS_MAX })
-            }
-            Some(last) if head.seq < last => Err(track.damage(&*self.store, head.seq + 1, Flaw::Hole).into()),
-            Some(_) => Ok(History { rollout: rollout.clone(), entries, head }),
+        let last = last.ok_or_else(|| JournalFault::Missing { rollout: rollout.clone() })?;
+        if last > EVENTS_MAX {
+            return Err(JournalFault::TooMany { rollout: rollout.clone(), max: EVENTS_MAX });
         }
+        let mut head = Head::none();
+        let mut entries = track.read_to(&*self.store, &mut head, last).await?;
+        entries.extend(track.read_on(&*self.store, &mut head).await?);
+        Ok(History { rollout: rollout.clone(), entries, head })
     }
 
     /// The log behind a history, to append to.
@@ -148,6 +150,15 @@ impl<S: Store> Journal<S> {
             entry.clone().into_recorded(&history.rollout)?;
         }
         Ok(self.log_at(Track::new(&history.rollout)?, history.head.clone()))
+    }
+
+    pub(super) fn store(&self) -> &S {
+        &self.store
+    }
+
+    /// The place of an object beside a rollout's entries.
+    pub(super) fn beside(rollout: &RolloutId, name: &str) -> Result<Key, JournalFault> {
+        Ok(Track::new(rollout)?.folder.join(name).expect("a plain name makes a good key"))
     }
 
     /// Each log writes under a name of its own: were two of one process to write the same words at the same time,
@@ -192,6 +203,23 @@ impl Track {
             (StoreAction::Read, StoreFaultKind::TooLarge) => damage(Flaw::TooLarge { what: fault.message }),
             _ => JournalFault::from(fault),
         })
+    }
+
+    /// The entries up to a number that is known to exist, many at a time; `head` moves along.
+    async fn read_to<S: Store>(
+        &self,
+        store: &S,
+        head: &mut Head,
+        last: u64,
+    ) -> Result<Vec<Entry>, JournalFault> {
+        let mut entries = Vec::new();
+        let reads = stream::iter(head.seq + 1..=last).map(|seq| self.get(store, seq));
+        let mut reads = reads.buffered(READS_MAX);
+        while let Some(read) = reads.next().await {
+            let hole = || self.damage(store, head.seq + 1, Flaw::Hole);
+            entries.push(self.accept(store, head, &read?.ok_or_else(hole)?)?);
+        }
+        Ok(entries)
     }
 
     /// Every entry behind `head`, which moves along.

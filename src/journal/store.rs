@@ -4,11 +4,12 @@ use std::fmt;
 use std::future::Future;
 
 use super::Key;
+use crate::model::Span;
 
 /// The largest object that is written or read.
 pub const OBJECT_MAX: usize = 8 << 20;
 
-/// Keeps objects that never change.
+/// Keeps objects that never change, and hints that do.
 pub trait Store: Send + Sync + 'static {
     /// Creates an object whole, or not at all. `Created` and `Exists` are both durable when this returns.
     fn put_new(&self, key: &Key, bytes: &[u8]) -> impl Future<Output = Result<Put, StoreFault>> + Send;
@@ -18,6 +19,10 @@ pub trait Store: Send + Sync + 'static {
     fn list(&self, folder: &Key) -> impl Future<Output = Result<Vec<Key>, StoreFault>> + Send;
     /// The folders right in a folder that hold an object at any depth, sorted, to the last page.
     fn children(&self, folder: &Key) -> impl Future<Output = Result<Vec<Key>, StoreFault>> + Send;
+    /// Writes an object over whatever is there: for what is a hint to others, never for an entry.
+    fn put(&self, key: &Key, bytes: &[u8]) -> impl Future<Output = Result<(), StoreFault>> + Send;
+    /// How long ago an object was written, by the store's own clock; none where there is none.
+    fn age(&self, key: &Key) -> impl Future<Output = Result<Option<Span>, StoreFault>> + Send;
     /// Where an object is, for people: a path or an address.
     fn place(&self, key: &Key) -> String;
 }
@@ -49,9 +54,9 @@ pub struct StoreFault {
 /// What was asked of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StoreAction {
-    /// [`Store::put_new`].
+    /// [`Store::put_new`] or [`Store::put`].
     Write,
-    /// [`Store::get`].
+    /// [`Store::get`] or [`Store::age`].
     Read,
     /// [`Store::list`] or [`Store::children`].
     List,
@@ -74,6 +79,10 @@ pub enum StoreFaultKind {
     NotAFile,
     /// Larger than [`OBJECT_MAX`], or more than can be listed.
     TooLarge,
+    /// The store does not keep create-if-absent, so two drivers could both win.
+    Unfit,
+    /// This machine lacks something that every call to the store needs.
+    Unready,
     /// Anything else.
     Unexpected,
 }
@@ -89,6 +98,8 @@ impl StoreFaultKind {
             | Self::Denied
             | Self::NotAFile
             | Self::TooLarge
+            | Self::Unfit
+            | Self::Unready
             | Self::Unexpected => false,
         }
     }
@@ -99,12 +110,20 @@ impl StoreFaultKind {
         match self {
             Self::Full => "free some space (or raise the quota), then resume the rollout",
             Self::ReadOnly => "keep the journal on a file system that can be written",
-            Self::Denied => "run as the user that owns the journal, or give this one access",
+            Self::Denied => {
+                "run as the user that owns the journal, or give this one access; a bucket needs credentials that may \
+                 list it and read and write its objects"
+            }
             Self::Throttled | Self::Unreachable => "try again in a while",
             Self::NotAFile => {
                 "find out who put it there; the journal follows no link and trusts no other user"
             }
             Self::TooLarge => "nothing that was written by this program is that large: move it away",
+            Self::Unfit => {
+                "keep the journal in a bucket of its own: on OSS one that never had versioning, elsewhere one that \
+                 honours `If-None-Match`; see `What a bucket needs` in the README"
+            }
+            Self::Unready => "set what the message names, then try again; nothing was changed",
             Self::Unexpected => "see the message of the system",
         }
     }
@@ -157,6 +176,8 @@ impl fmt::Display for StoreFaultKind {
             Self::Unreachable => "no answer",
             Self::NotAFile => "something else stands in its place",
             Self::TooLarge => "it is too large",
+            Self::Unfit => "it does not keep create-if-absent",
+            Self::Unready => "it cannot be reached from this machine",
             Self::Unexpected => "unexpected",
         })
     }

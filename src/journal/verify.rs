@@ -1,6 +1,6 @@
 //! Checks a rollout's log and says what was found, for people.
 
-use super::{Damage, Fact, Head, Journal, JournalFault, Store};
+use super::{Damage, Fact, Flaw, Head, Journal, JournalFault, Store};
 use crate::model::RolloutId;
 
 /// What a check of one rollout found.
@@ -34,6 +34,14 @@ impl<S: Store> Journal<S> {
     pub async fn verify(&self, rollout: &RolloutId) -> Result<Report, JournalFault> {
         let verdict = match self.read(rollout).await {
             Ok(history) => {
+                let summary = self.summary(rollout).await?;
+                let other =
+                    summary.filter(|it| it.seq == history.head.seq && it.digest != history.head.digest);
+                if other.is_some() {
+                    let key = Self::beside(rollout, "summary.json")?;
+                    let damage = Damage { place: self.store().place(&key), key, flaw: Flaw::Edited };
+                    return Ok(Report { rollout: rollout.clone(), verdict: Verdict::Damaged(damage) });
+                }
                 let strange = history.entries.iter().filter(|entry| matches!(entry.fact, Fact::Unknown(_)));
                 let unknown = strange.map(|entry| (entry.seq, entry.kind().to_owned())).collect();
                 Verdict::Sound { head: history.head, unknown }

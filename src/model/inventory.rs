@@ -54,6 +54,10 @@ pub struct FleetSeen {
     pub scaling: Scaling,
     /// The groups that its configuration lists (attachments, traffic sources, a deployment group's list).
     pub attached: BTreeSet<GroupId>,
+    /// Why it will never come up as it should, where the cloud says so: a sentence fragment. Until the fleet carries
+    /// everything, a rollout to it goes back at once and waits for no deadline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<String>,
 }
 
 /// The state of one instance.

@@ -17,7 +17,8 @@ pub use name::{
     TargetId, Token,
 };
 pub use plan::{
-    Because, Deadlines, Fleet, GroupPlan, Hold, OnDeadline, PLAN_FORMAT, Pace, Plan, Purpose, Step, Waiver,
+    Because, Deadlines, Expect, Fleet, GroupPlan, Hold, OnDeadline, PLAN_FORMAT, Pace, Plan, Purpose,
+    Release, Step, Waiver,
 };
 pub use share::{BadShare, Share};
 pub use time::{BadSpan, Span, Time};

@@ -43,10 +43,29 @@ pub struct Plan {
     pub deadlines: Deadlines,
     /// How often to look while waiting.
     pub pace: Pace,
+    /// How long it took at least in earlier rollouts.
+    #[serde(default, skip_serializing_if = "Expect::is_nothing")]
+    pub expect: Expect,
     /// Exceptions granted before the start.
     pub waivers: Vec<Waiver>,
     /// The world that this plan was made for, as a digest; another world refuses a stored plan.
     pub world: String,
+    /// Which release it is, where somebody counts them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<Release>,
+}
+
+/// A release's place among those of the same source: an older one never overtakes a newer one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Release {
+    /// Who counts: numbers of two sources are not compared.
+    pub source: String,
+    /// Its number: a CI run, a commit's time, or whatever else rises.
+    pub number: u64,
+    /// Why it may be older than what serves, in the operator's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overtakes: Option<String>,
 }
 
 impl Plan {
@@ -164,6 +183,22 @@ pub enum OnDeadline {
     Hold,
 }
 
+/// How long a wait took at least in earlier rollouts: before that nobody need look. Zero where nothing is known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Expect {
+    /// From the first call until green's instances ran.
+    pub provision: Span,
+    /// From standing in the groups until green was healthy in all of them.
+    pub settle: Span,
+}
+
+impl Expect {
+    fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// How often to look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -175,12 +210,22 @@ pub struct Pace {
     /// The oldest look that a proof may rest on.
     pub fresh: Span,
     /// A call takes effect within this time of being sent, or never: who takes over from a driver that was cut off in
-    /// a call believes no look that began earlier.
+    /// a call believes no look that began earlier. Of it, [`Pace::slack`] is for the journal at either end.
     #[serde(default = "Pace::lands_unsaid", skip_serializing_if = "Pace::is_unsaid")]
     pub lands: Span,
 }
 
+/// The least time that a journal is given to confirm what it was sent.
+const SLACK_MIN: Span = Span::secs(1);
+
 impl Pace {
+    /// How long after the journal was last known to name no other driver a call may still be sent, and how late the
+    /// journal may confirm a successor's claim: an eighth of the time in which calls land.
+    #[must_use]
+    pub fn slack(&self) -> Span {
+        Span(self.lands.0 / 8).max(SLACK_MIN)
+    }
+
     /// What a stored plan means that does not say it: what a cloud with slow replies needs.
     fn lands_unsaid() -> Span {
         Span::mins(2)

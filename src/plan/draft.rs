@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::world;
 use crate::cloud::Capability;
 use crate::model::{
-    Because, Fleet, FleetId, FleetSeen, GroupId, GroupPlan, GroupSeen, InstanceState, Inventory, PLAN_FORMAT,
-    Pace, Plan, Purpose, Revision, RolloutId, Seen, Share, Sharing, Side, Span, Steps, StrategyName, Time,
-    Waiver,
+    Because, Expect, Fleet, FleetId, FleetSeen, GroupId, GroupPlan, GroupSeen, Health, InstanceState,
+    Inventory, PLAN_FORMAT, Pace, Plan, Purpose, Revision, RolloutId, Seen, Share, Sharing, Side, Span,
+    Steps, StrategyName, Time, Waiver,
 };
 use crate::spec::Spec;
 
@@ -31,6 +31,8 @@ pub struct Ask<'a> {
     pub amended: BTreeSet<GroupId>,
     /// Groups that may go dark.
     pub waivers: Vec<Waiver>,
+    /// How long waits took at least in earlier rollouts.
+    pub expect: Expect,
     /// The time now.
     pub now: Time,
     /// What the backend can do.
@@ -144,6 +146,13 @@ pub enum Refused {
         /// All of them.
         fleets: BTreeSet<FleetId>,
     },
+    /// Somebody who belongs to no fleet of the service carries traffic: whose it is has to be said first.
+    Stranger {
+        /// The group.
+        group: GroupId,
+        /// The instance, address or twin that carries it.
+        who: FleetId,
+    },
     /// The strategy is not defined.
     NoStrategy {
         /// What was asked for.
@@ -173,10 +182,11 @@ pub fn draft(spec: &Spec, look: &Inventory, ask: &Ask<'_>) -> Result<Draft, Refu
         reasons.push(Refused::TwoBlues { fleets });
         None
     });
+    reasons.extend(strangers(look));
     let groups = expected(spec, look, ask, blue, &mut reasons);
     let strategy = ask.strategy.clone().unwrap_or_else(|| spec.strategy.clone());
     let steps = spec.strategies.get(&strategy).map(|strategy| strategy.steps.clone());
-    let green = green(spec, look, ask, blue.map(|(_, seen)| seen));
+    let green = green(spec, look, ask, blue);
     let (steps, green) = match (steps, green) {
         (Some(steps), Ok(green)) if reasons.is_empty() => (steps, green),
         (steps, green) => {
@@ -201,7 +211,6 @@ pub fn draft(spec: &Spec, look: &Inventory, ask: &Ask<'_>) -> Result<Draft, Refu
         strategy,
         blue,
         green,
-        groups,
         steps,
         settle: spec.settle,
         bake: spec.bake,
@@ -211,15 +220,26 @@ pub fn draft(spec: &Spec, look: &Inventory, ask: &Ask<'_>) -> Result<Draft, Refu
         deadlines: spec.deadlines,
         pace: Pace {
             soon: pace,
-            watch: Span(pace.0 * 2),
+            watch: watch(pace, &groups, look),
             fresh: FRESH.max(Span(pace.0 * 10)),
             lands: ask.capability.lands,
         },
+        expect: ask.expect,
+        groups,
         waivers: ask.waivers.clone(),
         world: world::digest(look),
+        release: None,
     };
     let notes = notes(&plan, look);
     Ok(Draft { plan, notes })
+}
+
+/// A target's health changes at most once in a check: to look more often while everything only has to stay as it is
+/// shows nothing new.
+fn watch(pace: Span, groups: &BTreeMap<GroupId, GroupPlan>, look: &Inventory) -> Span {
+    let checked = groups.keys().filter_map(|id| look.group(id)).map(|group| group.health_interval);
+    let (least, most) = (Span(pace.0 * 2), Span(pace.0 * 10));
+    checked.min().unwrap_or(least).clamp(least, most)
 }
 
 /// The oldest look that a change may rest on; long enough for a look over many pages.
@@ -257,6 +277,22 @@ fn blue(look: &Inventory) -> Result<Option<Blue<'_>>, BTreeSet<FleetId>> {
         0 | 1 => Ok(serving.pop()),
         _ => Err(serving.into_iter().map(|(id, _)| id.clone()).collect()),
     }
+}
+
+/// Targets that carry traffic and belong to no fleet that was seen. Beside blue they would keep their share for ever; alone
+/// they are a blue that nobody named, and green must not take their place as if nothing served.
+fn strangers(look: &Inventory) -> Vec<Refused> {
+    let serves = |side: &Side| {
+        let live = |health: Health| !matches!(health, Health::Draining | Health::Unused);
+        side.share > Share::NONE && side.targets.values().any(|target| live(target.health))
+    };
+    let groups = look.groups.iter().filter_map(|(id, seen)| Some((id, seen.known()?)));
+    let strange = groups.flat_map(|(id, group)| {
+        let sides =
+            group.sides.iter().filter(|(fleet, side)| !look.fleets.contains_key(*fleet) && serves(side));
+        sides.map(|(fleet, _)| Refused::Stranger { group: id.clone(), who: fleet.clone() })
+    });
+    strange.collect()
 }
 
 /// Every group that must be lit at the end. What is in the world or in the history and not in the file is a reason
@@ -316,17 +352,49 @@ fn size(seen: &FleetSeen) -> u32 {
     seen.desired.max(u32::try_from(up).unwrap_or(u32::MAX))
 }
 
-/// Green is named after its rollout, and past every name that is taken: a cloud may still be deleting the last one.
-fn green(spec: &Spec, look: &Inventory, ask: &Ask<'_>, blue: Option<&FleetSeen>) -> Result<Fleet, Refused> {
+fn green(spec: &Spec, look: &Inventory, ask: &Ask<'_>, blue: Option<Blue<'_>>) -> Result<Fleet, Refused> {
+    let id = match spec.pair() {
+        Some(pair) => half(pair, look, blue.map(|(id, _)| id))?,
+        None => numbered(spec, look, ask)?,
+    };
+    let revision = ask.revision.clone().unwrap_or_else(|| spec.revision.clone());
+    let size = spec.instances.or(blue.map(|(_, seen)| size(seen))).unwrap_or(1).max(1);
+    Ok(Fleet { id, revision, size })
+}
+
+/// Named after its rollout, and past every name that is taken: a cloud may still be deleting the last one.
+fn numbered(spec: &Spec, look: &Inventory, ask: &Ask<'_>) -> Result<FleetId, Refused> {
     let prefix = format!("{}-v", spec.service);
     let taken =
         look.fleets.keys().filter_map(|id| id.as_str().strip_prefix(&prefix)?.parse::<u64>().ok()).max();
     let number = taken.map_or(0, |taken| taken.saturating_add(1)).max(ask.rollout.number);
-    let id =
-        FleetId::new(format!("{prefix}{number}")).map_err(|bad| Refused::NoName { why: bad.to_string() })?;
-    let revision = ask.revision.clone().unwrap_or_else(|| spec.revision.clone());
-    let size = spec.instances.or(blue.map(size)).unwrap_or(1).max(1);
-    Ok(Fleet { id, revision, size })
+    FleetId::new(format!("{prefix}{number}")).map_err(|bad| Refused::NoName { why: bad.to_string() })
+}
+
+/// Of two fleets that alternate, the one that does not serve. It must rest: a look shows none that does.
+fn half(pair: &[String; 2], look: &Inventory, blue: Option<&FleetId>) -> Result<FleetId, Refused> {
+    let [one, two] = pair;
+    let name = match blue.map(FleetId::as_str) {
+        None => one,
+        Some(blue) if blue == one => two,
+        Some(blue) if blue == two => one,
+        Some(blue) => {
+            let why = format!("`{blue}` serves, which is none of the pair `{one}` and `{two}`");
+            return Err(Refused::NoName { why });
+        }
+    };
+    let id = FleetId::new(name.clone()).map_err(|bad| Refused::NoName { why: bad.to_string() })?;
+    match look.fleets.get(&id).map(Seen::known) {
+        None => Ok(id),
+        Some(seen) => {
+            let there = seen.map_or(0, size);
+            let why = format!(
+                "`{id}` of the pair is to become green and does not rest: it has or wants {there} instances. Set its \
+                 minimum and desired size to 0 once nothing needs it"
+            );
+            Err(Refused::NoName { why })
+        }
+    }
 }
 
 fn notes(plan: &Plan, look: &Inventory) -> Vec<Note> {
@@ -392,6 +460,11 @@ impl fmt::Display for Refused {
                 let fleets: Vec<_> = fleets.iter().map(|id| format!("`{id}`")).collect();
                 write!(f, "more than one fleet carries traffic: {}", fleets.join(", "))
             }
+            Self::Stranger { group, who } => write!(
+                f,
+                "`{group}` is served by `{who}`, which belongs to no fleet of the service: name its fleet in the \
+                 deployment file, or take it out"
+            ),
             Self::NoStrategy { asked, known } => {
                 let known: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
                 write!(f, "strategy `{asked}` is not defined; the file defines {}", known.join(", "))
@@ -427,5 +500,31 @@ impl fmt::Display for Note {
             }
             Self::Waived { group, reason } => write!(f, "`{group}` may go dark, waived: {reason}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn look(fleets: &[&str]) -> Inventory {
+        let fleets = fleets.iter().map(|id| {
+            (FleetId::new(*id).unwrap(), Seen::Unknown("only that it is there is known here".to_owned()))
+        });
+        Inventory { fleets: fleets.collect(), ..Inventory::default() }
+    }
+
+    #[test]
+    fn of_a_pair_the_one_that_rests_becomes_green() {
+        let pair = ["api-a".to_owned(), "api-b".to_owned()];
+        let green = |fleets: &[&str], blue: Option<&str>| {
+            let blue = blue.map(|id| FleetId::new(id).unwrap());
+            half(&pair, &look(fleets), blue.as_ref()).map(|id| id.to_string())
+        };
+        assert_eq!(green(&["api-a"], Some("api-a")).unwrap(), "api-b");
+        assert_eq!(green(&["api-b"], Some("api-b")).unwrap(), "api-a");
+        assert_eq!(green(&[], None).unwrap(), "api-a");
+        assert!(green(&["api-a", "api-b"], Some("api-b")).unwrap_err().to_string().contains("does not rest"));
+        assert!(green(&["other"], Some("other")).unwrap_err().to_string().contains("none of the pair"));
     }
 }

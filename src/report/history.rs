@@ -6,6 +6,7 @@ use super::snapshot::{SCHEMA, Snapshot, State};
 use super::table::table;
 use super::text::{Line, Text, Tone};
 use super::words::{Stamp, rough};
+use crate::journal::Summary;
 use crate::model::Span;
 
 /// One rollout in a history.
@@ -49,6 +50,25 @@ impl From<&Snapshot> for Past {
             took_ms: snapshot.elapsed_ms,
             by: snapshot.driver.user.clone(),
             driven: snapshot.driven,
+        }
+    }
+}
+
+impl From<&Summary> for Past {
+    fn from(summary: &Summary) -> Self {
+        let content = &summary.content;
+        Self {
+            rollout: summary.rollout.to_string(),
+            number: summary.rollout.number,
+            began: Some(Stamp(content.began)),
+            from: content.blue.as_ref().map(|blue| blue.revision.to_string()),
+            to: content.green.revision.to_string(),
+            strategy: content.strategy.to_string(),
+            state: if content.completed { State::Completed } else { State::RolledBack },
+            cause: content.cause.clone(),
+            took_ms: content.took,
+            by: content.driver.user.clone(),
+            driven: None,
         }
     }
 }

@@ -24,8 +24,11 @@ mod refusal;
 mod plan;
 mod status;
 mod history;
+mod doctor;
+pub mod github;
 
 pub use advice::Advice;
+pub use doctor::{Checkup, checkup};
 pub use escape::escape;
 pub use group::{GroupLine, GroupState, SideLine};
 pub use hints::Hints;

@@ -196,6 +196,7 @@ fn reason_line(reason: &Refused) -> Line {
         | Refused::Unknown { .. }
         | Refused::Unread { .. }
         | Refused::TwoBlues { .. }
+        | Refused::Stranger { .. }
         | Refused::NoStrategy { .. }
         | Refused::NoSuchGroup { .. }
         | Refused::NoName { .. } => Line::new().quote(&reason.to_string()),
@@ -224,7 +225,9 @@ fn remedies(reason: &Refused, hints: &Hints) -> Vec<Advice> {
             // What does not exist any more cannot be brought back by amending; both can be tried.
             vec![fix, waive]
         }
-        Refused::TwoBlues { .. } => vec![Advice { what: "look", command: hints.command("status", "") }],
+        Refused::TwoBlues { .. } | Refused::Stranger { .. } => {
+            vec![Advice { what: "look", command: hints.command("status", "") }]
+        }
         Refused::Unknown { .. } | Refused::Unread { .. } => {
             vec![Advice { what: "look again", command: hints.command("plan", "") }]
         }

@@ -111,16 +111,23 @@ impl Screen {
         self.keep(written);
     }
 
+    /// The rollout as a drive that ended leaves it.
+    #[must_use]
+    pub fn closing(&mut self, state: &Rollout, outcome: &Outcome) -> Snapshot {
+        self.timeline.note(state);
+        let (now, hints) = (self.now.max(state.at()), &self.manner.hints);
+        let driven = matches!(outcome, Outcome::Fenced { .. }).then_some(true);
+        let driven = driven.or(state.verdict().is_none().then_some(false));
+        Snapshot::of(state, &self.timeline, hints, now, driven).closed(outcome, hints)
+    }
+
     /// Shows how the drive ended.
     ///
     /// # Errors
     /// The first write of all that failed; a reader that went away is none.
     pub fn end(&mut self, state: &Rollout, outcome: &Outcome) -> io::Result<()> {
-        self.timeline.note(state);
-        let (now, hints) = (self.now.max(state.at()), &self.manner.hints);
-        let driven = matches!(outcome, Outcome::Fenced { .. }).then_some(true);
-        let driven = driven.or(state.verdict().is_none().then_some(false));
-        let snapshot = Snapshot::of(state, &self.timeline, hints, now, driven).closed(outcome, hints);
+        let snapshot = self.closing(state, outcome);
+        let hints = &self.manner.hints;
         let written = match &mut self.kind {
             Kind::Terminal(picture) => {
                 picture.clear();

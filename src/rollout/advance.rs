@@ -69,7 +69,7 @@ impl Rollout {
     }
 }
 
-impl Sight<'_> {
+impl<'a> Sight<'a> {
     /// Whether everything was still as it should be when the time was over. Only a look that began then can tell: an
     /// order that comes long after the last look lets time pass that nobody watched.
     fn watched(self, since: Time, span: Span) -> bool {
@@ -92,7 +92,24 @@ impl Sight<'_> {
             let needed = rollout.plan.healthy_min();
             return Some(Phase::Restore { cause: Cause::Sick { group: group.clone(), healthy, needed } });
         }
+        if let Some(reason) = self.failed() {
+            return Some(Phase::Restore { cause: Cause::Failed { reason: reason.to_owned() } });
+        }
         self.exit().or_else(|| self.late())
+    }
+
+    /// Why green will never come up, as long as that matters: once it carries everything, only its health does.
+    fn failed(self) -> Option<&'a str> {
+        let early = match &self.rollout.phase {
+            Phase::Provision | Phase::Register | Phase::Settle { .. } | Phase::Shift { .. } => true,
+            Phase::Bake { .. }
+            | Phase::Drain { .. }
+            | Phase::Retire
+            | Phase::Restore { .. }
+            | Phase::Withdraw { .. }
+            | Phase::Ended(_) => false,
+        };
+        self.look.fleet(self.green()).and_then(|seen| seen.failed.as_deref()).filter(|_| early)
     }
 
     /// What a missed deadline leads to. `None` where the rollout is then held: that is the decision's to say.

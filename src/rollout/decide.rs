@@ -7,7 +7,10 @@ use super::sight::Sight;
 use super::state::{Action, Rollout};
 use crate::cloud::Change;
 use crate::coverage::{self, Gap, Question, Retirement};
-use crate::model::{FleetId, GroupId, Health, Hold, Scaling, Share, Sharing, Side, Span, Time, Token};
+use crate::model::{FleetId, GroupId, Health, Hold, Scaling, Seen, Share, Sharing, Side, Span, Time, Token};
+
+/// How often a wait is looked at in its own length: a look comes late by some 2.5 % of what was waited for.
+const LOOKS_IN_A_WAIT: u64 = 20;
 
 /// What to do next.
 #[derive(Debug, PartialEq, Eq)]
@@ -89,7 +92,7 @@ impl Rollout {
                 self.until(now, self.plan.pace.watch, |until| Next::Promote { until })
             }
             Want::Nothing => {
-                let pace = if self.watching() { self.plan.pace.watch } else { self.plan.pace.soon };
+                let pace = if self.watching() { self.plan.pace.watch } else { sight.patience(now) };
                 self.until(now, pace, |until| Next::Wait { until })
             }
         }
@@ -205,6 +208,35 @@ impl<'a> Sight<'a> {
             Phase::Restore { .. } => Want::from(self.want_restored()),
             Phase::Withdraw { .. } => self.want_withdrawn(now),
         }
+    }
+
+    /// How long after the last look the next one is worth its calls, while something is awaited: not before the earliest
+    /// moment at which it can have come, and what has taken long is not looked at as often as what has just begun.
+    fn patience(self, now: Time) -> Span {
+        let (rollout, pace) = (self.rollout, self.rollout.plan.pace);
+        let since = rollout.entered_at.max(rollout.not_before);
+        let usual = Span(now.since(since).0 / LOOKS_IN_A_WAIT).clamp(pace.soon, pace.watch.max(pace.soon));
+        let expect = rollout.plan.expect;
+        let ripe = match &rollout.phase {
+            Phase::Provision if rollout.provisioned => rollout.entered_at + expect.provision,
+            Phase::Settle { healthy_since: None } => rollout.entered_at + expect.settle,
+            // Green carries everything meanwhile, and is watched.
+            Phase::Drain { empty_since: None } => {
+                (since + self.longest_delay()).min(self.look.looked_at + pace.watch)
+            }
+            _ => return usual,
+        };
+        usual.max(ripe.since(self.look.looked_at))
+    }
+
+    /// How long blue keeps its open connections, in the slowest of the groups that it is leaving.
+    fn longest_delay(self) -> Span {
+        let Some(blue) = self.blue() else { return Span::ZERO };
+        let leaving = self.look.groups.values().filter_map(Seen::known).filter(|group| {
+            let side = group.sides.get(blue);
+            side.is_some_and(|side| side.count(Health::Draining) > 0)
+        });
+        leaving.map(|group| group.deregistration_delay).max().unwrap_or(Span::ZERO)
     }
 
     /// Groups in which green can stand without carrying anything.

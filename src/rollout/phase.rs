@@ -82,6 +82,11 @@ pub enum Cause {
         /// The phase's name.
         phase: String,
     },
+    /// Green will never come up: the cloud says so.
+    Failed {
+        /// Its words.
+        reason: String,
+    },
     /// The cloud refused a change for good.
     Refused {
         /// Its words.
@@ -151,6 +156,7 @@ impl fmt::Display for Cause {
                 write!(f, "green fell ill in `{group}`: {healthy} healthy of {needed} needed")
             }
             Self::Deadline { phase } => write!(f, "no progress in `{phase}` before its deadline"),
+            Self::Failed { reason } => write!(f, "green will not come up: {reason}"),
             Self::Refused { fault } => write!(f, "the cloud refused a change: {fault}"),
         }
     }

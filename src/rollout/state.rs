@@ -209,6 +209,8 @@ impl Rollout {
     /// A new driver knows neither what became of the last calls nor how long nobody watched. Every wait for *staying*
     /// healthy or quiet starts again, so that neither a gap nor a clock that was set can shorten one.
     fn resumed(&mut self, by: &Actor) {
+        // Its first claim was long on its way, and until it was there the driver before could still send.
+        let again = self.driver.nonce == by.nonce;
         self.driver = by.clone();
         self.epoch += 1;
         self.look = None;
@@ -218,8 +220,11 @@ impl Rollout {
         }
         // What was announced may still be on its way, and a look before it lands shows a world that is about to change.
         self.not_before = self.not_before.max(self.at);
-        if self.calls.take().is_some() {
+        let cut_off = self.calls.take().is_some();
+        if cut_off {
             self.answered = false;
+        }
+        if cut_off || again {
             self.not_before = self.not_before.max(self.at + self.plan.pace.lands);
         }
         self.progress_at = self.not_before;

@@ -6,12 +6,13 @@ use std::ops::Range;
 use super::fault::{Faults, Wrong, gather};
 use super::layer::{Layer, Said, undefined};
 use super::local::Local;
-use super::node::{Node, listed, parse};
+use super::node::{Kind, Node, listed, parse};
 use super::reader::{Fields, Reader};
 use super::settled::{Provider, Spec};
+use super::settled_aws::AwsSpec;
 use super::table::FILE;
 use super::variable::{Variables, any_value};
-use crate::model::{EnvironmentName, Revision, ServiceName, StrategyName};
+use crate::model::{EnvironmentName, Revision, ServiceName, Span, StrategyName};
 
 /// A deployment file as text.
 #[derive(Debug, Clone, Copy)]
@@ -77,6 +78,15 @@ pub fn validate(
     with_file(source, check)
 }
 
+/// The store that a file names, whatever else stands in it: a journal can be read where its file is no longer right.
+#[must_use]
+pub fn store(text: &str) -> Option<String> {
+    let (root, _) = parse(text).ok()?;
+    let Kind::Map(fields) = root.kind else { return None };
+    let (_, store) = fields.iter().find(|(key, _)| key.text() == Some("store"))?;
+    store.text().map(str::to_owned)
+}
+
 fn with_file<T>(source: &Source<'_>, check: impl FnOnce(&File, &Reader) -> Option<T>) -> Result<T, Faults> {
     let reader = Reader::default();
     let root = match parse(source.text) {
@@ -115,13 +125,34 @@ struct File {
 
 struct Environment {
     layer: Layer,
-    local: Option<Local>,
+    place: Option<Runs>,
     at: Range<usize>,
+}
+
+/// Where it runs, as far as it could be read.
+enum Runs {
+    Local(Local),
+    Aws(Option<AwsSpec>),
+}
+
+impl Runs {
+    /// The provider with its variables filled in. `None` has been refused already.
+    fn settle(&self, drain: Span, variables: &Variables<'_>, reader: &Reader) -> Option<Provider> {
+        match self {
+            Self::Local(local) => {
+                let filled = local.fill(drain, variables);
+                filled.map_err(|wrong| reader.refuse_all(wrong)).ok().map(Provider::Local)
+            }
+            Self::Aws(aws) => aws.clone().map(Provider::Aws),
+        }
+    }
 }
 
 impl File {
     fn read(root: &Node, reader: &Reader) -> Option<Self> {
         let fields = Fields::open(reader, root, &root.at, &FILE)?;
+        // Whoever wants it asks for nothing else of the file; here it is only checked.
+        let _ = fields.store("store");
         let mut environments = BTreeMap::new();
         for (key, inside) in fields.named("environments").unwrap_or_default() {
             let environment = inside.map(|fields| environment(&fields));
@@ -185,8 +216,8 @@ impl File {
         let at = if own { &environment.at } else { &self.strategies_at };
         let chosen = layer.choose(ask.strategy.as_ref(), at, reader);
         let deadlines = layer.deadlines();
-        let local = environment.local.as_ref().map(|local| local.fill(deadlines.drain, variables));
-        let local = local?.map_err(|wrong| reader.refuse_all(wrong)).ok();
+        let provider =
+            environment.place.as_ref().and_then(|place| place.settle(deadlines.drain, variables, reader));
         let (strategy, strategies) = chosen?;
         Some(Spec {
             service: self.service.clone()?,
@@ -201,7 +232,7 @@ impl File {
             min_healthy: layer.min_healthy(),
             freeze: layer.freeze(),
             deadlines,
-            provider: Provider::Local(local?),
+            provider: provider?,
         })
     }
 
@@ -231,6 +262,9 @@ impl File {
 
 fn environment(fields: &Fields<'_>) -> Environment {
     let provider = fields.place("provider");
-    let local = provider.and_then(|provider| provider.place("local"));
-    Environment { layer: Layer::read(fields), local: local.as_ref().map(Local::read), at: fields.at.clone() }
+    let place = provider.and_then(|provider| {
+        let local = provider.place("local").map(|fields| Runs::Local(Local::read(&fields)));
+        local.or_else(|| provider.place("aws").map(|fields| Runs::Aws(super::aws::read(&fields))))
+    });
+    Environment { layer: Layer::read(fields), place, at: fields.at.clone() }
 }

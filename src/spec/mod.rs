@@ -5,8 +5,9 @@
 //! read a file, an environment variable or a cloud by itself: text and variables are handed in.
 //!
 //! The way through: text → `node` (a tree with places) → `reader` (checks it against `table`) → `layer`, `strategy`,
-//! `local` (what was said) → `file` (what that makes) → [`Spec`]. `table` knows every key; `schema` is made from it.
+//! `local`, `aws` (what was said) → `file` (what that makes) → [`Spec`]. `table` knows every key; `schema` is made from it.
 
+mod aws;
 mod fault;
 mod file;
 mod layer;
@@ -15,13 +16,16 @@ mod node;
 mod reader;
 mod schema;
 mod settled;
+mod settled_aws;
 mod strategy;
 mod table;
+mod table_aws;
 mod variable;
 
 pub use fault::{FAULTS_MAX, Fault, Faults};
-pub use file::{Ask, Source, read, validate};
+pub use file::{Ask, Source, read, store, validate};
 pub use node::{DEPTH_MAX, NODES_MAX, TEXT_MAX};
 pub use schema::schema;
 pub use settled::{LocalGroup, LocalSpec, Provider, Spec, Strategy};
+pub use settled_aws::{AwsFleets, AwsGroup, AwsRevision, AwsSpec, Bundle, CodeDeploy};
 pub use variable::{Variables, any_value};

@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use super::fault::{Wrong, shown};
 use super::node::{Kind, Node, listed};
-use super::table::{Key, Need, Place, Shape, WORDS_MAX};
+use super::table::{Key, Need, Place, STORE_MAX, Shape, WORDS_MAX};
 use super::variable::{Text, WHERE, any_value, is_name};
 use crate::model::{BadName, Hold, Span};
 
@@ -153,6 +153,19 @@ impl Reader {
         None
     }
 
+    fn store(&self, node: &Node) -> Option<String> {
+        let text = self.scalar(node, "a store such as s3://bucket/prefix")?;
+        let begins = ["file:", "s3://", "oss://"].iter().any(|scheme| {
+            text.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty() && text.len() <= STORE_MAX)
+        });
+        if begins {
+            return Some(text.to_owned());
+        }
+        let wrong = Wrong::new(node.at.clone(), format!("`{}` is not a store", shown(text)));
+        self.refuse(wrong.hint("write file:DIR, s3://BUCKET/PREFIX or oss://BUCKET/PREFIX"));
+        None
+    }
+
     fn address(&self, node: &Node) -> Option<SocketAddr> {
         let text = self.scalar(node, "an address and a port such as 127.0.0.1:8080")?;
         let refuse = |why: &str, hint: String| {
@@ -167,6 +180,52 @@ impl Reader {
                 let hint =
                     format!("write an IP address and a port, such as 127.0.0.1:{port} or [::1]:{port}");
                 refuse("is not an address and a port", hint)
+            }
+        }
+    }
+
+    /// The number of an account. A leading zero is a digit like any other.
+    fn digits(&self, node: &Node, count: usize) -> Option<String> {
+        let what = format!("an account's number, which has {count} digits");
+        let text = self.scalar(node, &what)?;
+        if text.len() == count && text.bytes().all(|b| b.is_ascii_digit()) {
+            return Some(text.to_owned());
+        }
+        self.refuse(unexpected(node, &what));
+        None
+    }
+
+    /// A name that a cloud gave.
+    fn label(&self, node: &Node) -> Option<String> {
+        const LABEL_MAX: usize = 512;
+        let text = self.scalar(node, "a name")?;
+        let visible = |c: char| !c.is_whitespace() && !c.is_control();
+        if !text.is_empty() && text.len() <= LABEL_MAX && text.chars().all(visible) {
+            return Some(text.to_owned());
+        }
+        let wrong = Wrong::new(node.at.clone(), format!("`{}` is not a name", shown(text)));
+        self.refuse(wrong.hint(format!("1 to {LABEL_MAX} visible signs without a blank")));
+        None
+    }
+
+    fn pair(&self, node: &Node) -> Option<[String; 2]> {
+        let Kind::List(items) = &node.kind else {
+            self.refuse(unexpected(node, "a list of two names"));
+            return None;
+        };
+        let names: Vec<_> = items.iter().map(|item| self.label(item)).collect();
+        let names: Vec<String> = names.into_iter().collect::<Option<_>>()?;
+        match <[String; 2]>::try_from(names) {
+            Ok([first, second]) if first == second => {
+                let message = format!("`{}` is there twice", shown(&first));
+                self.refuse(Wrong::new(node.at.clone(), message).hint("give two different names"));
+                None
+            }
+            Ok(pair) => Some(pair),
+            Err(names) => {
+                let message = format!("expected two names, found {}", names.len());
+                self.refuse(Wrong::new(node.at.clone(), message));
+                None
             }
         }
     }
@@ -357,8 +416,27 @@ impl<'a> Fields<'a> {
         self.reader.path(self.value(name)?)
     }
 
+    pub fn store(&self, name: &str) -> Option<String> {
+        self.reader.store(self.value(name)?)
+    }
+
     pub fn address(&self, name: &str) -> Option<SocketAddr> {
         self.reader.address(self.value(name)?)
+    }
+
+    pub fn digits(&self, name: &str) -> Option<String> {
+        match self.shaped(name)? {
+            (node, Shape::Digits(count)) => self.reader.digits(node, count),
+            _ => None,
+        }
+    }
+
+    pub fn label(&self, name: &str) -> Option<String> {
+        self.reader.label(self.value(name)?)
+    }
+
+    pub fn pair(&self, name: &str) -> Option<[String; 2]> {
+        self.reader.pair(self.value(name)?)
     }
 
     pub fn words(&self, name: &str) -> Option<Vec<Text>> {

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::table::{FILE, Key, Names, Need, Place, SHARE, STEPS_MAX, Shape, WORDS_MAX};
+use super::table::{FILE, Key, Names, Need, Place, SHARE, STEPS_MAX, STORE_MAX, Shape, WORDS_MAX};
 use crate::model::Span;
 
 const SLUG: &str = "^[a-z0-9][a-z0-9-]{0,62}$";
@@ -77,8 +77,19 @@ fn shape(shape: Shape) -> Map<String, Value> {
         Shape::Flag => json!({ "type": "boolean" }),
         Shape::Choice(words) => json!({ "enum": words }),
         Shape::Path => json!({ "type": "string", "pattern": "^/[!-~]*$" }),
+        Shape::Store => {
+            json!({ "type": "string", "pattern": "^(file:|s3://|oss://).+$", "maxLength": STORE_MAX })
+        }
         Shape::Address => {
             json!({ "type": "string", "pattern": r"^(\[[0-9A-Fa-f:.]+\]|[0-9.]+):[0-9]{1,5}$" })
+        }
+        Shape::Digits(count) => {
+            json!({ "type": ["string", "integer"], "pattern": format!("^[0-9]{{{count}}}$") })
+        }
+        Shape::Label => json!({ "type": ["string", "number"], "pattern": LABEL }),
+        Shape::Pair => {
+            let name = json!({ "type": ["string", "number"], "pattern": LABEL });
+            json!({ "type": "array", "items": name, "minItems": 2, "maxItems": 2, "uniqueItems": true })
         }
         Shape::Words => json!({ "type": "array", "items": word, "minItems": 1, "maxItems": WORDS_MAX }),
         Shape::Env => json!({
@@ -115,13 +126,43 @@ mod tests {
 
     /// A file in which every key of the table is given, as nested JSON, which is YAML too.
     fn full(place: &Place) -> Value {
-        variant(place, place.either.first().copied().unwrap_or_default())
+        variants(place).remove(0)
     }
 
-    /// With this one of the sets that exclude each other.
-    fn variant(place: &Place, set: &[&str]) -> Value {
-        let chosen = |key: &&Key| place.either.is_empty() || set.contains(&key.name);
-        place.keys().filter(chosen).map(|key| (key.name.to_owned(), example(key))).collect()
+    /// One for each set of keys that exclude each other, here and further in.
+    fn variants(place: &Place) -> Vec<Value> {
+        let sets: Vec<&[&str]> = if place.either.is_empty() { vec![&[]] } else { place.either.to_vec() };
+        sets.into_iter().flat_map(|set| variant(place, set)).collect()
+    }
+
+    fn variant(place: &Place, set: &[&str]) -> Vec<Value> {
+        let elsewhere =
+            |key: &Key| place.either.iter().flat_map(|set| set.iter()).any(|name| *name == key.name);
+        let chosen = place.keys().filter(|key| set.contains(&key.name) || !elsewhere(key));
+        let keys: Vec<(String, Vec<Value>)> =
+            chosen.map(|key| (key.name.to_owned(), examples(key))).collect();
+        let most = keys.iter().map(|(_, values)| values.len()).max().unwrap_or(1);
+        let nth = |n: usize| {
+            keys.iter().map(move |(name, values)| (name.clone(), values[n % values.len()].clone()))
+        };
+        (0..most).map(|n| fitting(nth(n).collect())).collect()
+    }
+
+    /// Without what the other keys rule out: CodeDeploy knows no twins.
+    fn fitting(mut place: Value) -> Value {
+        if place.pointer("/fleets/managed").is_some()
+            && let Some(groups) = place.pointer_mut("/groups").and_then(Value::as_object_mut)
+        {
+            groups.retain(|_, group| group.get("twins").is_none());
+        }
+        place
+    }
+
+    fn examples(key: &Key) -> Vec<Value> {
+        match key.shape {
+            Shape::Place(inner) => variants(inner),
+            _ => vec![example(key)],
+        }
     }
 
     fn example(key: &Key) -> Value {
@@ -134,7 +175,11 @@ mod tests {
             (Shape::Flag, _) => json!(true),
             (Shape::Choice(words), _) => json!(words[0]),
             (Shape::Path, _) => json!("/"),
+            (Shape::Store, _) => json!("s3://team-journal/deployer"),
             (Shape::Address, _) => json!("127.0.0.1:80"),
+            (Shape::Digits(count), _) => json!("0".repeat(count)),
+            (Shape::Label, _) => json!("s3://one/{revision}"),
+            (Shape::Pair, _) => json!(["one", "two"]),
             (Shape::Words, _) => json!(["run"]),
             (Shape::Env, _) => json!({ "A": "b" }),
             (Shape::Steps(step), _) => {
@@ -145,8 +190,8 @@ mod tests {
             (Shape::Place(inner), _) => full(inner),
             (Shape::Named { place, .. }, _) => {
                 let mut named = json!({ "one": full(place) });
-                for (number, set) in place.either.iter().enumerate().skip(1) {
-                    named[format!("other-{number}")] = variant(place, set);
+                for (number, other) in variants(place).into_iter().enumerate().skip(1) {
+                    named[format!("other-{number}")] = other;
                 }
                 named
             }
@@ -209,7 +254,10 @@ mod tests {
         let full = full(&FILE);
         let mut bare = full.clone();
         without_defaults(&FILE, &mut bare);
-        assert!(bare.to_string().len() < full.to_string().len() / 2);
+        let (mut given, mut left) = (Vec::new(), Vec::new());
+        keys(&full, "", &mut given);
+        keys(&bare, "", &mut left);
+        assert!(given.len() > left.len() + 20, "{} and {}", given.len(), left.len());
         assert_eq!(check(&bare).unwrap(), check(&full).unwrap());
     }
 

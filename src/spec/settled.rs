@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::settled_aws::{AwsFleets, AwsSpec};
 use crate::model::{
     Deadlines, EnvironmentName, GroupId, Hold, Revision, ServiceName, Share, Span, Step, StrategyName,
 };
@@ -47,6 +48,19 @@ impl Spec {
     pub fn groups(&self) -> Vec<GroupId> {
         match &self.provider {
             Provider::Local(local) => local.groups.keys().cloned().collect(),
+            Provider::Aws(aws) => aws.groups.keys().cloned().collect(),
+        }
+    }
+
+    /// The two fleets that alternate, where they do: green is then the one that does not serve.
+    #[must_use]
+    pub fn pair(&self) -> Option<&[String; 2]> {
+        match &self.provider {
+            Provider::Local(_) => None,
+            Provider::Aws(aws) => match &aws.fleets {
+                AwsFleets::Pair(pair) => Some(pair),
+                AwsFleets::Copy { .. } | AwsFleets::Managed => None,
+            },
         }
     }
 }
@@ -65,6 +79,8 @@ pub struct Strategy {
 pub enum Provider {
     /// Processes on this host.
     Local(LocalSpec),
+    /// Auto Scaling groups behind load balancers.
+    Aws(AwsSpec),
 }
 
 /// A service as processes on this host.

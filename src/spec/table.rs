@@ -51,8 +51,16 @@ pub(super) enum Shape {
     Choice(&'static [&'static str]),
     /// The path of a URL.
     Path,
+    /// Where a journal is kept.
+    Store,
     /// An address and a port.
     Address,
+    /// The number of an account: exactly this many digits.
+    Digits(usize),
+    /// A name that a cloud gave to something: visible, on one line.
+    Label,
+    /// Two different names.
+    Pair,
     /// A list of words; may hold variables.
     Words,
     /// Environment variables; the values may hold variables.
@@ -88,10 +96,12 @@ impl Place {
 
 /// Words or variables beyond this are a mistake.
 pub(super) const WORDS_MAX: usize = 1_000;
+/// An address of a store beyond this is a mistake.
+pub(super) const STORE_MAX: usize = 1_000;
 /// Steps beyond this cannot rise.
 pub(super) const STEPS_MAX: usize = 100;
 
-const fn key(name: &'static str, shape: Shape, need: Need, doc: &'static str) -> Key {
+pub(super) const fn key(name: &'static str, shape: Shape, need: Need, doc: &'static str) -> Key {
     Key { name, doc, shape, need }
 }
 
@@ -106,13 +116,19 @@ pub(super) static FILE: Place = Place {
     either: &[],
 };
 
-static TOP: [Key; 3] = [
+static TOP: [Key; 4] = [
     key("service", Shape::Slug, Need::Required, "The service: what is deployed as one."),
     key(
         "environment",
         Shape::Slug,
         Need::Optional,
         "The environment that is taken where none is asked for. May be left out where there is only one.",
+    ),
+    key(
+        "store",
+        Shape::Store,
+        Need::Optional,
+        "Where the journal is kept where no `--store` is given: `file:DIR`, `s3://BUCKET/PREFIX` or `oss://BUCKET/PREFIX`.",
     ),
     key(
         "environments",
@@ -266,8 +282,16 @@ static ENVIRONMENT: Place = Place {
 
 static PROVIDER: Place = Place {
     doc: "What runs the service: exactly one.",
-    keys: &[&[key("local", Shape::Place(&LOCAL), Need::Optional, "Processes on this host.")]],
-    either: &[&["local"]],
+    keys: &[&[
+        key("local", Shape::Place(&LOCAL), Need::Optional, "Processes on this host."),
+        key(
+            "aws",
+            Shape::Place(&super::table_aws::AWS),
+            Need::Optional,
+            "Auto Scaling groups behind load balancers on AWS.",
+        ),
+    ]],
+    either: &[&["local"], &["aws"]],
 };
 
 static LOCAL: Place = Place {

@@ -92,8 +92,10 @@ pub fn plan(world: &World, named: &[&str]) -> Plan {
         freeze: true,
         deadlines: deadlines(),
         pace: Pace { soon: Span::secs(1), watch: Span::secs(10), fresh: Span::secs(30), lands: LANDS },
+        expect: deployer::model::Expect::default(),
         waivers: Vec::new(),
         world: "digest".into(),
+        release: None,
     }
 }
 

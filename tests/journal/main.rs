@@ -2,9 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails like the test itself")]
 
+mod beside;
+mod bucket;
 mod damage;
 mod disk;
 mod facts;
+#[path = "../fake_bucket/mod.rs"]
+mod fake_bucket;
 mod golden;
+mod moto;
 mod races;
 mod replies;

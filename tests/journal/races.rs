@@ -27,7 +27,7 @@ async fn insist<S: Store>(log: &mut Log<S>, why: &str) -> u64 {
 }
 
 /// Every writer has its own journal over its own handle, as processes have, and insists on each of its facts.
-async fn race<S: Store>(store: impl Fn() -> S) {
+pub async fn race<S: Store>(store: impl Fn() -> S) {
     write(&Journal::new(store(), "opener"), &[released("opened")]).await;
     let mut writers = Vec::new();
     for writer in 0..WRITERS {

@@ -1,8 +1,8 @@
 //! The way back: traffic first, proved group by group, and then green.
 
 use deployer::coverage::Why;
-use deployer::model::Span;
-use deployer::rollout::{Cause, Next, Order, Phase, Verdict};
+use deployer::model::{Inventory, Seen, Span};
+use deployer::rollout::{Cause, Event, Next, Order, Phase, Verdict};
 
 use crate::common::{blue, green, group, new, old};
 use crate::forward::first;
@@ -156,4 +156,51 @@ fn green_that_falls_ill_after_blue_is_gone_does_not_complete() {
     assert_eq!(rig.held_by(), [gap("public", 0, Why::Unhealthy { healthy: 0, needed: 1 })]);
     rig.run_out();
     assert_eq!(rig.phase().name(), "retire");
+}
+
+/// A look in which the cloud says that green will never come up.
+fn given_up(rig: &Rig, reason: &str) -> Inventory {
+    let mut seen = rig.seen();
+    if let Some(Seen::Known(fleet)) = seen.fleets.get_mut(&green()) {
+        fleet.failed = Some(reason.into());
+    }
+    seen
+}
+
+#[test]
+fn a_green_that_the_cloud_gave_up_goes_back_at_once_and_not_at_a_deadline() {
+    for phase in ["provision", "register", "settle", "shift"] {
+        let mut rig = both(|_| {});
+        rig.until(|rig| rig.world.fleets.contains_key(&green())).until_phase(phase);
+        let inventory = Box::new(given_up(&rig, "CodeDeploy d-1 failed"));
+        rig.fact(Event::Looked { inventory });
+        rig.run_out();
+        assert_eq!(
+            *rig.phase(),
+            rolled_back(Cause::Failed { reason: "CodeDeploy d-1 failed".into() }),
+            "{phase}"
+        );
+        blue_has_everything(&rig);
+    }
+}
+
+#[test]
+fn a_green_that_carries_everything_is_judged_by_its_health_and_not_by_what_the_cloud_says_of_it() {
+    let mut rig = both(|_| {});
+    rig.until_phase("bake");
+    let inventory = Box::new(given_up(&rig, "CodeDeploy d-1 failed"));
+    rig.fact(Event::Looked { inventory });
+    assert_eq!(rig.phase().name(), "bake");
+    rig.run_out();
+    assert_eq!(*rig.phase(), Phase::Ended(Verdict::Completed));
+}
+
+#[test]
+fn a_stored_look_without_the_clouds_judgement_reads_as_before() {
+    let mut rig = both(|_| {});
+    rig.until_phase("bake");
+    let seen = rig.seen();
+    let stored = serde_json::to_string(&seen).unwrap();
+    assert!(!stored.contains("failed"), "{stored}");
+    assert_eq!(serde_json::from_str::<Inventory>(&stored).unwrap(), seen);
 }

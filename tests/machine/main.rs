@@ -10,6 +10,7 @@ mod calls;
 mod facts;
 mod forward;
 mod gate;
+mod late;
 mod orders;
 mod planner;
 mod regressions;

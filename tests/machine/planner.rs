@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use deployer::cloud::sim::{SimGroup, World};
 use deployer::cloud::{Capability, Scope};
 use deployer::model::{
-    Because, FleetId, GroupId, Health, Inventory, Purpose, Revision, RolloutId, Scaling, Seen, Share,
+    Because, Expect, FleetId, GroupId, Health, Inventory, Purpose, Revision, RolloutId, Scaling, Seen, Share,
     Sharing, Span, Steps, Waiver,
 };
 use deployer::plan::{Ask, Draft, Note, Refused, digest, draft};
@@ -68,6 +68,7 @@ impl Case {
             last: &self.last,
             amended: self.amended.clone(),
             waivers: self.waivers.clone(),
+            expect: Expect::default(),
             now: NOW,
             capability: Capability { freeze: true, pace: Span::secs(1), lands: Span::ZERO },
         };
@@ -186,6 +187,22 @@ fn every_reason_is_given_at_once_and_in_order() {
         }
     }
     assert_eq!(refused, expected);
+}
+
+#[test]
+fn traffic_that_goes_to_somebody_who_is_in_no_fleet_is_refused() {
+    let mut case = case(&two_groups(2));
+    let stranger = FleetId::new("i-0abc").unwrap();
+    let Some(Seen::Known(seen)) = case.look.groups.get_mut(&group("public")) else { panic!("it was seen") };
+    let mut side = seen.sides[&blue()].clone();
+    side.share = share(33);
+    seen.sides.insert(stranger.clone(), side);
+    assert_eq!(case.refused(), [Refused::Stranger { group: group("public"), who: stranger.clone() }]);
+    let Some(Seen::Known(seen)) = case.look.groups.get_mut(&group("public")) else { panic!("it was seen") };
+    for target in seen.sides.get_mut(&stranger).unwrap().targets.values_mut() {
+        target.health = Health::Draining;
+    }
+    case.planned(); // Whoever is on the way out carries nothing any more.
 }
 
 #[test]

@@ -145,7 +145,8 @@ impl Rig {
     }
 
     pub fn resume(&mut self) {
-        self.fact(Event::Resumed { by: actor("next") });
+        let next = format!("next-{}", self.state.epoch());
+        self.fact(Event::Resumed { by: actor(&next) });
     }
 
     /// What a look would show now.

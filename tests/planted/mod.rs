@@ -132,6 +132,7 @@ pub fn forged(fleet: &FleetId) -> Retirement {
         instances: std::collections::BTreeMap::new(),
         scaling: Scaling::Fixed,
         attached: std::collections::BTreeSet::new(),
+        failed: None,
     };
     let look = Inventory { fleets: [(fleet.clone(), Seen::Known(seen))].into(), ..Inventory::default() };
     let question = Question {

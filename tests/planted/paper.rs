@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 
 use deployer::journal::{Key, MemoryStore, Put, Store, StoreFault};
+use deployer::model::Span;
 
 /// What is wrong with a journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +65,14 @@ impl Store for Loose {
 
     async fn children(&self, folder: &Key) -> Result<Vec<Key>, StoreFault> {
         self.store.children(folder).await
+    }
+
+    async fn put(&self, key: &Key, bytes: &[u8]) -> Result<(), StoreFault> {
+        self.store.put(key, bytes).await
+    }
+
+    async fn age(&self, key: &Key) -> Result<Option<Span>, StoreFault> {
+        self.store.age(key).await
     }
 
     fn place(&self, key: &Key) -> String {

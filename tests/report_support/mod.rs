@@ -107,8 +107,10 @@ pub fn plan(groups: &[&str]) -> Plan {
             then: OnDeadline::Rollback,
         },
         pace: Pace { soon: Span::secs(1), watch: Span::secs(2), fresh: Span::secs(30), lands: Span::ZERO },
+        expect: deployer::model::Expect::default(),
         waivers: Vec::new(),
         world: "w".into(),
+        release: None,
     }
 }
 
@@ -140,6 +142,7 @@ fn raise(world: &mut Inventory, id: &FleetId, revision: &str, size: u32) {
         instances: (1..=size).map(instance).collect(),
         scaling: Scaling::Fixed,
         attached: BTreeSet::new(),
+        failed: None,
     };
     world.fleets.insert(id.clone(), Seen::Known(seen));
 }

@@ -3,8 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop, and say where")]
 #![expect(clippy::disallowed_methods, reason = "what is waited for and measured here happens in real time")]
 
+mod bucket;
 mod crashes;
 mod failing;
+#[path = "../fake_bucket/mod.rs"]
+mod fake_bucket;
 mod incident;
 mod job;
 mod loss;

@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use super::fault;
 use super::group;
 use super::host::{Host, odd};
 use super::protocol::{Provision, Reply, Request};
 use super::state::{FleetSettings, GroupSettings};
-use super::{clock, fault};
+use crate::cloud::clock;
 use crate::cloud::{Backend, Capability, Change, Fault, FaultKind, Scope};
 use crate::coverage::Retirement;
 use crate::model::{Fleet, Inventory, Seen, ServiceName, Span, Token};
@@ -15,7 +16,7 @@ use crate::spec::LocalSpec;
 /// Nothing here takes longer than a health check.
 const PACE: Span = Span(200);
 /// The program name that means this very binary.
-const OURSELVES: &str = "deployer";
+pub(super) const OURSELVES: &str = "deployer";
 
 /// One service on this host.
 #[derive(Debug, Clone)]
@@ -68,7 +69,7 @@ impl LocalBackend {
 }
 
 /// Whether a program would be found as the system finds it: by its path, or in one of `PATH`'s folders.
-fn runnable(program: &str, workdir: &Path) -> bool {
+pub(super) fn runnable(program: &str, workdir: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt as _;
     let runs = |path: &Path| {
         path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)

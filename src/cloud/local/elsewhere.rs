@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::status::LocalStatus;
-use crate::cloud::{Backend, Capability, Change, Fault, FaultKind, Scope};
+use crate::cloud::{Backend, Capability, Change, Fault, FaultKind, Finding, Scope};
 use crate::coverage::Retirement;
 use crate::model::{InstanceId, Inventory, Revision, ServiceName, Span, Token};
 use crate::spec::LocalSpec;
@@ -85,4 +85,9 @@ pub async fn supervise(_: &Path) -> Result<(), Fault> {
 /// Always.
 pub async fn sample(_: Option<&str>, _: Option<&Revision>) -> Result<(), Fault> {
     Err(unsupported("Sample"))
+}
+
+/// Always a failure here.
+pub async fn examine(_: &LocalSpec, _: &Path) -> Vec<Finding> {
+    vec![Finding::fail("provider", unsupported("Doctor").message)]
 }

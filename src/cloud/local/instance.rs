@@ -13,7 +13,8 @@ use tokio::time::{sleep, timeout};
 
 use super::state::{Birth, FleetSettings};
 use super::world::World;
-use super::{clock, logs, paths, process};
+use super::{logs, paths, process};
+use crate::cloud::clock;
 use crate::model::{FleetId, InstanceId, Span};
 
 /// How long an instance may take to finish after it was asked to.

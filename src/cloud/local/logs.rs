@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use super::{clock, paths};
+use super::paths;
+use crate::cloud::clock;
 
 /// A log above this size is set aside.
 const LOG_MAX: u64 = 8 << 20;

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::clock;
 use super::paths::Paths;
 use super::process;
 use super::state::State;
 use super::status::{FleetStatus, GroupStatus, InstanceStatus, LocalStatus};
 use super::world::{FleetRun, Held, Slot, World, lock};
+use crate::cloud::clock;
 use crate::model::{
     FleetId, FleetSeen, GroupId, GroupSeen, InstanceState, Inventory, Scaling, Seen, ServiceName, Side,
 };
@@ -64,6 +64,7 @@ impl Held {
             instances: run.slots.iter().map(|(name, slot)| (name.clone(), slot.state())).collect(),
             scaling: Scaling::Fixed,
             attached: self.memberships(id),
+            failed: None,
         }
     }
 

@@ -17,7 +17,8 @@ mod balance;
 #[cfg(unix)]
 mod client;
 #[cfg(unix)]
-mod clock;
+mod doctor;
+#[cfg(unix)]
 #[cfg(not(unix))]
 mod elsewhere;
 #[cfg(unix)]
@@ -61,10 +62,11 @@ mod world;
 #[cfg(unix)]
 pub use client::LocalBackend;
 #[cfg(not(unix))]
-pub use elsewhere::{LocalBackend, logs, sample, status, stop, supervise};
+pub use elsewhere::{LocalBackend, examine, logs, sample, status, stop, supervise};
 pub use status::{FleetStatus, GroupStatus, InstanceStatus, LocalStatus};
 #[cfg(unix)]
 pub use {
+    doctor::examine,
     host::{logs, status, stop},
     sample::sample,
     supervisor::supervise,

@@ -21,7 +21,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
-use super::clock;
+use crate::cloud::clock;
 use crate::cloud::{Fault, FaultKind};
 use crate::model::{Revision, Span};
 

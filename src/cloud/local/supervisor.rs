@@ -16,7 +16,8 @@ use super::paths::Paths;
 use super::protocol::{FORMAT, LINE_MAX, Reply, Request, Said};
 use super::state::State;
 use super::world::World;
-use super::{clock, fault, logs, paths, process};
+use super::{fault, logs, paths, process};
+use crate::cloud::clock;
 use crate::cloud::{Fault, FaultKind};
 
 /// How long a caller may take to say what it wants.

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::watch;
 
-use super::clock;
 use super::state::GroupSettings;
 use super::upstream::Idle;
 use super::world::lock;
+use crate::cloud::clock;
 use crate::model::{FleetId, Health, InstanceId, TargetId, TargetSeen};
 
 /// A registered target.

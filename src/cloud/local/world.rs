@@ -15,7 +15,8 @@ use super::paths::Paths;
 use super::protocol::Provision;
 use super::state::{Birth, FleetSettings, GroupSettings, State, StoredFleet, TOKENS_MAX};
 use super::target::Target;
-use super::{clock, fault, health, logs, process, proxy};
+use super::{fault, health, logs, process, proxy};
+use crate::cloud::clock;
 use crate::cloud::{Change, Fault, FaultKind};
 use crate::model::{FleetId, GroupId, InstanceId, Share, Time, Token};
 
@@ -332,8 +333,13 @@ impl World {
         let group = held.groups.get(id);
         let group = group.ok_or_else(|| missing("Shift", &format!("group `{id}` does not exist")))?;
         let mut shares = BTreeMap::from([(to.clone(), share)]);
-        if let Some(from) = from {
-            shares.insert(from.clone(), share.rest());
+        match from {
+            Some(from) => drop(shares.insert(from.clone(), share.rest())),
+            None if share == Share::ALL || share == Share::NONE => {}
+            None => {
+                let why = format!("nobody is named for the other {} of group `{id}`", share.rest());
+                return Err(invalid("Shift", &why));
+            }
         }
         let stranger = shares.iter().find(|(fleet, share)| **share > Share::NONE && !group.is_member(fleet));
         if let Some((fleet, share)) = stranger {

@@ -19,7 +19,10 @@ impl World {
             Change::Provision { fleet } => self.provision(fleet),
             Change::Register { fleet, groups } => self.register(fleet, groups),
             Change::Shift { group, to, from, share } => self.shift(group, to, from.as_ref(), *share),
-            Change::Deregister { fleet, groups } => self.deregister(fleet, groups),
+            Change::Deregister { fleet, groups } => {
+                self.deregister(fleet, groups);
+                Ok(())
+            }
             Change::Freeze { fleet } => self.scaling(fleet, Scaling::Active, Scaling::Frozen),
             Change::Thaw { fleet } => self.scaling(fleet, Scaling::Frozen, Scaling::Active),
         }?;
@@ -67,12 +70,10 @@ impl World {
         Ok(())
     }
 
-    fn deregister(&mut self, fleet: &FleetId, groups: &BTreeSet<GroupId>) -> Result<(), Fault> {
-        self.all_exist("Deregister", groups)?;
+    fn deregister(&mut self, fleet: &FleetId, groups: &BTreeSet<GroupId>) {
         for group in groups {
-            self.leave(group, fleet);
+            self.leave(group, fleet); // A group that is gone has been left.
         }
-        Ok(())
     }
 
     fn leave(&mut self, id: &GroupId, fleet: &FleetId) {
@@ -96,6 +97,14 @@ impl World {
     ) -> Result<(), Fault> {
         let group = self.groups.get_mut(id).ok_or_else(|| missing("Shift", id.as_str()))?;
         let end = share == Share::ALL || share == Share::NONE;
+        if from.is_none() && !end {
+            return Err(invalid("Shift", format!("nobody is named for the other {} of {id}", share.rest())));
+        }
+        let carriers = [(Some(to), share), (from, share.rest())];
+        let carriers = carriers.into_iter().filter(|(_, share)| *share > Share::NONE);
+        if let Some(absent) = carriers.filter_map(|(id, _)| id).find(|id| !self.fleets.contains_key(*id)) {
+            return Err(missing("Shift", absent.as_str()));
+        }
         if group.steps == Steps::AllOrNothing && !end {
             return Err(invalid("Shift", format!("{id} takes nothing or everything")));
         }

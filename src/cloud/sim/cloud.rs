@@ -44,6 +44,8 @@ struct Inner {
     oracle: Oracle,
     rng: fastrand::Rng,
     troubles: BTreeSet<Trouble>,
+    /// What the next call meets for certain.
+    doom: Option<Trouble>,
     base: (Time, Instant),
     /// Calls on their way, by when they land.
     flying: BTreeMap<(Time, u64), Flying>,
@@ -90,6 +92,7 @@ impl SimCloud {
             oracle,
             rng: fastrand::Rng::with_seed(seed),
             troubles,
+            doom: None,
             base: (now, Instant::now()),
             flying: BTreeMap::new(),
             serial: 0,
@@ -130,6 +133,19 @@ impl SimCloud {
         let mut inner = self.inner();
         inner.troubles.clear();
         inner.weather.clear();
+    }
+
+    /// The next call that can meet this trouble does.
+    pub fn meet(&self, trouble: Trouble) {
+        self.inner().doom = Some(trouble);
+    }
+
+    /// Others do something now.
+    pub fn happen(&self, outside: &Outside) {
+        let mut inner = self.inner();
+        let now = inner.now();
+        inner.pass(now);
+        inner.others(now, outside);
     }
 
     /// What was broken so far.
@@ -267,6 +283,10 @@ impl Inner {
 
     fn draw(&mut self, trouble: Trouble, percent: u64) -> bool {
         let drawn = self.rng.u64(0..100) < percent;
+        if self.doom == Some(trouble) {
+            self.doom = None;
+            return true;
+        }
         drawn && self.troubles.contains(&trouble)
     }
 
@@ -302,15 +322,19 @@ impl Inner {
             } else if weather.is_some_and(|at| at <= now) {
                 if let Some((at, outside)) = self.weather.pop_front() {
                     self.remember(at);
-                    self.world.happen(&outside);
-                    self.disturbed_at = Some(at);
-                    self.log.push((at, outside.to_string()));
+                    self.others(at, &outside);
                 }
             } else {
                 break;
             }
         }
         self.remember(now);
+    }
+
+    fn others(&mut self, at: Time, outside: &Outside) {
+        self.world.happen(outside);
+        self.disturbed_at = Some(at);
+        self.log.push((at, outside.to_string()));
     }
 
     fn remember(&mut self, to: Time) {

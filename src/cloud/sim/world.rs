@@ -237,6 +237,7 @@ impl World {
             instances: fleet.instances.iter().map(|(id, instance)| (id.clone(), state(instance))).collect(),
             scaling: fleet.scaling,
             attached: fleet.attached.clone(),
+            failed: None,
         }
     }
 

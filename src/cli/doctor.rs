@@ -1,0 +1,21 @@
+//! `doctor`: what would go wrong with a rollout.
+
+use super::args::Wish;
+use super::context::Context;
+use super::error::CliError;
+use super::{exit, show};
+use crate::cloud::{aws, local};
+use crate::model::ServiceName;
+use crate::spec::Provider;
+
+/// `doctor`: looks, tells, changes nothing.
+pub async fn doctor(context: &Context, service: &ServiceName) -> Result<u8, CliError> {
+    let spec = context.spec(service, &Wish::default())?;
+    let open = context.latest(service).await?.is_some_and(|(_, rollout)| rollout.verdict().is_none());
+    let findings = match &spec.provider {
+        Provider::Local(local) => local::examine(local, &context.global.state.join("local")).await,
+        Provider::Aws(aws) => aws::doctor::examine(&spec, aws, open).await,
+    };
+    let ready = show::checkup(context, &spec, &findings)?;
+    Ok(if ready { exit::DONE } else { exit::ERROR })
+}

@@ -1,0 +1,167 @@
+//! The way to AWS: credentials, endpoints, limits, and one place through which every call goes.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+
+use super::ec2::Ec2;
+use super::fault;
+use super::limit::{Family, Limits};
+use crate::cloud::{Fault, FaultKind};
+use crate::model::Span;
+use crate::spec::AwsSpec;
+
+/// What an account may make whose deployment file does not say.
+const READS_PER_SECOND: u32 = 10;
+
+/// Clients of one account and region.
+#[derive(Debug)]
+pub(super) struct Api {
+    pub autoscaling: aws_sdk_autoscaling::Client,
+    pub elb: aws_sdk_elasticloadbalancingv2::Client,
+    pub codedeploy: aws_sdk_codedeploy::Client,
+    pub ec2: Ec2,
+    /// What looks have read of CodeDeploy.
+    pub seen: super::codedeploy::Seen,
+    limits: Arc<Limits>,
+}
+
+impl Api {
+    /// Finds credentials by the SDK's own chain, and refuses those of another account than the file names.
+    ///
+    /// # Errors
+    /// [`FaultKind::Denied`] without credentials, or with another account's.
+    pub async fn connect(spec: &AwsSpec, sdk: Option<&SdkConfig>) -> Result<Self, Fault> {
+        let config = config(Some(spec.region.clone()), spec.call_timeout.into(), sdk).await;
+        let limits = match sdk {
+            Some(_) => Limits::none(),
+            None => Limits::of(&spec.account, &spec.region, spec.reads_per_second),
+        };
+        let api = Self::of(&config, limits, spec.call_timeout)?;
+        match api.account(&config).await? {
+            Some(account) if account == spec.account => Ok(api),
+            other => {
+                let message = format!(
+                    "the credentials are for account {}, and the deployment file says {}",
+                    other.as_deref().unwrap_or("unknown"),
+                    spec.account
+                );
+                Err(Fault::new(FaultKind::Denied, "GetCallerIdentity", message))
+            }
+        }
+    }
+
+    /// Takes the account that the credentials are for, and the region that was asked for or is configured.
+    ///
+    /// # Errors
+    /// [`FaultKind::Denied`] without credentials; [`FaultKind::Invalid`] without a region.
+    pub async fn anywhere(
+        region: Option<String>,
+        call_timeout: Span,
+    ) -> Result<(Self, String, String), Fault> {
+        let config = config(region, call_timeout.into(), None).await;
+        let region = config.region().map(ToString::to_string).ok_or_else(|| {
+            let message = "no region is configured: name one with --region or AWS_REGION";
+            Fault::new(FaultKind::Invalid, "GetCallerIdentity", message)
+        })?;
+        let api = Self::of(&config, Limits::of("unknown", &region, READS_PER_SECOND), call_timeout)?;
+        let account = api.account(&config).await?.ok_or_else(|| {
+            Fault::new(FaultKind::Unexpected, "GetCallerIdentity", "the answer names no account")
+        })?;
+        Ok((api, account, region))
+    }
+
+    fn of(config: &SdkConfig, limits: Arc<Limits>, call_timeout: Span) -> Result<Self, Fault> {
+        Ok(Self {
+            autoscaling: aws_sdk_autoscaling::Client::new(config),
+            elb: aws_sdk_elasticloadbalancingv2::Client::new(config),
+            codedeploy: aws_sdk_codedeploy::Client::new(config),
+            ec2: Ec2::new(config, call_timeout.into())?,
+            seen: super::codedeploy::Seen::default(),
+            limits,
+        })
+    }
+
+    /// Whose the credentials are.
+    async fn account(&self, config: &SdkConfig) -> Result<Option<String>, Fault> {
+        let sts = aws_sdk_sts::Client::new(config);
+        let who = self.send(Family::Sts, "GetCallerIdentity", sts.get_caller_identity().send()).await?;
+        Ok(who.account)
+    }
+
+    /// Sends one call: in its turn, traced, with its fault in the port's shape.
+    ///
+    /// # Errors
+    /// The call's [`Fault`].
+    pub async fn send<T, E>(
+        &self,
+        family: Family,
+        action: &'static str,
+        call: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    ) -> Result<T, Fault>
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        self.limits.take(family).await;
+        let answer = call.await.map_err(|error| fault::of(action, &error));
+        self.noted(family, action, answer)
+    }
+
+    /// Sends one EC2 call likewise.
+    ///
+    /// # Errors
+    /// The call's [`Fault`].
+    pub async fn send_ec2<T>(
+        &self,
+        action: &'static str,
+        call: impl Future<Output = Result<T, Fault>>,
+    ) -> Result<T, Fault> {
+        self.limits.take(Family::Ec2).await;
+        let answer = call.await;
+        self.noted(Family::Ec2, action, answer)
+    }
+
+    fn noted<T>(&self, family: Family, action: &str, answer: Result<T, Fault>) -> Result<T, Fault> {
+        match &answer {
+            Ok(_) => tracing::debug!(action, "answered"),
+            Err(fault) => {
+                let id = fault.request_id.as_deref().unwrap_or("none");
+                tracing::debug!(action, kind = %fault.kind, request_id = id, "failed: {}", fault.message);
+                if fault.kind == FaultKind::Throttled {
+                    self.limits.refused(family);
+                }
+            }
+        }
+        answer
+    }
+}
+
+/// What every client shares. How often to try again is left to `AWS_MAX_ATTEMPTS` and `AWS_RETRY_MODE`, which code would
+/// override.
+async fn config(region: Option<String>, attempt: Duration, sdk: Option<&SdkConfig>) -> SdkConfig {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(attempt.min(Duration::from_secs(3)))
+        .operation_attempt_timeout(attempt)
+        .operation_timeout(attempt * 3)
+        .build();
+    if let Some(sdk) = sdk {
+        return sdk.clone().into_builder().timeout_config(timeouts).build();
+    }
+    let loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).timeout_config(timeouts);
+    match region {
+        Some(region) => loader.region(Region::new(region)).load().await,
+        None => loader.load().await,
+    }
+}
+
+/// For calls that would be made twice by being sent twice: `CreateDeployment` has no token.
+pub(super) fn once() -> aws_sdk_codedeploy::config::Builder {
+    aws_sdk_codedeploy::config::Builder::new().retry_config(RetryConfig::disabled())
+}

@@ -1,0 +1,75 @@
+//! The preflight as a whole.
+
+use super::super::api::Api;
+use super::super::asgs::Home;
+use super::facts::{Facts, Reading};
+use super::{codedeploy, fleets, groups, quotas, routes};
+use crate::cloud::{Fault, Finding};
+use crate::spec::{AwsRevision, AwsSpec, Spec};
+
+/// What EC2 answers to a dry run that would have been allowed (EC2 API reference, `DryRun`).
+const ALLOWED: &str = "DryRunOperation";
+
+/// Looks at everything that a rollout of this service would need. Changes nothing.
+pub async fn examine(spec: &Spec, aws: &AwsSpec, open: bool) -> Vec<Finding> {
+    let home =
+        Home { service: spec.service.clone(), environment: spec.environment.clone(), spec: aws.clone() };
+    let api = match Api::connect(aws, None).await {
+        Ok(api) => api,
+        Err(fault) => return vec![no_way_in(aws, &fault)],
+    };
+    let mut reading = Reading { api: &api, findings: Vec::new() };
+    let facts = Box::pin(Facts::read(&mut reading, &home, spec, open)).await;
+    let mut findings = vec![Finding::ok("account", format!("`{}` in {}", aws.account, aws.region))];
+    if reading.findings.is_empty() {
+        findings.push(Finding::ok("permissions", "everything that has to be read can be read"));
+    }
+    findings.append(&mut reading.findings);
+    let Some(facts) = facts else { return findings };
+    findings.push(writes(&api, aws, &facts).await);
+    for check in
+        [fleets::check, groups::check, routes::green, routes::check, codedeploy::check, quotas::check]
+    {
+        findings.extend(check(&facts));
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    findings.retain(|finding| seen.insert(finding.clone()));
+    findings
+}
+
+fn no_way_in(aws: &AwsSpec, fault: &Fault) -> Finding {
+    Finding::fail("account", format!("no way into account `{}` in {}: {fault}", aws.account, aws.region))
+        .why("nothing else could be looked at")
+        .mend("check the credentials (`aws sts get-caller-identity`), `account` and `region` in the file, and the network")
+}
+
+/// Only EC2 knows a dry run. ELBv2, Auto Scaling and CodeDeploy would have to be made to change something.
+async fn writes(api: &Api, aws: &AwsSpec, facts: &Facts<'_>) -> Finding {
+    let unchecked = || {
+        Finding::unchecked("write permissions", "only EC2 has a dry run, so they were not tried")
+            .mend("compare the role's policy with what `deployer policy aws` prints")
+    };
+    let Some(green) = facts.green.as_ref().filter(|_| aws.revision == AwsRevision::Ami) else {
+        return unchecked();
+    };
+    let image = green.image.as_deref().unwrap_or_default();
+    let call = api.ec2.rehearse_launch_template_version(&green.template, green.number, image);
+    match api.send_ec2("CreateLaunchTemplateVersion", call).await {
+        Ok(()) => unchecked(),
+        Err(fault) if fault.message.starts_with(ALLOWED) => Finding::ok(
+            "write permissions",
+            "`ec2:CreateLaunchTemplateVersion` is allowed; the others have no dry run and were not checked",
+        )
+        .mend("compare the role's policy with what `deployer policy aws` prints"),
+        Err(fault) if fault.kind == crate::cloud::FaultKind::Denied => Finding::fail(
+            "write permissions",
+            format!("`ec2:CreateLaunchTemplateVersion` is denied: {}", fault.message),
+        )
+        .why("a version of the launch template with the new image cannot be made")
+        .mend("attach the policy that `deployer policy aws` prints"),
+        Err(fault) => Finding::warn(
+            "write permissions",
+            format!("the dry run of `ec2:CreateLaunchTemplateVersion` told nothing: {fault}"),
+        ),
+    }
+}

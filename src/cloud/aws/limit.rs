@@ -1,0 +1,161 @@
+//! One token bucket for each family of calls, shared by every rollout of this process in a region.
+//!
+//! AWS throttles by account and region (elb-api-throttling in the ELB user guide: reads 40 at once and 10 a second). To
+//! wait here costs less than to be refused there: a refused call costs a round trip and a token as well.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Calls that share a bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Family {
+    /// Describe calls of ELBv2.
+    ElbRead,
+    /// Listeners, rules, groups and their attributes are changed.
+    ElbModify,
+    /// Targets come and go.
+    ElbRegister,
+    /// Every call of EC2 Auto Scaling has the same bucket; the numbers are not published.
+    AutoScaling,
+    /// CodeDeploy; not published either, and 41 calls a minute with bursts were throttled.
+    CodeDeploy,
+    /// EC2's non-mutating calls.
+    Ec2,
+    /// Who we are.
+    Sts,
+}
+
+impl Family {
+    /// How many at once, and how many a second.
+    const fn rate(self) -> (f64, f64) {
+        match self {
+            Self::ElbRead | Self::AutoScaling | Self::Ec2 => (40.0, 10.0),
+            Self::ElbModify => (20.0, 3.0),
+            Self::ElbRegister => (20.0, 4.0),
+            Self::CodeDeploy => (10.0, 1.0),
+            Self::Sts => (10.0, 10.0),
+        }
+    }
+}
+
+/// The buckets of one account and region.
+#[derive(Debug)]
+pub(super) struct Limits {
+    /// How much more than by default the account may do.
+    factor: f64,
+    buckets: Mutex<BTreeMap<Family, Bucket>>,
+}
+
+/// Reads of load balancers a second, by default.
+const READS: f64 = 10.0;
+
+/// How much more than by default an account with this limit may do.
+pub(super) fn factor(reads_per_second: u32) -> f64 {
+    f64::from(reads_per_second) / READS
+}
+
+#[derive(Debug)]
+struct Bucket {
+    /// May be negative: those who wait have taken theirs already, so they are served in order.
+    tokens: f64,
+    filled_at: Instant,
+}
+
+impl Limits {
+    /// The buckets of an account and region: the same ones for everybody in this process.
+    pub fn of(account: &str, region: &str, reads_per_second: u32) -> Arc<Self> {
+        static ALL: OnceLock<Mutex<BTreeMap<String, Arc<Limits>>>> = OnceLock::new();
+        let mut all = ALL.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
+        let all = all.entry(format!("{account}/{region}/{reads_per_second}"));
+        Arc::clone(all.or_insert_with(|| Arc::new(Self::new(factor(reads_per_second)))))
+    }
+
+    fn new(factor: f64) -> Self {
+        Self { factor, buckets: Mutex::default() }
+    }
+
+    /// How many at once, and how many a second.
+    fn rate(&self, family: Family) -> (f64, f64) {
+        let (burst, rate) = family.rate();
+        (burst * self.factor, rate * self.factor)
+    }
+
+    /// No limits.
+    pub fn none() -> Arc<Self> {
+        Arc::new(Self::new(f64::from(u32::MAX)))
+    }
+
+    /// Waits for a token.
+    pub async fn take(&self, family: Family) {
+        let wait = self.reserve(family);
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// AWS refused a call: others use the same bucket, so ours is taken for empty.
+    pub fn refused(&self, family: Family) {
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        let bucket = buckets.entry(family).or_insert_with(|| Bucket::full(self.rate(family)));
+        bucket.fill(self.rate(family));
+        bucket.tokens = bucket.tokens.min(0.0);
+    }
+
+    fn reserve(&self, family: Family) -> Duration {
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        let bucket = buckets.entry(family).or_insert_with(|| Bucket::full(self.rate(family)));
+        bucket.fill(self.rate(family));
+        bucket.tokens -= 1.0;
+        let (_, rate) = self.rate(family);
+        Duration::from_secs_f64((-bucket.tokens / rate).max(0.0))
+    }
+}
+
+impl Bucket {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "how fast to call is a matter of the real clock, and decides nothing"
+    )]
+    fn full((burst, _): (f64, f64)) -> Self {
+        Self { tokens: burst, filled_at: Instant::now() }
+    }
+
+    fn fill(&mut self, (burst, rate): (f64, f64)) {
+        let gone = self.filled_at.elapsed();
+        self.filled_at += gone;
+        self.tokens = (self.tokens + gone.as_secs_f64() * rate).min(burst);
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "virtual time is what these tests measure")]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_is_free_and_what_follows_waits_its_turn() {
+        let limits = Limits::new(1.0);
+        let begun = Instant::now();
+        for _ in 0..20 {
+            limits.take(Family::ElbModify).await;
+        }
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+        for _ in 0..30 {
+            limits.take(Family::ElbModify).await;
+        }
+        let waited = begun.elapsed().as_secs_f64();
+        assert!((9.9..10.2).contains(&waited), "{waited}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_empties_the_bucket() {
+        let limits = Limits::new(1.0);
+        limits.refused(Family::ElbRead);
+        let begun = Instant::now();
+        limits.take(Family::ElbRead).await;
+        assert!(begun.elapsed() >= Duration::from_millis(99), "{:?}", begun.elapsed());
+    }
+}

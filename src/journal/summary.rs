@@ -1,0 +1,96 @@
+//! What a history needs of a rollout that is over, in one object beside its log: so that a thousand services cost one
+//! read each. The log stays whole; a summary that is missing, damaged or newer is made up for by reading it.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::entry::{encode, unseal};
+use super::{Head, Journal, JournalFault, Store};
+use crate::model::{Fleet, GroupId, Purpose, Release, RolloutId, Span, StrategyName, Time};
+use crate::rollout::Actor;
+
+/// The format of stored summaries.
+const SUMMARY_FORMAT: u64 = 1;
+const NAME: &str = "summary.json";
+
+/// A rollout that ended with everything on one fleet, proved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Summary {
+    /// The format.
+    v: u64,
+    /// Which rollout.
+    pub rollout: RolloutId,
+    /// The log's last entry when this was written: its number, and the digest that stands for all of them.
+    pub seq: u64,
+    /// See `seq`.
+    pub digest: String,
+    /// What it came to.
+    pub content: Content,
+}
+
+/// What a rollout came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Content {
+    /// When it was opened.
+    pub began: Time,
+    /// How long it took.
+    pub took: Span,
+    /// Why it was asked for.
+    pub purpose: Purpose,
+    /// How the traffic was shifted.
+    pub strategy: StrategyName,
+    /// The fleet that served before.
+    pub blue: Option<Fleet>,
+    /// The fleet that was to serve.
+    pub green: Fleet,
+    /// Every group that had to be covered.
+    pub groups: BTreeSet<GroupId>,
+    /// Whether green serves; blue does otherwise.
+    pub completed: bool,
+    /// Why it went back.
+    pub cause: Option<String>,
+    /// Who drove it last.
+    pub driver: Actor,
+    /// Which release it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<Release>,
+}
+
+impl Summary {
+    fn bytes(&self) -> Vec<u8> {
+        encode(self).expect("every summary has string keys and finite numbers")
+    }
+}
+
+impl<S: Store> Journal<S> {
+    /// Writes a rollout's summary, where there is none.
+    ///
+    /// # Errors
+    /// [`JournalFault`]; nothing depends on success.
+    pub async fn sum_up(
+        &self,
+        rollout: &RolloutId,
+        head: &Head,
+        content: Content,
+    ) -> Result<(), JournalFault> {
+        let (seq, digest) = (head.seq, head.digest.clone());
+        let summary = Summary { v: SUMMARY_FORMAT, rollout: rollout.clone(), seq, digest, content };
+        self.store().put_new(&Self::beside(rollout, NAME)?, &summary.bytes()).await?;
+        Ok(())
+    }
+
+    /// A rollout's summary, where one can be believed.
+    ///
+    /// # Errors
+    /// [`JournalFault::Store`].
+    pub async fn summary(&self, rollout: &RolloutId) -> Result<Option<Summary>, JournalFault> {
+        let Some(bytes) = self.store().get(&Self::beside(rollout, NAME)?).await? else { return Ok(None) };
+        let Ok(body) = unseal(&bytes) else { return Ok(None) };
+        let text = [body, b"}"].concat();
+        let read = serde_json::from_slice(&text).ok();
+        Ok(read.filter(|summary: &Summary| summary.v == SUMMARY_FORMAT && summary.rollout == *rollout))
+    }
+}

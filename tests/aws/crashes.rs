@@ -1,0 +1,169 @@
+//! The real binary, killed at every boundary of its journal and in the middle of its calls, over the wire of AWS.
+
+use std::sync::Mutex;
+
+use deployer::rollout::Verdict;
+
+use crate::fake::{Fault, On};
+use crate::lanes::{beside_each_other, is_read, kill_at};
+use crate::rig::{Rig, Setup, until};
+
+/// Accounts in which rollouts crash one after another, each at every sixth boundary.
+const LANES: [usize; 6] = [1, 2, 3, 4, 5, 6];
+/// No rollout of these tests has as many entries.
+const ENTRIES_MAX: usize = 90;
+/// How long a held reply is held: longer than the test needs to kill its caller.
+const HELD_FOR: u64 = 5_000;
+
+/// The boundaries of several lanes together leave none out.
+fn all_of(killed: Mutex<Vec<usize>>, least: usize, what: &str) {
+    let mut killed = killed.into_inner().unwrap();
+    killed.sort_unstable();
+    eprintln!("{} boundaries of {what}", killed.len());
+    assert_eq!(killed, (1..=killed.len()).collect::<Vec<_>>());
+    assert!(killed.len() >= least, "{killed:?}");
+}
+
+fn fleet(number: u64) -> String {
+    if number == 0 { "api".to_owned() } else { format!("api-v{number:03}") }
+}
+
+#[test]
+fn killed_at_every_boundary_a_rollout_on_aws_is_resumed_to_its_end() {
+    let killed = Mutex::new(Vec::new());
+    beside_each_other(&LANES, |lane| {
+        let rig = Rig::new(|_| {});
+        let mut number = 0;
+        for seq in (*lane..ENTRIES_MAX).step_by(LANES.len()) {
+            number += 1;
+            let revision = if number % 2 == 1 { "2" } else { "1" };
+            let crashed = kill_at(&rig, rig.start(&["rollout", "api", "--revision", revision]), number, seq);
+            if !crashed && rig.entries(number) < seq {
+                break; // It ended before the boundary: there is none behind.
+            }
+            rig.run(&["resume", "api"]).ended_with(0);
+            assert_eq!(rig.state(number).verdict(), Some(&Verdict::Completed), "killed at {seq}");
+            rig.is_left_with(&fleet(number));
+            killed.lock().unwrap().push(seq);
+        }
+    });
+    all_of(killed, 20, "the way forward");
+}
+
+#[test]
+fn killed_at_every_boundary_of_the_way_back_a_rollout_on_aws_is_resumed_to_blue() {
+    let killed = Mutex::new(Vec::new());
+    beside_each_other(&LANES, |lane| {
+        let rig = Rig::new(|setup| (setup.steps, setup.bake) = ("[100]", "promote"));
+        let blue = rig.members("api");
+        let mut number = 0;
+        for boundary in (*lane..ENTRIES_MAX).step_by(LANES.len()) {
+            number += 1;
+            rig.run(&["rollout", "api"]).ended_with(14);
+            assert_eq!(rig.weight("public-b"), 100, "green carries the traffic");
+            let seq = rig.entries(number) + boundary;
+            let crashed = kill_at(&rig, rig.start(&["abort", "api"]), number, seq);
+            if !crashed && rig.entries(number) < seq {
+                break;
+            }
+            rig.run(&["resume", "api"]).ended_with(11);
+            let verdict = rig.state(number).verdict().cloned();
+            assert!(matches!(verdict, Some(Verdict::RolledBack { .. })), "at {boundary}: {verdict:?}");
+            rig.is_left_with("api");
+            assert_eq!(rig.members("api"), blue, "blue ran on untouched");
+            killed.lock().unwrap().push(boundary);
+        }
+    });
+    all_of(killed, 8, "the way back");
+}
+
+#[test]
+fn killed_at_every_fourth_boundary_a_pair_is_resumed_to_its_end() {
+    let killed = Mutex::new(Vec::new());
+    beside_each_other(&LANES, |lane| {
+        let rig = Rig::new(|setup| setup.fleets = "{ pair: [api, api-b] }".to_owned());
+        rig.second_half();
+        let mut number = 0;
+        for seq in (lane * 4 - 2..ENTRIES_MAX).step_by(LANES.len() * 4) {
+            number += 1;
+            let odd = number % 2 == 1;
+            let (revision, green) = if odd { ("2", "api-b") } else { ("1", "api") };
+            let crashed = kill_at(&rig, rig.start(&["rollout", "api", "--revision", revision]), number, seq);
+            if !crashed && rig.entries(number) < seq {
+                break;
+            }
+            rig.run(&["resume", "api"]).ended_with(0);
+            rig.serves(green);
+            rig.scales(green);
+            killed.lock().unwrap().push(seq);
+        }
+    });
+    let killed = killed.into_inner().unwrap();
+    eprintln!("{} boundaries of a pair", killed.len());
+    assert!(killed.len() >= 6, "{killed:?}");
+}
+
+#[test]
+fn a_rollout_on_aws_that_is_killed_again_and_again_still_ends() {
+    let rig = Rig::new(|_| {});
+    let mut running = rig.start(&["rollout", "api"]);
+    for kills in 1..ENTRIES_MAX {
+        // Every driver gets as far as one change and its answer: it takes over, looks, announces and settles.
+        let crashed = kill_at(&rig, running, 1, rig.entries(1) + 4);
+        if rig.state(1).verdict().is_some() {
+            eprintln!("it ended after {kills} drivers");
+            rig.run(&["resume", "api"]).ended_with(0);
+            return rig.is_left_with("api-v001");
+        }
+        assert!(crashed, "only a kill ends it before its end");
+        running = rig.start(&["resume", "api"]);
+    }
+    panic!("it does not end");
+}
+
+/// Every call of a clean run that changes something: the operation and which one of its kind.
+fn changes_of(rig: &Rig) -> Vec<(String, usize)> {
+    let mut changes: Vec<(String, usize)> = Vec::new();
+    for call in rig.fake.calls().into_iter().filter(|call| !is_read(&call.action)) {
+        let nth = changes.iter().filter(|(action, _)| *action == call.action).count() + 1;
+        changes.push((call.action, nth));
+    }
+    changes
+}
+
+/// Kills the driver while it waits for the reply to one call, and resumes.
+fn killed_in(action: &str, nth: usize, fault: Fault) {
+    let rig = Rig::new(quick);
+    rig.fake.fail(On::call(action).nth(nth), fault);
+    let mut running = rig.start(&["rollout", "api"]);
+    until("the call to be under way", || rig.fake.fired() > 0 || !running.runs());
+    assert!(running.runs(), "it waits for the reply");
+    running.kill();
+    rig.run(&["resume", "api"]).ended_with(0);
+    assert_eq!(rig.state(1).verdict(), Some(&Verdict::Completed));
+    rig.is_left_with("api-v001");
+}
+
+fn quick(setup: &mut Setup) {
+    (setup.steps, setup.bake) = ("[100]", "50ms");
+}
+
+#[test]
+fn killed_while_a_call_is_under_way_that_lands_a_rollout_is_resumed_to_its_end() {
+    let clean = Rig::new(quick);
+    clean.run(&["rollout", "api"]).ended_with(0);
+    let mut cases = changes_of(&clean);
+    cases.retain(|(_, nth)| *nth == 1);
+    eprintln!("{} operations to be killed in", cases.len());
+    assert!(cases.len() >= 8, "{cases:?}");
+    beside_each_other(&cases, |(action, nth)| killed_in(action, *nth, Fault::Slow(HELD_FOR)));
+}
+
+#[test]
+fn killed_while_a_call_is_under_way_that_lands_behind_its_back_a_rollout_is_resumed_to_its_end() {
+    let clean = Rig::new(quick);
+    clean.run(&["rollout", "api"]).ended_with(0);
+    let cases = changes_of(&clean);
+    eprintln!("{} calls to be killed in", cases.len());
+    beside_each_other(&cases, |(action, nth)| killed_in(action, *nth, Fault::Late(400)));
+}

@@ -1,0 +1,168 @@
+//! What goes wrong on the wire, for which calls.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+use serde_json::Value;
+
+use super::service::ApiError;
+use super::world::{Bucket, Buckets, Ms};
+
+/// What goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Refused because there were too many calls; nothing is applied.
+    Throttle,
+    /// Answered with this status, 500 or 503; nothing is applied.
+    Status(u16),
+    /// The connection is closed before anything is applied.
+    Reset,
+    /// Applied, and then the connection is closed.
+    LostReply,
+    /// Applied, and answered after this many milliseconds.
+    Slow(Ms),
+    /// Applied only after this many milliseconds, whether or not the caller still waits, and then answered.
+    Late(Ms),
+    /// Refused for lack of permission; nothing is applied.
+    Denied,
+    /// Applied, and the answer is cut in the middle.
+    Truncated,
+}
+
+/// Which calls a fault is for.
+#[derive(Debug, Clone)]
+pub struct On {
+    action: Option<String>,
+    containing: Option<String>,
+    range: RangeInclusive<usize>,
+}
+
+impl On {
+    /// Every call of an operation.
+    pub fn call(action: &str) -> Self {
+        Self { action: Some(action.to_owned()), ..Self::any() }
+    }
+
+    /// Every call.
+    pub fn any() -> Self {
+        Self { action: None, containing: None, range: 1..=usize::MAX }
+    }
+
+    /// Of those, only the n-th from now on, counted from 1.
+    pub fn nth(self, n: usize) -> Self {
+        Self { range: n..=n, ..self }
+    }
+
+    /// Of those, only the first few from now on.
+    pub fn first(self, n: usize) -> Self {
+        Self { range: 1..=n, ..self }
+    }
+
+    /// Of those, only the calls from one to another, counted from 1.
+    pub fn between(self, first: usize, last: usize) -> Self {
+        Self { range: first..=last, ..self }
+    }
+
+    /// Only calls with a parameter whose value contains this.
+    pub fn containing(self, text: &str) -> Self {
+        Self { containing: Some(text.to_owned()), ..self }
+    }
+
+    fn matches(&self, action: &str, tree: &Value) -> bool {
+        let contains = |text: &String| values(tree).iter().any(|value| value.contains(text));
+        self.action.as_ref().is_none_or(|own| own == action) && self.containing.as_ref().is_none_or(contains)
+    }
+}
+
+fn values(tree: &Value) -> Vec<String> {
+    match tree {
+        Value::Object(fields) => fields.values().flat_map(values).collect(),
+        Value::Array(list) => list.iter().flat_map(values).collect(),
+        Value::String(text) => vec![text.clone()],
+        other => vec![other.to_string()],
+    }
+}
+
+/// Faults and buckets as they stand.
+#[derive(Debug, Default)]
+pub struct Faults {
+    rules: Vec<(On, Fault, usize)>,
+    levels: BTreeMap<&'static str, (f64, Ms)>,
+    pub fired: usize,
+}
+
+impl Faults {
+    pub fn add(&mut self, on: On, fault: Fault) {
+        self.rules.push((on, fault, 0));
+    }
+
+    pub fn clear(&mut self) {
+        self.rules.clear();
+    }
+
+    /// The fault of this call.
+    pub fn take(&mut self, action: &str, tree: &Value) -> Option<Fault> {
+        let mut found = None;
+        for (on, fault, seen) in self.rules.iter_mut().filter(|(on, _, _)| on.matches(action, tree)) {
+            *seen += 1;
+            if on.range.contains(seen) {
+                found = found.or(Some(*fault));
+            }
+        }
+        self.fired += usize::from(found.is_some());
+        found
+    }
+
+    /// Whether a call finds its bucket empty.
+    pub fn limited(&mut self, buckets: &Buckets, service: &str, action: &str, now: Ms) -> bool {
+        let reads = action.starts_with("Describe");
+        let (name, bucket): (&'static str, Bucket) = match service {
+            "elasticloadbalancing" if reads => ("elb reads", buckets.elb_reads),
+            "elasticloadbalancing" => ("elb writes", buckets.elb_writes),
+            "autoscaling" => ("autoscaling", buckets.autoscaling),
+            "ec2" => ("ec2", buckets.ec2),
+            "codedeploy" => ("codedeploy", buckets.codedeploy),
+            _ => return false,
+        };
+        let (level, at) = self.levels.entry(name).or_insert((bucket.burst, now));
+        #[expect(clippy::cast_precision_loss, reason = "milliseconds of one test")]
+        let gained = (now - *at) as f64 / 1000.0 * bucket.per_second;
+        *level = (*level + gained).min(bucket.burst);
+        *at = now;
+        let empty = *level < 1.0;
+        if !empty {
+            *level -= 1.0;
+        }
+        empty
+    }
+}
+
+/// How each protocol says that there were too many calls.
+pub fn throttled(service: &str) -> ApiError {
+    match service {
+        "ec2" => ApiError::new("RequestLimitExceeded", "Request limit exceeded.").status(503),
+        "codedeploy" => ApiError::new("ThrottlingException", "Rate exceeded"),
+        _ => ApiError::new("Throttling", "Rate exceeded"),
+    }
+}
+
+/// How each protocol says that something is not permitted.
+pub fn denied(service: &str, action: &str) -> ApiError {
+    let text = format!("User is not authorized to perform: {service}:{action}");
+    match service {
+        "ec2" => ApiError::new("UnauthorizedOperation", text).status(403),
+        "codedeploy" => ApiError::new("AccessDeniedException", text),
+        _ => ApiError::new("AccessDenied", text).status(403),
+    }
+}
+
+/// How each protocol says that it failed by itself.
+pub fn failed(service: &str, status: u16) -> ApiError {
+    let code = match (service, status) {
+        ("ec2", 503) => "Unavailable",
+        ("ec2", _) => "InternalError",
+        (_, 503) => "ServiceUnavailable",
+        _ => "InternalFailure",
+    };
+    ApiError::new(code, "The request failed because of an unknown error").status(status)
+}

@@ -1,0 +1,102 @@
+//! Calls fail, and are made again under their token.
+
+use deployer::cloud::{Backend, Change, Fault, FaultKind};
+use deployer::coverage::Retirement;
+use deployer::model::{Inventory, Token};
+
+use crate::harness::{Harness, Mishap};
+use crate::story::{
+    at_rest, deregister, freeze, leave_for_idle, provision, register, same, shift, thaw, token, until,
+};
+
+pub async fn a_change_whose_reply_was_lost_is_made_once_however_often_it_is_sent<H: Harness>(h: H) {
+    every_change_meets(&h, Mishap::ReplyLost).await;
+}
+
+pub async fn a_change_that_was_lost_on_its_way_is_made_when_it_is_sent_again<H: Harness>(h: H) {
+    every_change_meets(&h, Mishap::Lost).await;
+}
+
+pub async fn a_change_that_was_refused_for_too_many_calls_is_certainly_not_made<H: Harness>(h: H) {
+    every_change_meets(&h, Mishap::Throttled).await;
+}
+
+/// From green's coming to its going, each change meets it once.
+async fn every_change_meets<H: Harness>(h: &H, mishap: Mishap) {
+    if !h.ways().mishaps.contains(&mishap) {
+        return; // It does not happen there.
+    }
+    let (given, green) = (h.given(), &h.given().green);
+    let (twins, first) = (given.twins(), &given.paired[0]);
+    let mut changes = vec![
+        provision(green),
+        register(green, &twins),
+        shift(first, green, &given.blue, 50),
+        shift(first, green, &given.blue, 0),
+        deregister(green, &twins),
+    ];
+    if h.backend().capability().freeze {
+        changes.extend([freeze(&given.blue), thaw(&given.blue)]);
+    }
+    for change in changes {
+        one_meets(h, mishap, &format!("{change:?}"), async |token| send(h, &change, token).await, |_| true)
+            .await;
+    }
+    retiring_meets(h, mishap).await;
+}
+
+async fn send<H: Harness>(h: &H, change: &Change, token: &Token) -> Result<(), Fault> {
+    h.backend().change(change, token).await
+}
+
+async fn retiring_meets<H: Harness>(h: &H, mishap: Mishap) {
+    let green = &h.given().green.id;
+    let mut proofs: Vec<Retirement> = Vec::new();
+    for _ in 0..3 {
+        proofs.push(leave_for_idle(h, green).await);
+    }
+    let retire = async |token: &Token| h.backend().retire(proofs.pop().unwrap(), token).await;
+    // Some clouds answer before the fleet is gone.
+    one_meets(h, mishap, "retire", retire, |seen| !seen.fleets.contains_key(green)).await;
+}
+
+async fn one_meets<H: Harness>(
+    h: &H,
+    mishap: Mishap,
+    what: &str,
+    mut send: impl AsyncFnMut(&Token) -> Result<(), Fault>,
+    done: impl Fn(&Inventory) -> bool,
+) {
+    let (before, once) = (at_rest(h).await, token());
+    h.next_change_meets(mishap).await;
+    let Err(fault) = send(&once).await else { panic!("{what} met nothing") };
+    h.calm().await;
+    assert!(fault.kind.retryable(), "{what}: {fault}");
+    let after: Option<Inventory> = match mishap {
+        Mishap::Throttled => {
+            assert_eq!((fault.kind, fault.ambiguous), (FaultKind::Throttled, false), "{what}: {fault}");
+            same(&before, &at_rest(h).await);
+            None
+        }
+        Mishap::Lost => {
+            assert!(fault.ambiguous, "{what}: whoever sent it cannot know where it was lost: {fault}");
+            same(&before, &at_rest(h).await);
+            None
+        }
+        Mishap::ReplyLost => {
+            assert!(fault.ambiguous, "{what}: {fault}");
+            let after = at_rest(h).await;
+            assert!(!h.ways().one_call_a_change || !before.same_world(&after), "{what} was made");
+            h.ways().one_call_a_change.then_some(after)
+        }
+    };
+    send(&once).await.unwrap_or_else(|fault| panic!("{what}, again: {fault}"));
+    until(h, "it is done", done).await;
+    let now = at_rest(h).await;
+    assert!(!before.same_world(&now), "{what} was made");
+    if let Some(after) = after {
+        same(&after, &now);
+    }
+    send(&once).await.unwrap_or_else(|fault| panic!("{what}, once more: {fault}"));
+    same(&now, &at_rest(h).await);
+}
