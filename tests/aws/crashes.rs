@@ -15,13 +15,25 @@ const ENTRIES_MAX: usize = 90;
 /// How long a held reply is held: longer than the test needs to kill its caller.
 const HELD_FOR: u64 = 5_000;
 
-/// The boundaries of several lanes together leave none out.
-fn all_of(killed: Mutex<Vec<usize>>, least: usize, what: &str) {
-    let mut killed = killed.into_inner().unwrap();
-    killed.sort_unstable();
-    eprintln!("{} boundaries of {what}", killed.len());
-    assert_eq!(killed, (1..=killed.len()).collect::<Vec<_>>());
-    assert!(killed.len() >= least, "{killed:?}");
+/// At which boundaries drivers were killed, and how many those rollouts had that came to their end before theirs. Looks
+/// are entries, so two rollouts need not have as many.
+#[derive(Default)]
+struct Boundaries {
+    killed: Mutex<Vec<usize>>,
+    ended: Mutex<Vec<usize>>,
+}
+
+impl Boundaries {
+    /// The lanes together leave out none that every rollout has.
+    fn all(self, least: usize, what: &str) {
+        let (mut killed, ended) = (self.killed.into_inner().unwrap(), self.ended.into_inner().unwrap());
+        killed.sort_unstable();
+        eprintln!("{} boundaries of {what}", killed.len());
+        let shortest = ended.iter().copied().min().expect("each lane comes to an end");
+        assert!(shortest >= least, "{ended:?}");
+        let common: Vec<_> = killed.iter().copied().filter(|boundary| *boundary <= shortest).collect();
+        assert_eq!(common, (1..=shortest).collect::<Vec<_>>(), "{ended:?}");
+    }
 }
 
 fn fleet(number: u64) -> String {
@@ -30,7 +42,7 @@ fn fleet(number: u64) -> String {
 
 #[test]
 fn killed_at_every_boundary_a_rollout_on_aws_is_resumed_to_its_end() {
-    let killed = Mutex::new(Vec::new());
+    let boundaries = Boundaries::default();
     beside_each_other(&LANES, |lane| {
         let rig = Rig::new(|_| {});
         let mut number = 0;
@@ -39,20 +51,21 @@ fn killed_at_every_boundary_a_rollout_on_aws_is_resumed_to_its_end() {
             let revision = if number % 2 == 1 { "2" } else { "1" };
             let crashed = kill_at(&rig, rig.start(&["rollout", "api", "--revision", revision]), number, seq);
             if !crashed && rig.entries(number) < seq {
+                boundaries.ended.lock().unwrap().push(rig.entries(number));
                 break; // It ended before the boundary: there is none behind.
             }
             rig.run(&["resume", "api"]).ended_with(0);
             assert_eq!(rig.state(number).verdict(), Some(&Verdict::Completed), "killed at {seq}");
             rig.is_left_with(&fleet(number));
-            killed.lock().unwrap().push(seq);
+            boundaries.killed.lock().unwrap().push(seq);
         }
     });
-    all_of(killed, 20, "the way forward");
+    boundaries.all(20, "the way forward");
 }
 
 #[test]
 fn killed_at_every_boundary_of_the_way_back_a_rollout_on_aws_is_resumed_to_blue() {
-    let killed = Mutex::new(Vec::new());
+    let boundaries = Boundaries::default();
     beside_each_other(&LANES, |lane| {
         let rig = Rig::new(|setup| (setup.steps, setup.bake) = ("[100]", "promote"));
         let blue = rig.members("api");
@@ -61,9 +74,11 @@ fn killed_at_every_boundary_of_the_way_back_a_rollout_on_aws_is_resumed_to_blue(
             number += 1;
             rig.run(&["rollout", "api"]).ended_with(14);
             assert_eq!(rig.weight("public-b"), 100, "green carries the traffic");
-            let seq = rig.entries(number) + boundary;
+            let before = rig.entries(number);
+            let seq = before + boundary;
             let crashed = kill_at(&rig, rig.start(&["abort", "api"]), number, seq);
             if !crashed && rig.entries(number) < seq {
+                boundaries.ended.lock().unwrap().push(rig.entries(number) - before);
                 break;
             }
             rig.run(&["resume", "api"]).ended_with(11);
@@ -71,10 +86,10 @@ fn killed_at_every_boundary_of_the_way_back_a_rollout_on_aws_is_resumed_to_blue(
             assert!(matches!(verdict, Some(Verdict::RolledBack { .. })), "at {boundary}: {verdict:?}");
             rig.is_left_with("api");
             assert_eq!(rig.members("api"), blue, "blue ran on untouched");
-            killed.lock().unwrap().push(boundary);
+            boundaries.killed.lock().unwrap().push(boundary);
         }
     });
-    all_of(killed, 8, "the way back");
+    boundaries.all(8, "the way back");
 }
 
 #[test]

@@ -145,7 +145,7 @@ impl Home {
             let call = api.autoscaling.describe_auto_scaling_groups();
             let call = call.filters(filter.clone()).max_records(100).set_next_token(token);
             let page = api.send(Family::AutoScaling, "DescribeAutoScalingGroups", call.send()).await?;
-            Ok((page.auto_scaling_groups.unwrap_or_default(), page.next_token))
+            Ok((given("DescribeAutoScalingGroups", page.auto_scaling_groups)?, page.next_token))
         })
         .await
     }
@@ -163,7 +163,7 @@ pub(super) async fn by_name(api: &Api, names: &BTreeSet<String>) -> Result<Vec<A
             let call = api.autoscaling.describe_auto_scaling_groups();
             let call = call.set_auto_scaling_group_names(Some(some.to_vec())).set_next_token(token);
             let page = api.send(Family::AutoScaling, "DescribeAutoScalingGroups", call.send()).await?;
-            Ok((page.auto_scaling_groups.unwrap_or_default(), page.next_token))
+            Ok((given("DescribeAutoScalingGroups", page.auto_scaling_groups)?, page.next_token))
         });
         found.extend(groups.await?);
     }
@@ -188,6 +188,17 @@ where
         }
     }
     Err(Fault::new(FaultKind::Unexpected, "paging", format!("more than {PAGES_MAX} pages")))
+}
+
+/// The list of an answer. An empty one is there and empty; one that is not there at all is no answer, and whatever should
+/// have stood in it would be taken for absent.
+///
+/// # Errors
+/// [`FaultKind::Unexpected`] without the list.
+pub(super) fn given<T>(action: &str, list: Option<Vec<T>>) -> Result<Vec<T>, Fault> {
+    list.ok_or_else(|| {
+        Fault::new(FaultKind::Unexpected, action, "an answer without the list that was asked for")
+    })
 }
 
 /// What we call the fleet of a group.

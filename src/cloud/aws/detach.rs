@@ -10,8 +10,8 @@ use super::limit::Family;
 use super::survey::listed;
 use crate::cloud::{Fault, FaultKind};
 
-/// Target groups that one detachment may name (Auto Scaling API reference; not adjustable).
-const DETACHED_MAX: usize = 10;
+/// Target groups that one attachment or detachment may name (Auto Scaling API reference; not adjustable).
+pub(super) const ATTACHED_MAX: usize = 10;
 
 /// Detaches the group from these: what one call attached the other cannot detach (Auto Scaling API reference,
 /// `DetachLoadBalancerTargetGroups`).
@@ -24,13 +24,13 @@ pub(super) async fn detach(
     by_group: &BTreeSet<String>,
     by_source: &BTreeSet<String>,
 ) -> Result<(), Fault> {
-    for some in by_group.iter().cloned().collect::<Vec<_>>().chunks(DETACHED_MAX) {
+    for some in by_group.iter().cloned().collect::<Vec<_>>().chunks(ATTACHED_MAX) {
         let call = api.autoscaling.detach_load_balancer_target_groups().auto_scaling_group_name(group);
         let call = call.set_target_group_arns(Some(some.to_vec()));
         let sent = api.send(Family::AutoScaling, "DetachLoadBalancerTargetGroups", call.send()).await;
         unless_done(api, group, some, sent.map(drop)).await?;
     }
-    for some in by_source.iter().cloned().collect::<Vec<_>>().chunks(DETACHED_MAX) {
+    for some in by_source.iter().cloned().collect::<Vec<_>>().chunks(ATTACHED_MAX) {
         let sources =
             some.iter().map(|arn| TrafficSourceIdentifier::builder().identifier(arn).r#type("elbv2").build());
         let call = api.autoscaling.detach_traffic_sources().auto_scaling_group_name(group);

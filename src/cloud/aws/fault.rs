@@ -115,7 +115,7 @@ fn request_id(response: &HttpResponse) -> Option<String> {
 }
 
 /// The error with its causes: the SDK's own text stops at "dispatch failure".
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {

@@ -13,7 +13,7 @@ use super::memory::Memory;
 use super::route::Route;
 use super::survey::{Survey, is_held, listed};
 use super::{arn, codedeploy, freeze};
-use crate::cloud::{Fault, Scope};
+use crate::cloud::{Fault, FaultKind, Scope};
 use crate::model::{
     FleetId, FleetSeen, GroupId, GroupSeen, Health, InstanceId, InstanceState, Inventory, Revision, Seen,
     Share, Sharing, Side, Span, Steps, TargetId,
@@ -45,6 +45,10 @@ pub(super) async fn stands_anywhere(
     let scope =
         Scope { service: home.service.clone(), groups: BTreeSet::new(), fleets: [fleet.clone()].into() };
     let (survey, _) = Box::pin(Survey::read_standing(api, home, &Memory::default(), &scope)).await?;
+    if let Some(id) = survey.unknown_instances().next() {
+        let message = format!("`{id}` is in service, and EC2 does not know it: where it stands is unknown");
+        return Err(Fault::new(FaultKind::Conflict, "DescribeInstances", message));
+    }
     let (mut found, mut lit) = (BTreeSet::new(), BTreeSet::new());
     for (arn, targets) in &survey.targets {
         let targets = targets.as_ref().map_err(Clone::clone)?;
@@ -169,7 +173,9 @@ impl Sighting<'_> {
         let sources = self.survey.sources.iter().filter_map(|(fleet, answer)| {
             Some(format!("traffic sources of `{fleet}`: {}", answer.as_ref().err()?))
         });
-        groups.chain(sources).collect()
+        let instances = self.survey.unknown_instances();
+        let instances = instances.map(|id| format!("instance `{id}`: in service, and EC2 does not know it"));
+        groups.chain(sources).chain(instances).collect()
     }
 
     /// A declared group. Not there at all is nothing; half there is unknown.

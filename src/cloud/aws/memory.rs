@@ -18,7 +18,7 @@ pub(super) const OTHERS_FOR: Span = Span::secs(20);
 /// How long settings of target groups are remembered.
 pub(super) const SETTINGS_FOR: Span = Span::mins(5);
 /// How many paces a settled target group may be remembered; never longer than its targets go unchecked.
-pub(super) const SETTLED_PACES: u64 = 5;
+const SETTLED_PACES: u64 = 5;
 /// How old a reading of routes may be when they are changed.
 const NOW: Span = Span::secs(1);
 /// The oldest look that a change may go by; the machine itself takes none that is older.
@@ -54,10 +54,10 @@ pub(super) struct Kept {
 
 impl Kept {
     /// Whether reading it again would say the same: every member of the fleets that are attached stands in it, every target
-    /// is healthy, and its health was checked at most once since, `most` ago. What has to change is read every time.
-    pub fn is_settled(&self, now: Time, most: Span, group: &TargetGroup, members: &BTreeSet<&str>) -> bool {
+    /// is healthy, and its health was checked at most once since. What has to change is read every time.
+    pub fn is_settled(&self, now: Time, pace: Span, group: &TargetGroup, members: &BTreeSet<&str>) -> bool {
         let interval = group.health_check_interval_seconds().and_then(|secs| u64::try_from(secs).ok());
-        let most = most.min(Span::secs(interval.unwrap_or(0)));
+        let most = Span(pace.0 * SETTLED_PACES).min(Span::secs(interval.unwrap_or(0)));
         let healthy = |target: &TargetHealthDescription| {
             let state = target.target_health().and_then(|health| health.state());
             state.is_some_and(|state| state.as_str() == "healthy")

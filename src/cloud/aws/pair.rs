@@ -10,6 +10,7 @@ use aws_sdk_autoscaling::types::{AutoScalingGroup, Tag, TrafficSourceIdentifier}
 
 use super::api::Api;
 use super::asgs::{Home, REVISION, by_name, tag};
+use super::detach::ATTACHED_MAX;
 use super::fleet::{self, PENDING, Sizes};
 use super::limit::Family;
 use super::template::Launch;
@@ -19,8 +20,6 @@ use crate::coverage::Retirement;
 use crate::model::{Fleet, FleetId, Token};
 use crate::spec::{AwsGroup, AwsRevision};
 
-/// How many target groups one attach or detach may name (Auto Scaling API reference).
-const ATTACHED_MAX: usize = 10;
 /// How many target groups one `DescribeTargetGroups` is asked for by name.
 const NAMES_MAX: usize = 20;
 

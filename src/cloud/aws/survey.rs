@@ -10,11 +10,11 @@ use aws_sdk_elasticloadbalancingv2::types::{
 use futures_util::stream::{self, StreamExt as _};
 
 use super::api::Api;
-use super::asgs::{Home, pages};
+use super::asgs::{Home, given, pages};
 use super::codedeploy;
 use super::ec2::Instance;
 use super::limit::Family;
-use super::memory::{Memory, OTHERS_FOR, SETTINGS_FOR, SETTLED_PACES};
+use super::memory::{Memory, OTHERS_FOR, SETTINGS_FOR};
 use super::route::Route;
 use crate::cloud::{Fault, FaultKind, Scope, clock};
 use crate::model::{FleetId, GroupId, Span, Time};
@@ -143,6 +143,12 @@ impl Survey {
             .collect()
     }
 
+    /// Instances that Auto Scaling says are in service and EC2 does not know: their addresses are unknown, and so is where
+    /// they stand by them.
+    pub fn unknown_instances(&self) -> impl Iterator<Item = &str> {
+        self.fleets.values().flat_map(serving).filter(|id| !self.instances.contains_key(*id))
+    }
+
     /// The routes that name a target group; the fault where they could not be read.
     pub fn routes_of(&self, group: &TargetGroup) -> Result<Vec<&Route>, &Fault> {
         let arn = group.target_group_arn().unwrap_or_default();
@@ -201,21 +207,6 @@ fn serving(group: &AutoScalingGroup) -> impl Iterator<Item = &str> {
     serving.filter_map(|member| member.instance_id())
 }
 
-/// Whether the fleet is attached to nothing yet, and has yet to come up.
-fn is_coming(group: &AutoScalingGroup) -> bool {
-    let wanted = usize::try_from(group.desired_capacity().unwrap_or(0)).unwrap_or(0);
-    listed(group).next().is_none() && serving(group).count() < wanted
-}
-
-/// Whether targets have yet to pass their first checks and none is healthy: no look that shows this can prove the group.
-fn is_beginning(targets: &[TargetHealthDescription]) -> bool {
-    let in_state = |name: &str| {
-        let states = targets.iter().filter_map(|target| target.target_health()?.state());
-        states.filter(|state| state.as_str() == name).count()
-    };
-    in_state("initial") > 0 && in_state("healthy") == 0
-}
-
 /// Whether a target has been deregistered and still has connections.
 pub(super) fn is_draining(target: &TargetHealthDescription) -> bool {
     let state = target.target_health().and_then(|health| health.state());
@@ -243,7 +234,7 @@ pub(super) async fn target_groups(api: &Api) -> Result<BTreeMap<String, TargetGr
     let all = pages(|marker| async move {
         let call = api.elb.describe_target_groups().page_size(400).set_marker(marker);
         let page = api.send(Family::ElbRead, "DescribeTargetGroups", call.send()).await?;
-        Ok((page.target_groups.unwrap_or_default(), page.next_marker))
+        Ok((given("DescribeTargetGroups", page.target_groups)?, page.next_marker))
     });
     Ok(all.await?.into_iter().filter_map(|group| Some((group.target_group_arn.clone()?, group))).collect())
 }
@@ -255,13 +246,7 @@ pub(super) async fn target_groups(api: &Api) -> Result<BTreeMap<String, TargetGr
 pub(super) async fn targets(api: &Api, arn: &str) -> Result<Vec<TargetHealthDescription>, Fault> {
     let call = api.elb.describe_target_health().target_group_arn(arn).include(Include::All);
     let answer = api.send(Family::ElbRead, "DescribeTargetHealth", call.send()).await?;
-    answer.target_health_descriptions.ok_or_else(|| {
-        Fault::new(
-            FaultKind::Unexpected,
-            "DescribeTargetHealth",
-            format!("an answer without targets for {arn}"),
-        )
-    })
+    given("DescribeTargetHealth", answer.target_health_descriptions)
 }
 
 async fn instances(api: &Api, ids: &[String]) -> Result<BTreeMap<String, Instance>, Fault> {
@@ -294,8 +279,7 @@ pub(super) struct Reader<'a> {
 
 impl Reader<'_> {
     /// Every target group in which an instance of ours could stand. Ours afresh unless they are settled, all others at
-    /// least now and then. While some of ours has yet to come, a settled group may be older: nothing can go on by such a
-    /// look, and the one that shows that all has come reads it again.
+    /// least now and then.
     async fn targets(
         &self,
         fleets: &BTreeMap<FleetId, AutoScalingGroup>,
@@ -304,45 +288,16 @@ impl Reader<'_> {
     ) -> BTreeMap<String, Result<Vec<TargetHealthDescription>, Fault>> {
         let vpcs: BTreeSet<_> = ours.iter().filter_map(|arn| groups.get(arn)?.vpc_id()).collect();
         let possible = groups.iter().filter(|(arn, group)| ours.contains(*arn) || could_hold(group, &vpcs));
-        let mut found = BTreeMap::new();
-        let (mut unread, mut older) = (Vec::new(), Vec::new());
-        for (arn, group) in possible {
-            let members = fleets.values().filter(|fleet| listed(fleet).any(|own| own == *arn));
+        let mut read = each(possible.map(|(arn, _)| arn.clone()), |arn| async move {
+            let members = fleets.values().filter(|fleet| listed(fleet).any(|own| own == arn));
             let members: BTreeSet<&str> = members.flat_map(serving).collect();
-            match self.memory.kept(arn) {
-                Some(kept) if !ours.contains(arn) && self.now.since(kept.read_at) < OTHERS_FOR => {
-                    found.insert(arn.clone(), Ok(kept.targets));
-                }
-                Some(kept)
-                    if ours.contains(arn) && kept.is_settled(self.now, OTHERS_FOR, group, &members) =>
-                {
-                    let settled = Span(self.pace.0 * SETTLED_PACES);
-                    if kept.is_settled(self.now, settled, group, &members) {
-                        found.insert(arn.clone(), Ok(kept.targets));
-                    } else {
-                        older.push((arn.clone(), kept.targets));
-                    }
-                }
-                _ => unread.push(arn.clone()),
+            let kept = self.memory.kept(&arn).filter(|kept| match groups.get(&arn) {
+                Some(group) if ours.contains(&arn) => kept.is_settled(self.now, self.pace, group, &members),
+                _ => self.now.since(kept.read_at) < OTHERS_FOR,
+            });
+            if let Some(kept) = kept {
+                return Ok(kept.targets);
             }
-        }
-        found.extend(self.read_targets(unread).await);
-        let begins = |(arn, read): (&String, &Result<Vec<_>, Fault>)| {
-            ours.contains(arn) && read.as_ref().is_ok_and(|targets| is_beginning(targets))
-        };
-        if fleets.values().any(is_coming) || found.iter().any(begins) {
-            found.extend(older.into_iter().map(|(arn, targets)| (arn, Ok(targets))));
-        } else {
-            found.extend(self.read_targets(older.into_iter().map(|(arn, _)| arn).collect()).await);
-        }
-        found
-    }
-
-    async fn read_targets(
-        &self,
-        arns: Vec<String>,
-    ) -> BTreeMap<String, Result<Vec<TargetHealthDescription>, Fault>> {
-        let mut read = each(arns, |arn| async move {
             let read = targets(self.api, &arn).await?;
             self.memory.keep_targets(&arn, self.now, &read);
             Ok(read)
@@ -444,7 +399,7 @@ async fn traffic_sources(api: &Api, name: &str) -> Result<Vec<TrafficSourceState
         let call = api.autoscaling.describe_traffic_sources().auto_scaling_group_name(name);
         let call = call.max_records(50).set_next_token(token);
         let page = api.send(Family::AutoScaling, "DescribeTrafficSources", call.send()).await?;
-        Ok((page.traffic_sources.unwrap_or_default(), page.next_token))
+        Ok((given("DescribeTrafficSources", page.traffic_sources)?, page.next_token))
     })
     .await
 }
@@ -457,7 +412,7 @@ pub(super) async fn listeners(api: &Api, balancer: &str) -> Result<Vec<Listener>
     pages(|marker| async move {
         let call = api.elb.describe_listeners().load_balancer_arn(balancer).page_size(400).set_marker(marker);
         let page = api.send(Family::ElbRead, "DescribeListeners", call.send()).await?;
-        Ok((page.listeners.unwrap_or_default(), page.next_marker))
+        Ok((given("DescribeListeners", page.listeners)?, page.next_marker))
     })
     .await
 }
@@ -470,7 +425,7 @@ pub(super) async fn rules(api: &Api, listener: &str) -> Result<Vec<Rule>, Fault>
     pages(|marker| async move {
         let call = api.elb.describe_rules().listener_arn(listener).page_size(400).set_marker(marker);
         let page = api.send(Family::ElbRead, "DescribeRules", call.send()).await?;
-        Ok((page.rules.unwrap_or_default(), page.next_marker))
+        Ok((given("DescribeRules", page.rules)?, page.next_marker))
     })
     .await
 }
@@ -484,4 +439,40 @@ pub(super) async fn attributes(api: &Api, arn: &str) -> Result<BTreeMap<String, 
     let answer = api.send(Family::ElbRead, "DescribeTargetGroupAttributes", call.send()).await?;
     let pair = |attribute: TargetGroupAttribute| Some((attribute.key?, attribute.value.unwrap_or_default()));
     Ok(answer.attributes.unwrap_or_default().into_iter().filter_map(pair).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_autoscaling::types::{Instance as Member, LifecycleState};
+
+    use super::*;
+
+    fn survey(state: LifecycleState) -> Survey {
+        let member = Member::builder().instance_id("i-1").lifecycle_state(state).build();
+        let group = AutoScalingGroup::builder().auto_scaling_group_name("api").instances(member).build();
+        Survey {
+            begun: Time(0),
+            fleets: [(FleetId::new("api").unwrap(), group)].into(),
+            sources: BTreeMap::new(),
+            instances: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            targets: BTreeMap::new(),
+            routes: BTreeMap::new(),
+            attributes: BTreeMap::new(),
+            owners: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn an_instance_in_service_that_ec2_does_not_know_is_unknown_and_one_that_has_ended_is_not() {
+        let known = |state| survey(state).unknown_instances().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(known(LifecycleState::InService), ["i-1"]);
+        assert!(known(LifecycleState::Terminating).is_empty());
+    }
+
+    #[test]
+    fn a_list_that_is_missing_in_an_answer_is_no_empty_list() {
+        assert_eq!(given::<u8>("DescribeTargetGroups", Some(Vec::new())).unwrap(), Vec::<u8>::new());
+        assert_eq!(given::<u8>("DescribeTargetGroups", None).unwrap_err().kind, FaultKind::Unexpected);
+    }
 }

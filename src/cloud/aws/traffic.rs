@@ -8,6 +8,7 @@ use aws_sdk_elasticloadbalancingv2::types::{Action, TargetDescription, TargetGro
 use super::api::Api;
 use super::arn;
 use super::asgs::Home;
+use super::detach::ATTACHED_MAX;
 use super::limit::Family;
 use super::memory::Memory;
 use super::route::{Place, Route};
@@ -15,9 +16,6 @@ use super::survey::is_draining;
 use super::twin::{self, Map, Standing};
 use crate::cloud::{Fault, FaultKind};
 use crate::model::{FleetId, GroupId, Share};
-
-/// Target groups that one attachment may name (Auto Scaling API reference; not adjustable).
-const ATTACH_MAX: usize = 10;
 
 /// The fleet's instances, present and future, stand in the groups; among twins with nothing of the traffic.
 ///
@@ -84,7 +82,7 @@ async fn attach(api: &Api, asg: &AutoScalingGroup, groups: &[TargetGroup]) -> Re
     let known: BTreeSet<_> = super::survey::listed(asg).collect();
     let by_instance = groups.iter().filter(|group| !by_address(group)).map(name);
     let absent: Vec<String> = by_instance.filter(|arn| !known.contains(*arn)).map(str::to_owned).collect();
-    for some in absent.chunks(ATTACH_MAX) {
+    for some in absent.chunks(ATTACHED_MAX) {
         let call = api.autoscaling.attach_load_balancer_target_groups();
         let call = call.set_auto_scaling_group_name(asg.auto_scaling_group_name.clone());
         let call = call.set_target_group_arns(Some(some.to_vec()));

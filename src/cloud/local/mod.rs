@@ -18,7 +18,6 @@ mod balance;
 mod client;
 #[cfg(unix)]
 mod doctor;
-#[cfg(unix)]
 #[cfg(not(unix))]
 mod elsewhere;
 #[cfg(unix)]

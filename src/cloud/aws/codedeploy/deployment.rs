@@ -10,7 +10,7 @@ use aws_sdk_codedeploy::types::{
 use aws_smithy_types::DateTime;
 
 use super::super::api::{Api, once};
-use super::super::asgs::{Home, pages};
+use super::super::asgs::{Home, given, pages};
 use super::super::limit::Family;
 use crate::cloud::{Fault, FaultKind};
 use crate::model::{FleetId, Span, Time, Token};
@@ -88,7 +88,7 @@ pub(super) async fn look(api: &Api, home: &Home, at: Post<'_>, token: &Token) ->
         let call = api.codedeploy.list_deployments().application_name(at.application);
         let call = call.deployment_group_name(at.group).create_time_range(range.clone()).set_next_token(next);
         let page = api.send(Family::CodeDeploy, "ListDeployments", call.send()).await?;
-        Ok((page.deployments.unwrap_or_default(), page.next_token))
+        Ok((given("ListDeployments", page.deployments)?, page.next_token))
     });
     let infos = read(api, &ids.await?).await?;
     Ok(sort(infos, &home.owner(), token.as_str()))

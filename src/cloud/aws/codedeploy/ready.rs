@@ -7,15 +7,13 @@ use aws_sdk_codedeploy::types::{AutoRollbackConfiguration, DeploymentInfo, Deplo
 
 use super::super::api::Api;
 use super::super::asgs::{Home, by_name};
+use super::super::detach::ATTACHED_MAX;
 use super::super::limit::Family;
 use super::deployment::{Post, go_on, id};
 use super::group::{attached, fleets, incomplete, lacking, named, names, read, required};
 use super::progress::CONTINUED;
 use crate::cloud::{Fault, FaultKind};
 use crate::model::GroupId;
-
-/// How many target groups one call may attach (Auto Scaling API reference: `AttachLoadBalancerTargetGroups`).
-const ATTACHED_MAX: usize = 10;
 
 /// How a copy differs from its original.
 #[derive(Debug, Default, PartialEq, Eq)]

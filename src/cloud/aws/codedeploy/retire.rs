@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use aws_sdk_codedeploy::types::{DeploymentInfo, DeploymentWaitType};
 
 use super::super::api::Api;
-use super::super::asgs::{FLEET, Home, by_name, tag};
+use super::super::asgs::{FLEET, Home, by_name, given, tag};
 use super::super::fleet::refuse_dark;
 use super::super::limit::Family;
 use super::super::look::stands_anywhere;
@@ -104,10 +104,11 @@ async fn by_codedeploy(api: &Api, at: Post<'_>, info: &DeploymentInfo, leaving: 
     }
     let blue = events::blue(&events::look(api, id(info)).await?);
     let strangers = strangers(api, &blue, leaving).await?;
-    if !strangers.is_empty() || leaving == copy {
-        // It would take others too. Stopped, it takes nobody, and the fleet goes by our own hand.
+    if blue.is_empty() || !strangers.is_empty() || leaving == copy {
+        // It would take others too, or does not tell whom. Stopped, it takes nobody, and the fleet goes by our own hand.
         stop(api, id(info)).await?;
-        return wait(&format!("it would terminate more than `{leaving}`: {strangers:?}; stopped instead"));
+        let whom = if blue.is_empty() { "nobody knows whom".to_owned() } else { format!("{strangers:?}") };
+        return wait(&format!("it would terminate more than `{leaving}`: {whom}; stopped instead"));
     }
     go_on(api, id(info), DeploymentWaitType::TerminationWait).await
 }
@@ -120,7 +121,7 @@ async fn strangers(api: &Api, instances: &[String], leaving: &str) -> Result<Vec
         let call = api.autoscaling.describe_auto_scaling_instances();
         let call = call.set_instance_ids(Some(some.to_vec()));
         let page = api.send(Family::AutoScaling, "DescribeAutoScalingInstances", call.send()).await?;
-        let others = page.auto_scaling_instances.unwrap_or_default().into_iter();
+        let others = given("DescribeAutoScalingInstances", page.auto_scaling_instances)?.into_iter();
         let others = others.filter(|instance| instance.auto_scaling_group_name() != Some(leaving));
         strangers.extend(others.filter_map(|instance| instance.instance_id));
     }

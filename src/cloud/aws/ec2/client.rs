@@ -9,7 +9,7 @@ use reqwest::{Client, Response, Url};
 use serde::de::DeserializeOwned;
 use tokio::sync::Mutex;
 
-use super::super::fault::coded;
+use super::super::fault::{chain, coded};
 use super::{sign, wire};
 use crate::cloud::clock;
 use crate::cloud::{Fault, FaultKind};
@@ -209,20 +209,6 @@ fn ignored() -> bool {
 
 fn now() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_millis(clock::now().0)
-}
-
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let words = inner.to_string();
-        if !text.contains(&words) {
-            text = format!("{text}: {words}");
-        }
-        cause = inner.source();
-    }
-    text
 }
 
 #[cfg(test)]

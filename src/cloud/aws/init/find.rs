@@ -104,7 +104,7 @@ pub async fn find(
         fleets: AwsFleets::Copy { from: fleet.clone() },
         revision: AwsRevision::LaunchTemplate,
         call_timeout: CALL_TIMEOUT,
-        pace: Span::secs(2),
+        pace: Span::secs(1),
         groups: BTreeMap::new(),
     };
     let home = Home { service: service.clone(), environment: environment.clone(), spec };
