@@ -146,6 +146,33 @@ fn what_is_asked_for_takes_the_place_of_what_the_file_would_choose() {
     assert_eq!(faults.faults[0].hint.as_deref(), Some("defined: `local`"));
 }
 
+#[test]
+fn a_service_on_alibaba_cloud_has_its_own_port_where_a_group_says_none() {
+    let text = "
+service: api
+revision: 1.4.0
+environments:
+  hongkong:
+    provider:
+      edas:
+        account: '1234567890123456'
+        region: cn-hongkong
+        application: 6bb3d2f0
+        fleets: { pair: [_DEFAULT_GROUP, green] }
+        hosts: { template: lt-1, template_version: 3 }
+        package: 'https://packages.example.com/api-{revision}.jar'
+        port: 8080
+        groups: { public: { alb_twins: [sgp-a, sgp-b] }, inner: { nlb: sgp-c, port: 9000 }, old: { clb: rsp-d } }
+";
+    let spec = only(text);
+    assert_eq!(spec.pair().map(|pair| pair[0].as_str()), Some("_DEFAULT_GROUP"));
+    let Provider::Edas(edas) = &spec.provider else { panic!("{spec:?}") };
+    let ports: Vec<_> = edas.groups.values().map(|group| group.port).collect();
+    assert_eq!(ports, [9000, 8080, 8080]);
+    assert_eq!(edas.package_of(&spec.revision), "https://packages.example.com/api-1.4.0.jar");
+    assert_eq!((edas.call_timeout, edas.pace), (Span::secs(10), Span::secs(5)));
+}
+
 /// Every `tests/spec_golden/*.yaml` is broken, and its errors are the `.txt` beside it. `UPDATE_GOLDEN=1` rewrites them.
 #[test]
 fn every_broken_file_gets_the_errors_that_are_written_down() {

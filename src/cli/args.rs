@@ -154,7 +154,7 @@ impl Verb {
             Self::Status(args) => args.service.iter().cloned().collect(),
             Self::Why(args) | Self::Doctor(args) => one(&args.service),
             Self::Thaw(args) => one(&args.service),
-            Self::Policy(Policy::Aws(args)) => one(&args.service),
+            Self::Policy(Policy::Aws(args) | Policy::Ram(args)) => one(&args.service),
             Self::Promote(args) => one(&args.order.service),
             Self::Pause(args) | Self::Abort(args) => one(&args.service),
             Self::Resume(args) => one(&args.order.service),
@@ -396,11 +396,13 @@ pub struct Validate {
 /// `policy`.
 #[derive(Debug, Subcommand)]
 pub enum Policy {
-    /// An IAM policy, as JSON
+    /// An IAM policy for AWS, as JSON
     Aws(PolicyArgs),
+    /// A RAM policy for Alibaba Cloud, as JSON
+    Ram(PolicyArgs),
 }
 
-/// `policy aws`.
+/// `policy aws` and `policy ram`.
 #[derive(Debug, Args)]
 pub struct PolicyArgs {
     /// The service
@@ -416,12 +418,15 @@ pub struct Init {
     /// What the service is to be called
     pub service: ServiceName,
     /// From this Auto Scaling group
-    #[arg(long, value_name = "NAME", required_unless_present = "from_codedeploy")]
+    #[arg(long, value_name = "NAME", group = "from", required_unless_present_any = ["from_codedeploy", "from_edas"])]
     pub from_asg: Option<String>,
     /// From this CodeDeploy deployment group
-    #[arg(long, value_name = "APPLICATION/GROUP", conflicts_with = "from_asg")]
+    #[arg(long, value_name = "APPLICATION/GROUP", group = "from")]
     pub from_codedeploy: Option<String>,
-    /// The region; the one of the AWS configuration otherwise
+    /// From this EDAS application
+    #[arg(long, value_name = "ID or NAME", group = "from")]
+    pub from_edas: Option<String>,
+    /// The region; the one of the cloud's own configuration otherwise
     #[arg(long, value_name = "REGION")]
     pub region: Option<String>,
 }

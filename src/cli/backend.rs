@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::cloud::aws::AwsBackend;
+use crate::cloud::edas::EdasBackend;
 use crate::cloud::local::LocalBackend;
 use crate::cloud::{Backend, Capability, Change, Fault, Scope};
 use crate::coverage::Retirement;
@@ -16,6 +17,8 @@ pub enum AnyBackend {
     Local(LocalBackend),
     /// Auto Scaling groups behind load balancers.
     Aws(Box<AwsBackend>),
+    /// Deploy groups of EDAS behind load balancers.
+    Edas(Box<EdasBackend>),
 }
 
 impl AnyBackend {
@@ -33,6 +36,10 @@ impl AnyBackend {
                 let (service, environment) = (spec.service.clone(), spec.environment.clone());
                 Ok(Self::Aws(Box::new(AwsBackend::new(service, environment, aws.clone()))))
             }
+            Provider::Edas(edas) => {
+                let (service, environment) = (spec.service.clone(), spec.environment.clone());
+                Ok(Self::Edas(Box::new(EdasBackend::new(service, environment, edas.clone()))))
+            }
         }
     }
 
@@ -45,6 +52,7 @@ impl AnyBackend {
         match self {
             Self::Local(_) => Ok(None),
             Self::Aws(backend) => backend.thaw_all().await.map(Some),
+            Self::Edas(backend) => backend.thaw_all().await.map(Some),
         }
     }
 }
@@ -54,6 +62,7 @@ impl Backend for AnyBackend {
         match self {
             Self::Local(backend) => backend.look(scope).await,
             Self::Aws(backend) => backend.look(scope).await,
+            Self::Edas(backend) => backend.look(scope).await,
         }
     }
 
@@ -61,6 +70,7 @@ impl Backend for AnyBackend {
         match self {
             Self::Local(backend) => backend.change(change, token).await,
             Self::Aws(backend) => backend.change(change, token).await,
+            Self::Edas(backend) => backend.change(change, token).await,
         }
     }
 
@@ -68,6 +78,7 @@ impl Backend for AnyBackend {
         match self {
             Self::Local(backend) => backend.retire(proof, token).await,
             Self::Aws(backend) => backend.retire(proof, token).await,
+            Self::Edas(backend) => backend.retire(proof, token).await,
         }
     }
 
@@ -75,6 +86,7 @@ impl Backend for AnyBackend {
         match self {
             Self::Local(backend) => backend.capability(),
             Self::Aws(backend) => backend.capability(),
+            Self::Edas(backend) => backend.capability(),
         }
     }
 }

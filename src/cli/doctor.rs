@@ -4,7 +4,7 @@ use super::args::Wish;
 use super::context::Context;
 use super::error::CliError;
 use super::{exit, show};
-use crate::cloud::{aws, local};
+use crate::cloud::{aws, edas, local};
 use crate::model::ServiceName;
 use crate::spec::Provider;
 
@@ -15,6 +15,7 @@ pub async fn doctor(context: &Context, service: &ServiceName) -> Result<u8, CliE
     let findings = match &spec.provider {
         Provider::Local(local) => local::examine(local, &context.global.state.join("local")).await,
         Provider::Aws(aws) => aws::doctor::examine(&spec, aws, open).await,
+        Provider::Edas(edas) => edas::doctor::examine(&spec, edas, open).await,
     };
     let ready = show::checkup(context, &spec, &findings)?;
     Ok(if ready { exit::DONE } else { exit::ERROR })

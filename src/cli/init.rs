@@ -7,7 +7,9 @@ use super::args::Init;
 use super::context::Context;
 use super::error::CliError;
 use super::exit;
-use crate::cloud::aws::init::{From, find, write};
+use crate::cloud::aws::init::From;
+use crate::cloud::{Fault, aws, edas};
+use crate::model::EnvironmentName;
 use crate::spec::{self, Source};
 
 /// `init`: writes `SERVICE.yaml`, never over a file that is there.
@@ -20,12 +22,7 @@ pub async fn init(context: &Context, args: Init) -> Result<u8, CliError> {
     if path.exists() {
         return Err(taken(&path));
     }
-    let from = from(&args)?;
-    let found = find(&args.service, &environment, &from, args.region.clone()).await.map_err(|fault| {
-        CliError::new(format!("failed to describe `{}`: {fault}", args.service))
-            .hint("nothing was written; check the name, the region and the credentials (`aws sts get-caller-identity`)")
-    })?;
-    let text = write(&args.service, &environment, &found);
+    let text = describe(&args, &environment).await?;
     let name = path.display().to_string();
     // What we write, our own reader must understand.
     let source = Source { name: &name, text: &text };
@@ -42,6 +39,29 @@ pub async fn init(context: &Context, args: Init) -> Result<u8, CliError> {
     println!("       deployer plan {service}{options}");
     println!("       deployer rollout {service} --revision REVISION{options}");
     Ok(exit::DONE)
+}
+
+/// The text of the file.
+async fn describe(args: &Init, environment: &EnvironmentName) -> Result<String, CliError> {
+    let service = &args.service;
+    let failed = |caller: &'static str| {
+        move |fault: Fault| {
+            let hint =
+                format!("nothing was written; check the name, the region and the credentials (`{caller}`)");
+            CliError::new(format!("failed to describe `{service}`: {fault}")).hint(hint)
+        }
+    };
+    if let Some(application) = &args.from_edas {
+        let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let region = args.region.clone().or_else(|| set("ALIBABA_CLOUD_REGION_ID"));
+        let found = edas::init::find(service, environment, application, region).await;
+        let found = found.map_err(failed("aliyun sts GetCallerIdentity"))?;
+        return Ok(edas::init::write(service, environment, &found));
+    }
+    let from = from(args)?;
+    let found = aws::init::find(service, environment, &from, args.region.clone()).await;
+    let found = found.map_err(failed("aws sts get-caller-identity"))?;
+    Ok(aws::init::write(service, environment, &found))
 }
 
 fn from(args: &Init) -> Result<From, CliError> {

@@ -119,6 +119,7 @@ async fn run(context: &Context, verb: Verb) -> Result<u8, CliError> {
         Verb::Drill(args) => rehearse::drill(context, args).await,
         Verb::Doctor(args) => doctor::doctor(context, &args.service).await,
         Verb::Policy(Policy::Aws(args)) => policy::aws(context, &args),
+        Verb::Policy(Policy::Ram(args)) => policy::ram(context, &args),
         Verb::Init(args) => init::init(context, args).await,
         Verb::Validate(args) => files::validate(context, &args.files),
         Verb::Local(Local::Status) => local::status(context).await,

@@ -4,10 +4,16 @@
 //! changes nothing more; a fleet goes only against a [`Retirement`]. Must not decide anything: that is `rollout`'s.
 
 pub mod aws;
+mod cidr;
 mod clock;
+mod draft;
+pub mod edas;
 mod fault;
 mod finding;
+mod firewall;
+mod grant;
 pub mod local;
+mod notes;
 pub mod sim;
 
 use std::collections::BTreeSet;
@@ -20,6 +26,7 @@ use crate::model::{Fleet, FleetId, GroupId, Inventory, ServiceName, Share, Span,
 
 pub use fault::{Fault, FaultKind};
 pub use finding::{Finding, Severity};
+pub use grant::Grant;
 
 /// One cloud, or one host.
 pub trait Backend: Send + Sync {

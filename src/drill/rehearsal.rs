@@ -10,7 +10,7 @@ use crate::model::{
     StrategyName, Time,
 };
 use crate::plan::{Ask, Refusal, draft};
-use crate::spec::{AwsGroup, LocalGroup, Provider, Spec};
+use crate::spec::{AwsGroup, EdasServers, LocalGroup, Provider, Spec};
 
 /// How long an instance of the simulated cloud takes to come up; a launch on EC2 takes 25 to 30 s, its service as long again.
 const LAUNCH: Span = Span::secs(45);
@@ -21,6 +21,8 @@ const SIZE: u32 = 2;
 /// What AWS checks and waits by default.
 const AWS_HEALTH_INTERVAL: Span = Span::secs(30);
 const AWS_DEREGISTRATION_DELAY: Span = Span::mins(5);
+const ALB_HEALTH_INTERVAL: Span = Span::secs(2);
+const ALB_DEREGISTRATION_DELAY: Span = Span::mins(5);
 /// What the simulated cloud can do, and how quick it is to look at.
 const CAPABILITY: Capability = Capability { freeze: true, pace: Span::secs(2), lands: Span::secs(30) };
 
@@ -60,6 +62,16 @@ fn groups(spec: &Spec) -> Vec<(GroupId, SimGroup)> {
             };
             aws.groups.iter().map(|(id, declared)| (id.clone(), one(declared))).collect()
         }
+        Provider::Edas(edas) => {
+            let one = |servers: &EdasServers| {
+                let sharing = match servers {
+                    EdasServers::AlbTwins(_) => Sharing::Paired,
+                    EdasServers::Alb(_) | EdasServers::Nlb(_) | EdasServers::Clb(_) => Sharing::Shared,
+                };
+                built(sharing, "a listener", ALB_HEALTH_INTERVAL, ALB_DEREGISTRATION_DELAY)
+            };
+            edas.groups.iter().map(|(id, declared)| (id.clone(), one(&declared.servers))).collect()
+        }
     }
 }
 
@@ -73,7 +85,7 @@ pub fn rehearsal(spec: &Spec, strategy: Option<StrategyName>, begins: Time) -> R
     let blue = FleetId::new(format!("{}-v1", spec.service))?;
     let earlier = match &spec.provider {
         Provider::Local(local) => local.bootstrap.clone(),
-        Provider::Aws(_) => None,
+        Provider::Aws(_) | Provider::Edas(_) => None,
     };
     let earlier = earlier.filter(|revision| *revision != spec.revision);
     let earlier = earlier.map_or_else(|| Revision::new("earlier"), Ok)?;

@@ -389,8 +389,8 @@ fn half(pair: &[String; 2], look: &Inventory, blue: Option<&FleetId>) -> Result<
         Some(seen) => {
             let there = seen.map_or(0, size);
             let why = format!(
-                "`{id}` of the pair is to become green and does not rest: it has or wants {there} instances. Set its \
-                 minimum and desired size to 0 once nothing needs it"
+                "`{id}` of the pair is to become green and does not rest: it has or wants {there} instances. Empty \
+                 it once nothing needs it"
             );
             Err(Refused::NoName { why })
         }

@@ -31,6 +31,11 @@ impl Rollout {
         if measure > self.progress {
             self.progress = measure;
             self.progress_at = self.at;
+            // What was asked for has been seen to begin: the next step of a fleet that comes up in several need not wait.
+            if matches!(self.phase, Phase::Provision) && self.answered {
+                self.repeats = 0;
+                self.retry_at = self.at;
+            }
         }
     }
 
@@ -263,7 +268,11 @@ impl<'a> Sight<'a> {
         let left = |count: u64| u64::from(u32::MAX) - count.min(u64::from(u32::MAX));
         let paired = || self.paired();
         match &self.rollout.phase {
-            Phase::Provision => self.look.fleet(green).map_or(0, |seen| seen.running().len() as u64),
+            // An instance that is there has come half of its way.
+            Phase::Provision => {
+                let running = self.look.fleet(green).map_or(0, |seen| seen.running().len() as u64);
+                instances(green) + running
+            }
             Phase::Register => paired().filter(|id| self.registered(id, green)).count() as u64,
             Phase::Settle { .. } => paired().map(|id| u64::from(self.healthy(id, green))).sum(),
             Phase::Shift { step, .. } => {

@@ -7,7 +7,9 @@ use super::sight::Sight;
 use super::state::{Action, Rollout};
 use crate::cloud::Change;
 use crate::coverage::{self, Gap, Question, Retirement};
-use crate::model::{FleetId, GroupId, Health, Hold, Scaling, Seen, Share, Sharing, Side, Span, Time, Token};
+use crate::model::{
+    Fleet, FleetId, FleetSeen, GroupId, Health, Hold, Scaling, Seen, Share, Sharing, Side, Span, Time, Token,
+};
 
 /// How often a wait is looked at in its own length: a look comes late by some 2.5 % of what was waited for.
 const LOOKS_IN_A_WAIT: u64 = 20;
@@ -50,6 +52,12 @@ pub enum Next {
     },
     /// It has ended.
     Done(Verdict),
+}
+
+/// Whether nothing is left to be asked for. Where a fleet comes up in several steps, such as an empty one that gets its
+/// instances and then its revision, the next step is asked for as long as it runs something else.
+fn is_as_planned(seen: &FleetSeen, fleet: &Fleet) -> bool {
+    seen.desired >= fleet.size && seen.revision == fleet.revision
 }
 
 /// What the present phase still wants.
@@ -253,7 +261,7 @@ impl<'a> Sight<'a> {
         }
         let green = &self.rollout.plan.green;
         match self.look.fleets.get(&green.id) {
-            Some(seen) if seen.known().is_none_or(|seen| seen.desired >= green.size) => {
+            Some(seen) if seen.known().is_none_or(|seen| is_as_planned(seen, green)) => {
                 let loose = seen.known().is_some() && !self.held_still(&green.id);
                 loose.then(|| Change::Freeze { fleet: green.id.clone() }).into_iter().collect()
             }

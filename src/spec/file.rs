@@ -10,6 +10,7 @@ use super::node::{Kind, Node, listed, parse};
 use super::reader::{Fields, Reader};
 use super::settled::{Provider, Spec};
 use super::settled_aws::AwsSpec;
+use super::settled_edas::EdasSpec;
 use super::table::FILE;
 use super::variable::{Variables, any_value};
 use crate::model::{EnvironmentName, Revision, ServiceName, Span, StrategyName};
@@ -133,6 +134,7 @@ struct Environment {
 enum Runs {
     Local(Local),
     Aws(Option<AwsSpec>),
+    Edas(Option<EdasSpec>),
 }
 
 impl Runs {
@@ -144,6 +146,7 @@ impl Runs {
                 filled.map_err(|wrong| reader.refuse_all(wrong)).ok().map(Provider::Local)
             }
             Self::Aws(aws) => aws.clone().map(Provider::Aws),
+            Self::Edas(edas) => edas.clone().map(Provider::Edas),
         }
     }
 }
@@ -264,7 +267,9 @@ fn environment(fields: &Fields<'_>) -> Environment {
     let provider = fields.place("provider");
     let place = provider.and_then(|provider| {
         let local = provider.place("local").map(|fields| Runs::Local(Local::read(&fields)));
-        local.or_else(|| provider.place("aws").map(|fields| Runs::Aws(super::aws::read(&fields))))
+        let aws = || provider.place("aws").map(|fields| Runs::Aws(super::aws::read(&fields)));
+        let edas = || provider.place("edas").map(|fields| Runs::Edas(super::edas::read(&fields)));
+        local.or_else(aws).or_else(edas)
     });
     Environment { layer: Layer::read(fields), place, at: fields.at.clone() }
 }

@@ -5,9 +5,10 @@
 //! read a file, an environment variable or a cloud by itself: text and variables are handed in.
 //!
 //! The way through: text → `node` (a tree with places) → `reader` (checks it against `table`) → `layer`, `strategy`,
-//! `local`, `aws` (what was said) → `file` (what that makes) → [`Spec`]. `table` knows every key; `schema` is made from it.
+//! `local`, `aws`, `edas` (what was said) → `file` (what that makes) → [`Spec`]. `table` knows every key; `schema` is made from it.
 
 mod aws;
+mod edas;
 mod fault;
 mod file;
 mod layer;
@@ -17,9 +18,11 @@ mod reader;
 mod schema;
 mod settled;
 mod settled_aws;
+mod settled_edas;
 mod strategy;
 mod table;
 mod table_aws;
+mod table_edas;
 mod variable;
 
 pub use fault::{FAULTS_MAX, Fault, Faults};
@@ -28,4 +31,5 @@ pub use node::{DEPTH_MAX, NODES_MAX, TEXT_MAX};
 pub use schema::schema;
 pub use settled::{LocalGroup, LocalSpec, Provider, Spec, Strategy};
 pub use settled_aws::{AwsFleets, AwsGroup, AwsRevision, AwsSpec, Bundle, CodeDeploy};
+pub use settled_edas::{EdasGroup, EdasServers, EdasSpec, Hosts};
 pub use variable::{Variables, any_value};

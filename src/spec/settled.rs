@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use super::settled_aws::{AwsFleets, AwsSpec};
+use super::settled_edas::EdasSpec;
 use crate::model::{
     Deadlines, EnvironmentName, GroupId, Hold, Revision, ServiceName, Share, Span, Step, StrategyName,
 };
@@ -49,6 +50,7 @@ impl Spec {
         match &self.provider {
             Provider::Local(local) => local.groups.keys().cloned().collect(),
             Provider::Aws(aws) => aws.groups.keys().cloned().collect(),
+            Provider::Edas(edas) => edas.groups.keys().cloned().collect(),
         }
     }
 
@@ -61,6 +63,7 @@ impl Spec {
                 AwsFleets::Pair(pair) => Some(pair),
                 AwsFleets::Copy { .. } | AwsFleets::Managed => None,
             },
+            Provider::Edas(edas) => Some(&edas.pair),
         }
     }
 }
@@ -81,6 +84,8 @@ pub enum Provider {
     Local(LocalSpec),
     /// Auto Scaling groups behind load balancers.
     Aws(AwsSpec),
+    /// An EDAS application behind load balancers.
+    Edas(EdasSpec),
 }
 
 /// A service as processes on this host.

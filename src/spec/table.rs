@@ -290,8 +290,14 @@ static PROVIDER: Place = Place {
             Need::Optional,
             "Auto Scaling groups behind load balancers on AWS.",
         ),
+        key(
+            "edas",
+            Shape::Place(&super::table_edas::EDAS),
+            Need::Optional,
+            "An EDAS application behind load balancers on Alibaba Cloud.",
+        ),
     ]],
-    either: &[&["local"], &["aws"]],
+    either: &[&["local"], &["aws"], &["edas"]],
 };
 
 static LOCAL: Place = Place {

@@ -75,6 +75,9 @@ pub struct Ways {
     /// Whether a change is one call of the cloud. Where it is several, what an ambiguous one leaves is a part of it, and
     /// the next try completes it.
     pub one_call_a_change: bool,
+    /// Whether an instance that comes later joins the groups of its fleet by itself. Elsewhere whoever drives registers the
+    /// fleet again.
+    pub joins: bool,
     /// What can happen to a call. On one host nobody counts calls, so none is refused because there were too many.
     pub mishaps: &'static [Mishap],
 }

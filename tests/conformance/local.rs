@@ -91,6 +91,7 @@ impl Harness for Local {
             drops_targets: false,
             ill_in_one_group: false,
             one_call_a_change: true,
+            joins: true,
             mishaps: &[Mishap::Lost, Mishap::ReplyLost],
         }
     }

@@ -7,6 +7,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop, and say where")]
 
 mod aws;
+mod edas;
+#[path = "../edas/fake/mod.rs"]
+#[expect(clippy::duplicate_mod, reason = "what both fakes have in common is loaded by each")]
+#[expect(dead_code, unused_imports, reason = "the tests of that cloud use the rest of its fake")]
+#[expect(clippy::disallowed_methods, reason = "a fake cloud has a clock of its own")]
+mod edas_fake;
 #[path = "../aws/fake/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "the tests of that cloud use the rest of its fake")]
 #[expect(clippy::disallowed_methods, reason = "a fake cloud has a clock of its own")]
@@ -95,4 +101,8 @@ mod on_aws_with_copied_fleets {
 
 mod on_aws_with_a_pair_of_fleets {
     every_sentence!(crate::aws::Aws<crate::aws::Paired>);
+}
+
+mod on_alibaba_cloud {
+    every_sentence!(crate::edas::Edas);
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use deployer::cloud::{Backend, Change, Fault, FaultKind};
 use deployer::coverage::{self, Question, Retirement};
 use deployer::model::{
-    Fleet, FleetId, GroupId, Health, InstanceState, Inventory, Scaling, Share, Side, Span, Time, Token,
+    Fleet, FleetId, GroupId, Health, InstanceId, InstanceState, Inventory, Scaling, Share, Side, Span, Time,
+    Token,
 };
 
 use crate::harness::Harness;
@@ -156,6 +157,11 @@ pub fn up(seen: &Inventory, fleet: &Fleet) -> bool {
     })
 }
 
+/// Whether the fleet is up at its size without this instance.
+pub fn up_without(seen: &Inventory, fleet: &Fleet, gone: &InstanceId) -> bool {
+    up(seen, fleet) && seen.fleet(&fleet.id).is_some_and(|seen| !seen.instances.contains_key(gone))
+}
+
 pub fn stands_nowhere(seen: &Inventory, fleet: &FleetId) -> bool {
     seen.groups_of(fleet).is_empty()
 }
@@ -189,8 +195,29 @@ pub fn thaw(fleet: &Fleet) -> Change {
 /// Brings a fleet up.
 pub async fn bring_up<H: Harness>(h: &H, fleet: &Fleet) -> Inventory {
     change(h, &provision(fleet)).await;
-    until(h, "the fleet is up", |seen| up(seen, fleet)).await;
+    come_up(h, fleet, |_| {}).await;
     at_rest(h).await
+}
+
+/// Asks for a fleet as the machine does, until it is as planned: where it comes up in steps, each is asked for. Holds
+/// something against every look on the way there.
+pub async fn come_up<H: Harness>(h: &H, fleet: &Fleet, mut each: impl FnMut(&Inventory)) -> Inventory {
+    let (until, pace) = (h.now() + h.ways().patience, Duration::from(h.ways().pace));
+    loop {
+        let seen = look(h).await;
+        each(&seen);
+        let planned = seen
+            .fleet(&fleet.id)
+            .is_some_and(|seen| seen.desired >= fleet.size && seen.revision == fleet.revision);
+        if planned && up(&seen, fleet) {
+            return seen;
+        }
+        assert!(h.now() < until, "waited in vain until the fleet is up: {seen:#?}");
+        if !planned {
+            change(h, &provision(fleet)).await;
+        }
+        tokio::time::sleep(pace).await;
+    }
 }
 
 /// Brings green up, and has it well in these groups.

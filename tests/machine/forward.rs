@@ -90,6 +90,23 @@ fn the_same_revision_is_deployed_again_on_a_fresh_fleet() {
 }
 
 #[test]
+fn a_fleet_that_has_its_instances_and_runs_something_else_is_asked_for_again() {
+    let mut rig = both(|_| {});
+    // It comes up in two steps: its instances, and then, asked once more, its revision.
+    rig.blur = |look| {
+        if let Some(Seen::Known(seen)) = look.fleets.get_mut(&green())
+            && look.looked_at < NOW + Span::secs(1)
+        {
+            seen.revision = old();
+        }
+    };
+    rig.run_out();
+    assert_eq!(*rig.phase(), COMPLETED);
+    let asked = rig.changes.iter().filter(|change| matches!(change, Change::Provision { .. })).count();
+    assert!(asked > 1, "{:?}", rig.changes);
+}
+
+#[test]
 fn a_green_of_another_size_is_judged_by_its_own_size() {
     for (blue_size, green_size) in [(1, 3), (3, 1)] {
         let world = two_groups(blue_size);

@@ -6,16 +6,9 @@
 use serde_json::{Value, json};
 
 use super::asgs::OWNER;
+use crate::cloud::Grant;
+use crate::cloud::grant::Place;
 use crate::spec::{AwsFleets, AwsGroup, AwsRevision, AwsSpec, CodeDeploy, Spec};
-
-/// How much is granted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Grant {
-    /// What `plan`, `status` and `doctor` read.
-    Read,
-    /// What a rollout changes, too.
-    ReadWrite,
-}
 
 /// The policy for exactly what the file says. A journal in a bucket is part of it.
 #[must_use]
@@ -285,11 +278,7 @@ impl Writer<'_> {
 
     /// The journal, where it is kept in a bucket: written once, never changed, never deleted.
     fn journal(&self, store: &str, grant: Grant) -> Vec<Value> {
-        let Some(place) = store.strip_prefix("s3://") else { return Vec::new() };
-        let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
-        let bucket = bucket.split('?').next().unwrap_or(bucket);
-        let prefix = prefix.split('?').next().unwrap_or(prefix).trim_matches('/');
-        let inside = if prefix.is_empty() { "*".to_owned() } else { format!("{prefix}/*") };
+        let Some(Place { bucket, inside }) = Place::of(store, "s3") else { return Vec::new() };
         let root = format!("arn:{}:s3:::{bucket}", self.partition());
         let listed = json!({ "StringLike": { "s3:prefix": [inside.clone()] } });
         let actions: &[&str] = match grant {

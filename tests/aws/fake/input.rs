@@ -173,7 +173,8 @@ fn settle(value: Value) -> Value {
     Value::Array(numbered.into_iter().map(|(_, inner)| inner).collect())
 }
 
-fn pairs(body: &[u8]) -> Vec<(String, String)> {
+/// The names and values of a query or a form.
+pub fn pairs(body: &[u8]) -> Vec<(String, String)> {
     let pieces = body.split(|byte| *byte == b'&').filter(|piece| !piece.is_empty());
     let split = |piece: &[u8]| {
         let at = piece.iter().position(|byte| *byte == b'=').unwrap_or(piece.len());

@@ -1,25 +1,16 @@
-//! The port: one thread that answers every service, one call at a time.
+//! The handle of a test, and what becomes of each call.
 
-use std::io;
-use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use http_body_util::BodyExt;
-use hyper::body::{Body, Bytes, Frame, Incoming};
 use hyper::http::request::Parts;
-use hyper::service::service_fn;
-use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
 
-use super::faults::{self, Fault, Faults, On};
+use super::faults::{Fault, Faults, On};
 use super::input::{Input, from_form};
+use super::limits::{self, Limits};
 use super::oracle::Oracle;
+use super::port::{Port, Reply};
 use super::service::{Answer, ApiError, EC2_VERSION, Protocol, SERVICES, Service};
 use super::signature;
 use super::world::{KEY_ID, Ms, REGION, SECRET, Settings, World};
@@ -52,9 +43,7 @@ pub struct Call {
 #[derive(Debug)]
 pub struct Fake {
     shared: Arc<Mutex<Shared>>,
-    address: SocketAddr,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    port: Port,
 }
 
 #[derive(Debug)]
@@ -63,6 +52,7 @@ struct Shared {
     began: Instant,
     calls: Vec<Call>,
     faults: Faults,
+    limits: Limits,
     unknown: Vec<String>,
 }
 
@@ -75,23 +65,17 @@ impl Fake {
             began: Instant::now(),
             calls: Vec::new(),
             faults: Faults::default(),
+            limits: Limits::default(),
             unknown: Vec::new(),
         };
         let shared = Arc::new(Mutex::new(shared));
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port of this host");
-        listener.set_nonblocking(true).expect("a socket that does not block");
-        let address = listener.local_addr().expect("the address of a socket that listens");
-        let (stop, stopped) = oneshot::channel();
         let served = Arc::clone(&shared);
-        let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.expect("a runtime of its own").block_on(serve(listener, served, stopped));
-        });
-        Self { shared, address, stop: Some(stop), thread: Some(thread) }
+        let port = Port::open(move |parts, body| lock(&served).handle(parts, body));
+        Self { shared, port }
     }
 
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.port.address)
     }
 
     /// What a program needs in its environment to speak to the fake.
@@ -157,103 +141,8 @@ impl Fake {
     }
 }
 
-impl Drop for Fake {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            drop(thread.join());
-        }
-    }
-}
-
 fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-async fn serve(
-    listener: std::net::TcpListener,
-    shared: Arc<Mutex<Shared>>,
-    mut stopped: oneshot::Receiver<()>,
-) {
-    let listener = tokio::net::TcpListener::from_std(listener).expect("a socket that listens");
-    loop {
-        let accepted = tokio::select! {
-            _ = &mut stopped => return,
-            accepted = listener.accept() => accepted,
-        };
-        let Ok((stream, _)) = accepted else { continue };
-        let shared = Arc::clone(&shared);
-        tokio::spawn(async move {
-            let service = service_fn(move |request| answer(Arc::clone(&shared), request));
-            // A caller who hangs up, or is hung up on, is part of the test.
-            drop(
-                hyper::server::conn::http1::Builder::new()
-                    .serve_connection(TokioIo::new(stream), service)
-                    .await,
-            );
-        });
-    }
-}
-
-/// The body of an answer, whole or cut.
-struct Text {
-    bytes: Option<Bytes>,
-    cut: bool,
-}
-
-impl Body for Text {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        match (self.bytes.take(), self.cut) {
-            (Some(bytes), _) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
-            (None, true) => Poll::Ready(Some(Err(io::Error::other("cut")))),
-            (None, false) => Poll::Ready(None),
-        }
-    }
-}
-
-/// What is sent back, and how.
-struct Reply {
-    status: u16,
-    kind: &'static str,
-    text: String,
-    fault: Option<Fault>,
-}
-
-async fn answer(shared: Arc<Mutex<Shared>>, request: Request<Incoming>) -> io::Result<Response<Text>> {
-    let (parts, body) = request.into_parts();
-    let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
-    let mut reply = lock(&shared).handle(&parts, &body);
-    if let Some(Fault::Late(millis)) = reply.fault {
-        // A task of its own: it goes on where the caller hangs up meanwhile.
-        let late = tokio::spawn(async move {
-            tokio::time::sleep(Duration::from_millis(millis)).await;
-            lock(&shared).handle(&parts, &body)
-        });
-        reply = late.await.map_err(io::Error::other)?;
-    }
-    match reply.fault {
-        Some(Fault::Reset | Fault::LostReply) => return Err(io::Error::other("the connection is closed")),
-        Some(Fault::Slow(millis)) => tokio::time::sleep(Duration::from_millis(millis)).await,
-        Some(Fault::Throttle | Fault::Status(_) | Fault::Denied | Fault::Truncated | Fault::Late(_))
-        | None => {}
-    }
-    let cut = reply.fault == Some(Fault::Truncated);
-    let whole = Bytes::from(reply.text);
-    let length = whole.len();
-    let sent = if cut { whole.slice(..length / 2) } else { whole };
-    Response::builder()
-        .status(reply.status)
-        .header("content-type", reply.kind)
-        .header("content-length", length)
-        .header("x-amzn-requestid", "00000000-fake-fake-fake-000000000000")
-        .body(Text { bytes: Some(sent), cut })
-        .map_err(io::Error::other)
 }
 
 impl Shared {
@@ -276,7 +165,8 @@ impl Shared {
             (Ok(()), Some(service)) => self.call(service, parts, &input),
         };
         if let Some(Fault::Late(_)) = fault {
-            return Reply { status: 0, kind: "", text: String::new(), fault }; // It comes again.
+            // It comes again.
+            return Reply { status: 0, kind: "", headers: Vec::new(), text: String::new(), fault };
         }
         let outcome = match (&result, fault) {
             (_, Some(Fault::Reset)) => Outcome::Reset,
@@ -311,18 +201,18 @@ impl Shared {
         let fault = self.faults.take(action, &input.tree);
         let name = service.name;
         let refusal = match fault {
-            Some(Fault::Throttle) => Some(faults::throttled(name)),
-            Some(Fault::Status(status)) => Some(faults::failed(name, status)),
-            Some(Fault::Denied) => Some(faults::denied(name, action)),
+            Some(Fault::Throttle) => Some(limits::throttled(name)),
+            Some(Fault::Status(status)) => Some(limits::failed(name, status)),
+            Some(Fault::Denied) => Some(limits::denied(name, action)),
             Some(Fault::Reset) => Some(ApiError::new("Reset", "the connection is closed")),
             Some(Fault::Late(_)) => Some(ApiError::new("Late", "not yet")),
             Some(Fault::LostReply | Fault::Slow(_) | Fault::Truncated) | None => None,
         };
         let now = self.world.now;
-        let limits = self.world.settings.buckets;
+        let buckets = self.world.settings.buckets;
         let refusal = refusal.or_else(|| {
-            let limited = limits.is_some_and(|limits| self.faults.limited(&limits, name, action, now));
-            limited.then(|| faults::throttled(name))
+            let limited = buckets.is_some_and(|buckets| self.limits.reached(&buckets, name, action, now));
+            limited.then(|| limits::throttled(name))
         });
         if let Some(refusal) = refusal {
             return (Err(refusal), fault);
@@ -407,5 +297,6 @@ fn rendered(protocol: Protocol, action: &str, result: Answer) -> Reply {
             json!({ "__type": refusal.code, "message": refusal.message }).to_string(),
         ),
     };
-    Reply { status, kind, text, fault: None }
+    let headers = vec![("x-amzn-requestid", REQUEST_ID.to_owned())];
+    Reply { status, kind, headers, text, fault: None }
 }

@@ -7,9 +7,9 @@ use deployer::model::{Fleet, FleetId, GroupId, InstanceState, Share};
 
 use crate::harness::Harness;
 use crate::story::{
-    at_rest, blue_drained, bring_up, change, deregister, freeze, green_in, group, leave_for_blue,
+    at_rest, blue_drained, bring_up, change, come_up, deregister, freeze, green_in, group, leave_for_blue,
     leave_for_idle, look, only, provision, refused, register, same, same_but, shift, side, stands_nowhere,
-    stands_whole, token, until, up, watch, well,
+    stands_whole, token, until, well,
 };
 
 pub async fn provisioning_once_or_more_makes_one_fleet_as_planned_and_leaves_blue_alone<H: Harness>(h: H) {
@@ -25,7 +25,7 @@ pub async fn provisioning_once_or_more_makes_one_fleet_as_planned_and_leaves_blu
         assert!(fleet.instances.values().all(|state| *state != InstanceState::Leaving), "{fleet:?}");
         names.extend(fleet.instances.keys().cloned());
     };
-    let seen = watch(&h, "green is up", each, |seen| up(seen, green)).await;
+    let seen = come_up(&h, green, each).await;
     let fleet = seen.fleet(&green.id).unwrap();
     assert_eq!((&fleet.revision, fleet.desired), (&green.revision, green.size));
     assert_eq!(names, fleet.instances.keys().cloned().collect(), "as many were launched as are there");

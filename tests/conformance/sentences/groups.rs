@@ -8,7 +8,7 @@ use deployer::model::{Health, Inventory, Share};
 use crate::harness::{Hand, Harness};
 use crate::story::{
     at_rest, bring_up, change, green_in, look, only, register, same, same_but, side, stands_whole, token,
-    until, watch, well,
+    until, up_without, watch, well,
 };
 
 pub async fn registering_puts_every_instance_into_each_group_and_moves_no_traffic<H: Harness>(h: H) {
@@ -128,11 +128,15 @@ pub async fn an_instance_that_comes_later_joins_the_groups_of_its_fleet<H: Harne
     let before = green_in(&h, &only(group)).await;
     let victim = before.fleet(&green.id).unwrap().instances.keys().next().unwrap().clone();
     let known: BTreeSet<_> = side(&before, &green.id, group).targets.into_keys().collect();
-    h.by_hand(Hand::Kill(green.id.clone(), victim)).await;
+    h.by_hand(Hand::Kill(green.id.clone(), victim.clone())).await;
     let replaced = |seen: &Inventory| {
         let now: BTreeSet<_> = side(seen, &green.id, group).targets.into_keys().collect();
         well(seen, green, &only(group)) && now != known
     };
+    if !h.ways().joins {
+        until(&h, "its successor is up", |seen| up_without(seen, green, &victim)).await;
+        change(&h, &register(green, &only(group))).await;
+    }
     until(&h, "its successor is well", replaced).await;
     at_rest(&h).await;
 }

@@ -8,7 +8,7 @@ use deployer::model::{GroupId, Health, Inventory};
 use crate::harness::{Hand, Harness};
 use crate::story::{
     at_rest, change, deregister, green_in, group, look, only, register, same, side, stands_whole, token,
-    until, up, watch, well,
+    until, up, up_without, watch, well,
 };
 
 pub async fn a_fleet_that_leaves_drains_goes_and_stays_away_and_can_come_back<H: Harness>(h: H) {
@@ -45,12 +45,16 @@ async fn replace_one<H: Harness>(h: &H, left: &GroupId, kept: &GroupId) {
     let before = at_rest(h).await;
     let victim = before.fleet(&green.id).unwrap().instances.keys().next().unwrap().clone();
     let known: BTreeSet<_> = side(&before, &green.id, kept).targets.into_keys().collect();
-    h.by_hand(Hand::Kill(green.id.clone(), victim)).await;
+    h.by_hand(Hand::Kill(green.id.clone(), victim.clone())).await;
     let each = |seen: &Inventory| assert!(gone(seen, &green.id, left), "{seen:#?}");
     let replaced = |seen: &Inventory| {
         let now: BTreeSet<_> = side(seen, &green.id, kept).targets.into_keys().collect();
         up(seen, green) && stands_whole(seen, &green.id, kept) && now != known
     };
+    if !h.ways().joins {
+        until(h, "a successor is up", |seen| up_without(seen, green, &victim)).await;
+        change(h, &register(green, &only(kept))).await;
+    }
     watch(h, "a successor has joined", each, replaced).await;
 }
 

@@ -6,7 +6,8 @@ use deployer::model::{Inventory, Token};
 
 use crate::harness::{Harness, Mishap};
 use crate::story::{
-    at_rest, deregister, freeze, leave_for_idle, provision, register, same, shift, thaw, token, until,
+    at_rest, come_up, deregister, freeze, leave_for_idle, provision, register, same, shift, thaw, token,
+    until,
 };
 
 pub async fn a_change_whose_reply_was_lost_is_made_once_however_often_it_is_sent<H: Harness>(h: H) {
@@ -28,8 +29,13 @@ async fn every_change_meets<H: Harness>(h: &H, mishap: Mishap) {
     }
     let (given, green) = (h.given(), &h.given().green);
     let (twins, first) = (given.twins(), &given.paired[0]);
+    let comes = async |token: &Token| {
+        send(h, &provision(green), token).await?;
+        come_up(h, green, |_| {}).await;
+        Ok(())
+    };
+    one_meets(h, mishap, "provision", comes, |_| true).await;
     let mut changes = vec![
-        provision(green),
         register(green, &twins),
         shift(first, green, &given.blue, 50),
         shift(first, green, &given.blue, 0),

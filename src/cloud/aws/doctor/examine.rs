@@ -4,6 +4,7 @@ use super::super::api::Api;
 use super::super::asgs::Home;
 use super::facts::{Facts, Reading};
 use super::{codedeploy, fleets, groups, quotas, routes};
+use crate::cloud::notes::Notes;
 use crate::cloud::{Fault, Finding};
 use crate::spec::{AwsRevision, AwsSpec, Spec};
 
@@ -18,13 +19,13 @@ pub async fn examine(spec: &Spec, aws: &AwsSpec, open: bool) -> Vec<Finding> {
         Ok(api) => api,
         Err(fault) => return vec![no_way_in(aws, &fault)],
     };
-    let mut reading = Reading { api: &api, findings: Vec::new() };
+    let mut reading = Reading { api: &api, notes: Notes::new("deployer policy aws") };
     let facts = Box::pin(Facts::read(&mut reading, &home, spec, open)).await;
     let mut findings = vec![Finding::ok("account", format!("`{}` in {}", aws.account, aws.region))];
-    if reading.findings.is_empty() {
+    if reading.notes.findings.is_empty() {
         findings.push(Finding::ok("permissions", "everything that has to be read can be read"));
     }
-    findings.append(&mut reading.findings);
+    findings.append(&mut reading.notes.findings);
     let Some(facts) = facts else { return findings };
     findings.push(writes(&api, aws, &facts).await);
     for check in

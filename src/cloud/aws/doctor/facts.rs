@@ -8,11 +8,13 @@ use aws_sdk_elasticloadbalancingv2::types::{LoadBalancer, TargetGroup};
 
 use super::super::api::Api;
 use super::super::asgs::{Home, by_name};
-use super::super::ec2::{SecurityGroup, Subnet, TemplateVersion};
+use super::super::ec2::{Subnet, TemplateVersion};
 use super::super::limit::Family;
 use super::super::memory::Memory;
 use super::super::survey::Survey;
-use crate::cloud::{Fault, FaultKind, Finding, Scope};
+use crate::cloud::firewall::SecurityGroup;
+use crate::cloud::notes::Notes;
+use crate::cloud::{FaultKind, Finding, Scope};
 use crate::spec::{AwsFleets, AwsRevision, Spec};
 
 /// How many load balancers one call may name (ELBv2 model: 20).
@@ -52,31 +54,7 @@ pub(super) struct Facts<'a> {
 /// Reads, and notes what could not be read.
 pub(super) struct Reading<'a> {
     pub api: &'a Api,
-    pub findings: Vec<Finding>,
-}
-
-impl Reading<'_> {
-    /// What was answered; a fault becomes a finding, once for each action.
-    pub fn heard<T>(&mut self, answer: Result<T, Fault>) -> Option<T> {
-        answer.map_err(|fault| self.note(&fault)).ok()
-    }
-
-    /// Notes a fault.
-    pub fn note(&mut self, fault: &Fault) {
-        let finding = match fault.kind {
-            FaultKind::Denied => {
-                Finding::fail("permissions", format!("`{}` is denied: {}", fault.action, fault.message))
-                    .why("what cannot be read is unknown, and unknown refuses a rollout")
-                    .mend("attach the policy that `deployer policy aws` prints")
-            }
-            _ => Finding::fail("reading", fault.to_string()).why("what could not be read was not checked"),
-        };
-        let known =
-            self.findings.iter().any(|known| known.check == finding.check && known.what == finding.what);
-        if !known {
-            self.findings.push(finding);
-        }
-    }
+    pub notes: Notes,
 }
 
 impl<'a> Facts<'a> {
@@ -85,9 +63,9 @@ impl<'a> Facts<'a> {
         let api = reading.api;
         let scope = Scope { service: home.service.clone(), groups: BTreeSet::new(), fleets: BTreeSet::new() };
         let survey = Box::pin(Survey::read(api, home, &Memory::default(), &scope)).await;
-        let mut survey = reading.heard(survey)?;
+        let mut survey = reading.notes.heard(survey)?;
         survey.read_every_attribute(api, home, &Memory::default(), &scope).await;
-        let named = reading.heard(by_name(api, &home.named()).await).unwrap_or_default();
+        let named = reading.notes.heard(by_name(api, &home.named()).await).unwrap_or_default();
         let mut facts = Self {
             home,
             spec,
@@ -120,7 +98,7 @@ impl<'a> Facts<'a> {
         let routes = survey.routes.values().filter_map(|answer| answer.as_ref().err());
         let attributes = survey.attributes.values().filter_map(|answer| answer.as_ref().err());
         for fault in sources.chain(targets).chain(routes).chain(attributes) {
-            reading.note(fault);
+            reading.notes.note(fault);
         }
     }
 
@@ -130,7 +108,7 @@ impl<'a> Facts<'a> {
             let Some((id, version)) = template(group) else { continue };
             let answer =
                 api.send_ec2("DescribeLaunchTemplateVersions", api.ec2.launch_template_version(id, version));
-            if let Some(version) = reading.heard(answer.await) {
+            if let Some(version) = reading.notes.heard(answer.await) {
                 self.versions.insert(name.clone(), version);
             }
         }
@@ -144,14 +122,14 @@ impl<'a> Facts<'a> {
                 match api.send_ec2("DescribeLaunchTemplateVersions", answer).await {
                     Ok(version) => Some(version),
                     Err(fault) if matches!(fault.kind, FaultKind::Missing | FaultKind::Invalid) => {
-                        reading.findings.push(
+                        reading.notes.findings.push(
                             Finding::fail("revision", format!("`{revision}` is no version of the launch template `{id}` of `{name}`"))
                                 .mend("write the number of a version that exists into `revision`, or give one with --revision"),
                         );
                         None
                     }
                     Err(fault) => {
-                        reading.note(&fault);
+                        reading.notes.note(&fault);
                         None
                     }
                 }
@@ -205,7 +183,7 @@ impl<'a> Facts<'a> {
         for some in arns.into_iter().collect::<Vec<_>>().chunks(BALANCERS_MAX) {
             let call = api.elb.describe_load_balancers().set_load_balancer_arns(Some(some.to_vec()));
             let answer = api.send(Family::ElbRead, "DescribeLoadBalancers", call.send()).await;
-            let found = reading.heard(answer).and_then(|page| page.load_balancers).unwrap_or_default();
+            let found = reading.notes.heard(answer).and_then(|page| page.load_balancers).unwrap_or_default();
             let named = found.into_iter().filter_map(|one| Some((one.load_balancer_arn.clone()?, one)));
             self.balancers.extend(named);
         }
@@ -219,12 +197,12 @@ impl<'a> Facts<'a> {
             (groups.into_iter().collect(), subnets.into_iter().collect());
         if !groups.is_empty() {
             let answer = api.send_ec2("DescribeSecurityGroups", api.ec2.security_groups(&groups)).await;
-            let found = reading.heard(answer).unwrap_or_default().into_iter();
+            let found = reading.notes.heard(answer).unwrap_or_default().into_iter();
             self.security_groups = found.map(|group| (group.id.clone(), group)).collect();
         }
         if !subnets.is_empty() {
             let answer = api.send_ec2("DescribeSubnets", api.ec2.subnets(&subnets)).await;
-            let found = reading.heard(answer).unwrap_or_default().into_iter();
+            let found = reading.notes.heard(answer).unwrap_or_default().into_iter();
             self.subnets = found.map(|subnet| (subnet.id.clone(), subnet)).collect();
         }
     }
@@ -234,7 +212,8 @@ impl<'a> Facts<'a> {
         for name in self.groups.keys() {
             let call = api.autoscaling.describe_lifecycle_hooks().auto_scaling_group_name(name);
             let answer = api.send(Family::AutoScaling, "DescribeLifecycleHooks", call.send()).await;
-            let hooks = reading.heard(answer).and_then(|answer| answer.lifecycle_hooks).unwrap_or_default();
+            let hooks =
+                reading.notes.heard(answer).and_then(|answer| answer.lifecycle_hooks).unwrap_or_default();
             self.hooks.insert(name.clone(), hooks);
         }
     }
@@ -247,7 +226,7 @@ impl<'a> Facts<'a> {
             let call = call.application_name(&declared.application).deployment_group_name(name);
             let answer = api.send(Family::CodeDeploy, "GetDeploymentGroup", call.send()).await;
             self.deployment_groups
-                .extend(reading.heard(answer).and_then(|answer| answer.deployment_group_info));
+                .extend(reading.notes.heard(answer).and_then(|answer| answer.deployment_group_info));
         }
     }
 
@@ -255,11 +234,12 @@ impl<'a> Facts<'a> {
         let api = reading.api;
         let call = api.elb.describe_account_limits().page_size(400);
         let answer = api.send(Family::ElbRead, "DescribeAccountLimits", call.send()).await;
-        let limits = reading.heard(answer).and_then(|answer| answer.limits).unwrap_or_default().into_iter();
+        let limits =
+            reading.notes.heard(answer).and_then(|answer| answer.limits).unwrap_or_default().into_iter();
         self.limits.elb = limits.filter_map(|limit| Some((limit.name?, limit.max?.parse().ok()?))).collect();
         let call = api.autoscaling.describe_account_limits();
         let answer = api.send(Family::AutoScaling, "DescribeAccountLimits", call.send()).await;
-        self.limits.fleets = reading.heard(answer).and_then(|answer| {
+        self.limits.fleets = reading.notes.heard(answer).and_then(|answer| {
             Some((answer.number_of_auto_scaling_groups?, answer.max_number_of_auto_scaling_groups?))
         });
     }

@@ -3,7 +3,6 @@
 //! Promises: it changes nothing, and the only write it sends is EC2's own dry run; what could not be read is said, never
 //! passed over. Must not decide whether a rollout may begin: that is the gate's.
 
-mod cidr;
 mod codedeploy;
 mod examine;
 mod facts;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::super::ec2::{Rule, SecurityGroup, Source};
-use super::cidr::Cidr;
+use crate::cloud::cidr::Cidr;
+use crate::cloud::firewall::{Port, SecurityGroup, Source, named, opens, range, sources};
 
 /// Who has to come through.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,13 +31,6 @@ pub(super) enum Verdict {
     Unsure(String),
     /// No.
     Closed(String),
-}
-
-/// A port that must be open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Port {
-    pub number: u16,
-    pub udp: bool,
 }
 
 /// Whether any of the security groups lets the callers through.
@@ -72,12 +65,6 @@ pub(super) fn judge(groups: &[&SecurityGroup], port: Port, callers: &Callers) ->
     }
 }
 
-/// Whom the security groups let in on a port.
-pub(super) fn sources(groups: &[&SecurityGroup], port: Port) -> BTreeSet<Source> {
-    let rules = groups.iter().flat_map(|group| &group.inbound).filter(|rule| opens(rule, port));
-    rules.flat_map(|rule| rule.sources.iter().cloned()).collect()
-}
-
 /// Whether a balancer's own security groups let it out to these. A range may be theirs or not, and counts.
 pub(super) fn leaves(balancer: &[&SecurityGroup], targets: &[&SecurityGroup], port: Port) -> bool {
     let Some(rules) = balancer.iter().map(|group| group.outbound.as_deref()).collect::<Option<Vec<_>>>()
@@ -93,34 +80,10 @@ pub(super) fn leaves(balancer: &[&SecurityGroup], targets: &[&SecurityGroup], po
         })
 }
 
-fn opens(rule: &Rule, port: Port) -> bool {
-    let (name, number) = if port.udp { ("udp", "17") } else { ("tcp", "6") };
-    let speaks = rule.protocol == name || rule.protocol == number;
-    let reaches = rule.ports.is_none_or(|(low, high)| (low..=high).contains(&port.number));
-    rule.protocol == "-1" || (speaks && reaches)
-}
-
-fn range(source: &Source) -> Option<Cidr> {
-    match source {
-        Source::Cidr(text) => Cidr::read(text),
-        Source::PrefixList(_) | Source::Group(_) => None,
-    }
-}
-
-/// Some sources, for people.
-pub(super) fn named<'a>(sources: impl IntoIterator<Item = &'a Source>) -> String {
-    let names: Vec<_> = sources
-        .into_iter()
-        .map(|source| match source {
-            Source::Cidr(name) | Source::PrefixList(name) | Source::Group(name) => format!("`{name}`"),
-        })
-        .collect();
-    names.join(", ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cloud::firewall::Rule;
 
     type Opening<'a> = (&'a str, Option<(u16, u16)>, Source);
 

@@ -6,11 +6,11 @@ use aws_sdk_elasticloadbalancingv2::types::{
     LoadBalancer, LoadBalancerSchemeEnum, LoadBalancerTypeEnum, ProtocolEnum, TargetGroup, TargetTypeEnum,
 };
 
-use super::super::ec2::SecurityGroup;
 use super::facts::Facts;
 use super::groups::{attribute, name};
-use super::path::{Callers, Port, Verdict, judge, leaves, named, sources};
+use super::path::{Callers, Verdict, judge, leaves};
 use crate::cloud::Finding;
+use crate::cloud::firewall::{Port, SecurityGroup, named, sources};
 
 /// Every check of the ways in.
 pub(super) fn check(facts: &Facts<'_>) -> Vec<Finding> {

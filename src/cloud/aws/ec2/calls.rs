@@ -2,8 +2,9 @@
 
 use super::super::asgs::pages;
 use super::client::{Ec2, Form};
-use super::things::{Instance, SecurityGroup, Subnet, TemplateVersion};
+use super::things::{Instance, Subnet, TemplateVersion};
 use super::wire;
+use crate::cloud::firewall::SecurityGroup;
 use crate::cloud::{Fault, FaultKind};
 
 /// How many values one filter gets: the API takes 200 (EC2 API reference, `Filter`).

@@ -14,4 +14,4 @@ mod wire;
 mod tests;
 
 pub(super) use client::Ec2;
-pub(super) use things::{Instance, Rule, SecurityGroup, Source, Subnet, TemplateVersion};
+pub(super) use things::{Instance, Subnet, TemplateVersion};

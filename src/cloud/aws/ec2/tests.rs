@@ -1,7 +1,7 @@
 //! Documents as EC2 sends them, and others.
 
-use super::things::{Rule, Source};
 use super::wire::{self, Refusal};
+use crate::cloud::firewall::{Rule, Source};
 
 const INSTANCES: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
 <DescribeInstancesResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/">

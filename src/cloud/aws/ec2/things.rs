@@ -46,41 +46,6 @@ pub(in crate::cloud::aws) struct TemplateVersion {
     pub instance_type: Option<String>,
 }
 
-/// A security group, as far as it lets anything in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::cloud::aws) struct SecurityGroup {
-    /// `sg-…`.
-    pub id: String,
-    /// Its name.
-    pub name: String,
-    /// What it lets in.
-    pub inbound: Vec<Rule>,
-    /// What it lets out; none where the answer does not say.
-    pub outbound: Option<Vec<Rule>>,
-}
-
-/// One rule of a security group.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::cloud::aws) struct Rule {
-    /// `tcp`, `udp`, `icmp`, `icmpv6`, a number, or `-1` for all.
-    pub protocol: String,
-    /// The lowest and the highest port; none where the protocol has no ports or all are meant.
-    pub ports: Option<(u16, u16)>,
-    /// Who may come, or where to.
-    pub sources: Vec<Source>,
-}
-
-/// The other end of a rule.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::cloud::aws) enum Source {
-    /// Addresses, of either family.
-    Cidr(String),
-    /// A prefix list, `pl-…`.
-    PrefixList(String),
-    /// Interfaces in a security group, `sg-…`.
-    Group(String),
-}
-
 /// A subnet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::cloud::aws) struct Subnet {

@@ -3,7 +3,8 @@
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::things::{Instance, Rule, SecurityGroup, Source, Subnet, TemplateVersion};
+use super::things::{Instance, Subnet, TemplateVersion};
+use crate::cloud::firewall::{Rule, SecurityGroup, Source};
 
 /// An answer as one of the types below. The set that was asked for must be in it, so that a page of somebody else's is
 /// never taken for an empty set.

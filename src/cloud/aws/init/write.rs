@@ -1,71 +1,27 @@
 //! The file, with comments that explain it.
 
-use std::fmt::Write as _;
-
 use super::find::{Deploys, Found, Group};
+use crate::cloud::draft::{Draft, plain, quoted};
 use crate::model::{EnvironmentName, ServiceName};
 
 /// The text of a deployment file.
 #[must_use]
 pub fn write(service: &ServiceName, environment: &EnvironmentName, found: &Found) -> String {
-    let mut text = String::new();
-    for line in head(service, found) {
-        text.push_str(&format!("# {line}").trim_end().replace('\n', " "));
-        text.push('\n');
-    }
-    let _ = write!(
-        text,
-        "
-service: {service}
-revision: {revision}      # {note}
-environment: {environment}
-
-# How the traffic is shifted. `deployer schema` describes every key.
-strategies:
-  bluegreen:
-    steps:
-      - {{ share: 10, hold: 2m }}   # stay here, healthy
-      - {{ share: 50, hold: 2m }}
-      - 100
-  switch:
-    steps: [100]
-strategy: bluegreen
-
-settle: 30s         # how long green must be healthy before it takes traffic
-bake: 10m           # how long green carries everything before blue is drained
-quiet: 30m          # how long drained blue is kept running, in case somebody still needs it
-
-environments:
-  {environment}:
-    provider:
-      aws:
+    let provider = format!(
+        "      aws:
         account: {account}      # credentials of any other account are refused
         region: {region}
 {fleets}        # Every target group in which the service was found. One that is missing here refuses a rollout.
         groups:
 {groups}",
-        revision = quoted(&found.revision.name),
-        note = plain(&found.revision.note),
         account = quoted(&found.account),
         region = found.region,
         fleets = fleets(found),
         groups = found.groups.iter().map(group).collect::<String>(),
     );
-    text
-}
-
-fn head(service: &ServiceName, found: &Found) -> Vec<String> {
-    let mut lines = vec![
-        format!(
-            "The service `{service}`, as `deployer init` found it: the Auto Scaling group `{}` in {}.",
-            plain(&found.fleet),
-            found.region
-        ),
-        "Look it over: times and steps below are suggestions, target groups and names are what was found."
-            .to_owned(),
-    ];
-    lines.extend(found.remarks.iter().map(|remark| format!("Beware: {}", plain(remark))));
-    lines
+    let revision = (found.revision.name.as_str(), found.revision.note.as_str());
+    let head = format!("the Auto Scaling group `{}` in {}", found.fleet, found.region);
+    Draft { service, environment, from: &head, remarks: &found.remarks, revision, provider: &provider }.text()
 }
 
 fn fleets(found: &Found) -> String {
@@ -113,14 +69,4 @@ fn group(group: &Group) -> String {
     let because = plain(&group.because.join("; "));
     let own = quoted(&group.name);
     format!("          # {because}\n          # {routes}\n          {own}:\n            {names}\n")
-}
-
-/// A word as YAML takes it for a text, whatever stands in it.
-fn quoted(word: &str) -> String {
-    serde_json::to_string(word).unwrap_or_default()
-}
-
-/// A text that cannot leave its comment.
-fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

@@ -1,0 +1,294 @@
+//! CLB (version 2014-05-15): vServer groups, default server groups, listeners, and the health of servers.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::page::{self, In};
+use super::pool::{Named, number};
+use crate::cloud::Fault;
+use crate::cloud::edas::client::{Call, Client, Product};
+
+/// The most servers in one call.
+pub const MOVED_MAX: usize = 20;
+/// The most balancers whose listeners are asked for in one call.
+pub const BALANCERS_MAX: usize = 10;
+
+/// A balancer.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Balancer {
+    pub load_balancer_id: String,
+}
+
+/// A server in a group of a balancer.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Backend {
+    pub server_id: String,
+    #[serde(default)]
+    pub server_ip: Option<String>,
+    #[serde(default)]
+    pub r#type: Option<String>,
+    #[serde(default, deserialize_with = "number")]
+    pub port: Option<u32>,
+    #[serde(default, deserialize_with = "number")]
+    pub weight: Option<u32>,
+}
+
+/// A vServer group.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Group {
+    #[serde(rename = "VServerGroupId")]
+    pub id: String,
+    #[serde(default, rename = "VServerGroupName")]
+    pub name: Option<String>,
+    #[serde(default, deserialize_with = "number")]
+    pub server_count: Option<u32>,
+    #[serde(default)]
+    pub associated_objects: Option<Associated>,
+}
+
+/// What sends traffic to a vServer group.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Associated {
+    #[serde(default)]
+    pub listeners: Option<Listeners>,
+    #[serde(default)]
+    pub rules: Option<Rules>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Listeners {
+    #[serde(default, rename = "Listener")]
+    pub all: Vec<Port>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Rules {
+    #[serde(default, rename = "Rule")]
+    pub all: Vec<Rule>,
+}
+
+/// A listener, by its port.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Port {
+    #[serde(default, deserialize_with = "number")]
+    pub port: Option<u32>,
+    #[serde(default)]
+    pub protocol: Option<String>,
+}
+
+/// A forwarding rule.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Rule {
+    pub rule_id: String,
+    #[serde(default)]
+    pub domain: Option<String>,
+    #[serde(default)]
+    pub url: Option<String>,
+}
+
+/// A listener with its settings.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Listener {
+    pub load_balancer_id: String,
+    #[serde(default, deserialize_with = "number")]
+    pub listener_port: Option<u32>,
+    #[serde(default)]
+    pub listener_protocol: Option<String>,
+    #[serde(default, rename = "VServerGroupId")]
+    pub group: Option<String>,
+    #[serde(default, rename = "TCPListenerConfig")]
+    pub tcp: Option<Settings>,
+    #[serde(default, rename = "UDPListenerConfig")]
+    pub udp: Option<Settings>,
+    #[serde(default, rename = "HTTPListenerConfig")]
+    pub http: Option<Settings>,
+    #[serde(default, rename = "HTTPSListenerConfig")]
+    pub https: Option<Settings>,
+}
+
+/// What a listener does besides.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Settings {
+    #[serde(default)]
+    pub connection_drain: Option<String>,
+    #[serde(default, deserialize_with = "number")]
+    pub connection_drain_timeout: Option<u32>,
+    #[serde(default, deserialize_with = "number")]
+    pub health_check_interval: Option<u32>,
+    #[serde(default)]
+    pub master_slave_server_group_id: Option<String>,
+}
+
+/// What a listener's check says of a server.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Verdict {
+    #[serde(default, deserialize_with = "number")]
+    pub listener_port: Option<u32>,
+    pub server_id: String,
+    #[serde(default)]
+    pub server_ip: Option<String>,
+    #[serde(default, deserialize_with = "number")]
+    pub port: Option<u32>,
+    /// `normal`, `abnormal` or `unavailable`.
+    #[serde(default)]
+    pub server_health_status: Option<String>,
+}
+
+fn call(action: &'static str) -> Call {
+    Call::rpc(Product::Clb, action)
+}
+
+/// Every balancer of the region, or those in which an instance stands.
+///
+/// # Errors
+/// The call's fault; an answer that is not whole.
+pub async fn balancers(client: &Client, instance: Option<&str>) -> Result<Vec<Balancer>, Fault> {
+    let call = call("DescribeLoadBalancers").read().maybe("ServerId", instance);
+    page::by_number(client, call, "/LoadBalancers/LoadBalancer").await
+}
+
+/// The default server group of a balancer.
+///
+/// # Errors
+/// The call's fault; an answer that is not whole.
+pub async fn default_servers(client: &Client, balancer: &str) -> Result<Vec<Backend>, Fault> {
+    let call = call("DescribeLoadBalancerAttribute").read().with("LoadBalancerId", balancer);
+    page::at_once(client, call, "/BackendServers/BackendServer").await
+}
+
+/// The vServer groups of a balancer, with what sends traffic to them.
+///
+/// # Errors
+/// The call's fault; an answer that is not whole.
+pub async fn groups(client: &Client, balancer: &str) -> Result<Vec<Group>, Fault> {
+    let call = call("DescribeVServerGroups").read().with("LoadBalancerId", balancer);
+    let call = call.with("IncludeListener", true).with("IncludeRule", true);
+    page::at_once(client, call, "/VServerGroups/VServerGroup").await
+}
+
+/// Who stands in a vServer group.
+///
+/// # Errors
+/// The call's fault; an answer that is not whole.
+pub async fn servers(client: &Client, group: &str) -> Result<Vec<Backend>, Fault> {
+    let call = call("DescribeVServerGroupAttribute").read().with("VServerGroupId", group);
+    page::at_once(client, call, "/BackendServers/BackendServer").await
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct MasterSlave {
+    master_slave_server_group_id: String,
+}
+
+/// Who stands in the groups of a master and a slave: by the group's id.
+///
+/// # Errors
+/// The call's fault; an answer that is not whole.
+pub async fn master_slave(client: &Client, balancer: &str) -> Result<Vec<(String, Vec<Backend>)>, Fault> {
+    let all = call("DescribeMasterSlaveServerGroups").read().with("LoadBalancerId", balancer);
+    let all: Vec<MasterSlave> =
+        page::at_once(client, all, "/MasterSlaveServerGroups/MasterSlaveServerGroup").await?;
+    let mut found = Vec::new();
+    for group in all {
+        let id = group.master_slave_server_group_id;
+        let one = call("DescribeMasterSlaveServerGroupAttribute").read();
+        let one = one.with("MasterSlaveServerGroupId", &id);
+        let list = "/MasterSlaveBackendServers/MasterSlaveBackendServer";
+        found.push((id, page::at_once(client, one, list).await?));
+    }
+    Ok(found)
+}
+
+/// The listeners of these balancers, at most [`BALANCERS_MAX`].
+///
+/// # Errors
+/// The call's fault; an answer that is not whole.
+pub async fn listeners(client: &Client, balancers: &[String]) -> Result<Vec<Listener>, Fault> {
+    let mut call = call("DescribeLoadBalancerListeners").read().with("MaxResults", 100);
+    for (n, id) in (1..).zip(balancers.iter().take(BALANCERS_MAX)) {
+        call = call.with(format!("LoadBalancerId.{n}"), id);
+    }
+    page::by_token(client, call, "/Listeners", In::Query).await
+}
+
+/// What the checks of a balancer's listeners say.
+///
+/// # Errors
+/// The call's fault; an answer that is not whole.
+pub async fn health(client: &Client, balancer: &str) -> Result<Vec<Verdict>, Fault> {
+    let call = call("DescribeHealthStatus").read().with("LoadBalancerId", balancer);
+    page::at_once(client, call, "/BackendServers/BackendServer").await
+}
+
+/// What becomes of servers in a vServer group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deed {
+    /// They come in.
+    Add,
+    /// They get other weights.
+    Weigh,
+    /// They go.
+    Remove,
+}
+
+/// Changes a vServer group, at most [`MOVED_MAX`] servers at a time.
+///
+/// # Errors
+/// The call's fault.
+pub async fn change(client: &Client, group: &str, deed: Deed, servers: &[Named]) -> Result<(), Fault> {
+    let action = match deed {
+        Deed::Add => "AddVServerGroupBackendServers",
+        Deed::Weigh => "SetVServerGroupAttribute",
+        Deed::Remove => "RemoveVServerGroupBackendServers",
+    };
+    let listed = servers.iter().map(|server| match deed {
+        Deed::Remove => {
+            json!({ "ServerId": server.id, "Port": server.port.to_string(), "Type": server.kind })
+        }
+        Deed::Add | Deed::Weigh => json!({
+            "ServerId": server.id,
+            "Port": server.port.to_string(),
+            "Type": server.kind,
+            "Weight": server.weight.to_string(),
+        }),
+    });
+    let listed = Value::Array(listed.collect());
+    let call = call(action).with("VServerGroupId", group).with("BackendServers", listed);
+    client.send::<Value>(call).await.map(drop)
+}
+
+/// Changes the default server group of a balancer, at most [`MOVED_MAX`] servers at a time. Its listeners say the port.
+///
+/// # Errors
+/// The call's fault.
+pub async fn change_default(
+    client: &Client,
+    balancer: &str,
+    deed: Deed,
+    servers: &[Named],
+) -> Result<(), Fault> {
+    let action = match deed {
+        Deed::Add => "AddBackendServers",
+        Deed::Weigh => "SetBackendServers",
+        Deed::Remove => "RemoveBackendServers",
+    };
+    let listed = servers.iter().map(|server| match deed {
+        Deed::Remove => json!({ "ServerId": server.id, "Type": server.kind }),
+        Deed::Add | Deed::Weigh => {
+            json!({ "ServerId": server.id, "Type": server.kind, "Weight": server.weight.to_string() })
+        }
+    });
+    let listed = Value::Array(listed.collect());
+    let call = call(action).with("LoadBalancerId", balancer).with("BackendServers", listed);
+    client.send::<Value>(call).await.map(drop)
+}

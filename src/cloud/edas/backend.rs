@@ -1,0 +1,129 @@
+//! Alibaba Cloud behind the port to a cloud.
+
+use std::collections::BTreeSet;
+
+use tokio::sync::OnceCell;
+
+use super::client::{Client, Over};
+use super::home::Home;
+use super::memory::Memory;
+use super::patience::Site;
+use super::{fleets, freeze, hold, leave, look, preview, shift, traffic};
+use crate::cloud::{Backend, Capability, Change, Fault, FaultKind, Scope, clock};
+use crate::coverage::Retirement;
+use crate::model::{EnvironmentName, FleetId, Inventory, ServiceName, Span, Token};
+use crate::spec::EdasSpec;
+
+/// One service in one region of one account.
+#[derive(Debug)]
+pub struct EdasBackend {
+    home: Home,
+    memory: Memory,
+    client: OnceCell<Client>,
+    /// Instead of what the environment says.
+    over: Option<Over>,
+}
+
+impl EdasBackend {
+    /// The service as its deployment file describes it. Makes no call: credentials are looked for with the first one.
+    #[must_use]
+    pub fn new(service: ServiceName, environment: EnvironmentName, spec: EdasSpec) -> Self {
+        let home = Home { service, environment, spec };
+        Self { home, memory: Memory::default(), client: OnceCell::new(), over: None }
+    }
+
+    /// The same over one address and fixed keys, with limits on nothing: a test reaches a fake of its own by it, beside
+    /// others in one process.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn over(self, over: Over) -> Self {
+        Self { over: Some(over), ..self }
+    }
+
+    /// Gives every fleet of the service back the scaling that we held still, whoever of us did so, and says which.
+    ///
+    /// # Errors
+    /// The call's fault.
+    pub async fn thaw_all(&self) -> Result<BTreeSet<FleetId>, Fault> {
+        self.memory.changed();
+        let client = self.client().await?;
+        Box::pin(hold::release(client, &self.home, None, &format!("thaw-{}", clock::now().0))).await?;
+        freeze::thaw_all(client, &self.home).await
+    }
+
+    async fn client(&self) -> Result<&Client, Fault> {
+        self.client.get_or_try_init(|| Box::pin(Client::connect(&self.home.spec, self.over.as_ref()))).await
+    }
+}
+
+impl Backend for EdasBackend {
+    async fn look(&self, scope: &Scope) -> Result<Inventory, Fault> {
+        Box::pin(look::look(self.client().await?, &self.home, &self.memory, scope)).await
+    }
+
+    async fn change(&self, change: &Change, token: &Token) -> Result<(), Fault> {
+        self.bounded("Change", self.make(change, token)).await
+    }
+
+    async fn retire(&self, proof: Retirement, token: &Token) -> Result<(), Fault> {
+        self.bounded("Retire", self.take_away(proof, token)).await
+    }
+
+    fn capability(&self) -> Capability {
+        let lands = Span(self.home.spec.call_timeout.0 * LANDS);
+        Capability { freeze: true, pace: self.home.spec.pace, lands }
+    }
+}
+
+/// How many time limits of a call a whole change may take, and after how many of them nothing of it can still come.
+const CHANGE: u64 = 3;
+const LANDS: u64 = CHANGE + 1;
+
+impl EdasBackend {
+    /// A change is several calls, each tried again: without an end to all of it, a driver that is cut off from its journal
+    /// could still send one when another has long taken over.
+    async fn bounded(
+        &self,
+        action: &str,
+        work: impl Future<Output = Result<(), Fault>>,
+    ) -> Result<(), Fault> {
+        let most = Span(self.home.spec.call_timeout.0 * CHANGE);
+        tokio::time::timeout(most.into(), Box::pin(work)).await.unwrap_or_else(|_| {
+            let message = format!("not done after {most}, and given up: a part of it may have been");
+            Err(Fault::new(FaultKind::Unreachable, action, message).ambiguous())
+        })
+    }
+
+    async fn make(&self, change: &Change, token: &Token) -> Result<(), Fault> {
+        let (client, home) = (self.client().await?, &self.home);
+        let site = Site { client, home, memory: &self.memory, token: token.as_str() };
+        match change {
+            Change::Provision { fleet } => Box::pin(fleets::provision(client, home, fleet, token)).await,
+            Change::Register { fleet, groups } => Box::pin(traffic::register(site, fleet, groups)).await,
+            Change::Shift { group, to, from, share } => {
+                Box::pin(shift::shift(site, group, (to, from.as_ref()), *share)).await
+            }
+            Change::Deregister { fleet, groups } => Box::pin(traffic::deregister(site, fleet, groups)).await,
+            Change::Freeze { fleet } => {
+                self.memory.changed();
+                Box::pin(freeze::freeze(client, home, fleet)).await?;
+                let instances = fleets::instances(client, home, fleet).await?;
+                Box::pin(hold::hold(client, home, &instances, token.as_str())).await
+            }
+            Change::Thaw { fleet } => {
+                self.memory.changed();
+                Box::pin(freeze::thaw(client, home, fleet)).await?;
+                let instances = fleets::instances(client, home, fleet).await?;
+                Box::pin(hold::release(client, home, Some(&instances), token.as_str())).await.map(drop)
+            }
+        }
+    }
+
+    async fn take_away(&self, proof: Retirement, token: &Token) -> Result<(), Fault> {
+        let (client, home) = (self.client().await?, &self.home);
+        let survey = Box::pin(leave::refuse_standing(client, home, &proof)).await?;
+        let site = Site { client, home, memory: &self.memory, token: token.as_str() };
+        Box::pin(preview::sweep(site, &survey)).await?;
+        Box::pin(fleets::empty_out(client, home, proof.fleet())).await
+    }
+}

@@ -1,0 +1,296 @@
+//! CLB, read for one look: every balancer of the region, its default server group, its vServer groups, and its pairs of a
+//! master and a slave.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::api::clb::{self, Listener, Settings};
+use super::api::pool::Server;
+use super::client::Client;
+use super::health::Checks;
+use super::pools::{Reader, each};
+use super::route::{Route, title};
+use super::servers::{Family, ServerGroup, Shelf};
+use crate::cloud::{Fault, FaultKind};
+use crate::model::Span;
+
+/// How often CLB checks where it does not say it.
+const INTERVAL_SECS: u32 = 2;
+
+/// One balancer with all that stand behind it.
+#[derive(Debug)]
+pub(super) struct Balancer {
+    groups: Vec<Group>,
+}
+
+#[derive(Debug)]
+struct Group {
+    id: String,
+    family: Family,
+    servers: Result<Vec<Server>, Fault>,
+    /// The listeners that send traffic to it, by port and protocol, and the rules.
+    ports: Vec<(u32, String)>,
+    rules: Vec<clb::Rule>,
+}
+
+/// How the default server group of a balancer is called.
+pub(super) fn default_of(balancer: &str) -> String {
+    format!("{balancer}/default")
+}
+
+/// The balancer of a default server group.
+pub(super) fn balancer_of(group: &str) -> Option<&str> {
+    group.strip_suffix("/default")
+}
+
+/// Everything of CLB.
+///
+/// # Errors
+/// The fault of the list of balancers: without it nothing is known. What concerns one balancer only is kept with it.
+pub(super) async fn read(reader: Reader<'_>) -> Result<Shelf, Fault> {
+    let (all, hits) = tokio::join!(clb::balancers(reader.client, None), directly(reader));
+    let mut shelf = Shelf::default();
+    let hits = hits.unwrap_or_else(|fault| {
+        shelf.unread.push(format!("balancers by the instances behind them: {fault}"));
+        BTreeSet::new()
+    });
+    let all = all?.into_iter().map(|balancer| balancer.load_balancer_id).chain(hits.iter().cloned());
+    let read = each(all.collect::<BTreeSet<_>>(), |id| {
+        let fresh = hits.contains(&id);
+        async move { reader.balancer(&id, fresh).await }
+    })
+    .await;
+    let mut found: BTreeMap<String, Arc<Balancer>> = BTreeMap::new();
+    for (id, answer) in read {
+        match answer {
+            Ok(balancer) => drop(found.insert(id, balancer)),
+            // Deleted since it was listed.
+            Err(fault) if fault.kind == FaultKind::Missing && !hits.contains(&id) => {}
+            Err(fault) => shelf.unread.push(format!("who stands behind the balancer `{id}`: {fault}")),
+        }
+    }
+    for (id, balancer) in &found {
+        for group in &balancer.groups {
+            shelf.groups.insert(group.id.clone(), described(id, group));
+            shelf.servers.insert(group.id.clone(), group.servers.clone());
+        }
+    }
+    let standing = shelf.standing(reader.owners, reader.ours);
+    found.retain(|_, balancer| balancer.groups.iter().any(|group| standing.contains(&group.id)));
+    judge(reader.client, &mut shelf, &standing, &found).await;
+    Ok(shelf)
+}
+
+/// The balancers behind which one of our instances stands, as CLB itself says it.
+async fn directly(reader: Reader<'_>) -> Result<BTreeSet<String>, Fault> {
+    let answers =
+        each(reader.owners.instances(), |id| async move { clb::balancers(reader.client, Some(&id)).await })
+            .await;
+    let mut found = BTreeSet::new();
+    for answer in answers.into_values() {
+        found.extend(answer?.into_iter().map(|balancer| balancer.load_balancer_id));
+    }
+    Ok(found)
+}
+
+impl Reader<'_> {
+    /// One balancer: read now where somebody of ours may stand behind it.
+    async fn balancer(&self, id: &str, fresh: bool) -> Result<Arc<Balancer>, Fault> {
+        if !fresh && let Some(known) = self.memory.balancer(id, self.now) {
+            return Ok(known);
+        }
+        let (defaults, groups, pairs) = tokio::try_join!(
+            clb::default_servers(self.client, id),
+            clb::groups(self.client, id),
+            clb::master_slave(self.client, id)
+        )?;
+        let mut all = vec![Group {
+            id: default_of(id),
+            family: Family::ClassicDefault,
+            servers: Ok(servers(&default_of(id), defaults)),
+            ports: Vec::new(),
+            rules: Vec::new(),
+        }];
+        for (id, backends) in pairs {
+            let servers = Ok(servers(&id, backends));
+            all.push(Group {
+                id,
+                family: Family::ClassicPair,
+                servers,
+                ports: Vec::new(),
+                rules: Vec::new(),
+            });
+        }
+        let ids: Vec<(String, Option<u32>)> =
+            groups.iter().map(|group| (group.id.clone(), group.server_count)).collect();
+        let mut read = each(ids, |(id, count)| async move { members(self.client, &id, count).await }).await;
+        for group in groups {
+            let own = read.remove(&(group.id.clone(), group.server_count));
+            let servers = own.unwrap_or_else(|| Err(unnamed(&group.id)));
+            let sends = group.associated_objects.unwrap_or_default();
+            let ports = sends.listeners.unwrap_or_default().all.into_iter();
+            let ports = ports.filter_map(|port| Some((port.port?, port.protocol.unwrap_or_default())));
+            let rules = sends.rules.unwrap_or_default().all;
+            all.push(Group { id: group.id, family: Family::Classic, servers, ports: ports.collect(), rules });
+        }
+        let balancer = Arc::new(Balancer { groups: all });
+        if balancer.groups.iter().any(|group| self.is_ours(group)) {
+            self.memory.forget_balancer(id);
+        } else {
+            self.memory.keep_balancer(id, self.now, &balancer);
+        }
+        Ok(balancer)
+    }
+
+    /// Whether it has to be read every time: declared, not known, or with somebody of ours in it.
+    fn is_ours(&self, group: &Group) -> bool {
+        let holds =
+            |servers: &Vec<Server>| servers.iter().any(|server| self.owners.of_server(server).is_some());
+        self.ours.contains(&group.id) || group.servers.as_ref().map_or(true, holds)
+    }
+}
+
+/// Who stands in a vServer group: as many as the list of groups says, or it is not known.
+async fn members(client: &Client, id: &str, count: Option<u32>) -> Result<Vec<Server>, Fault> {
+    let backends = clb::servers(client, id).await?;
+    if let Some(count) = count.filter(|count| backends.len() < usize::try_from(*count).unwrap_or(0)) {
+        // Whoever was counted has perhaps gone since: it is counted once more with the next look.
+        let message = format!("`{id}` has {count} servers, and {} of them are listed", backends.len());
+        return Err(Fault::new(FaultKind::Unexpected, "DescribeVServerGroupAttribute", message));
+    }
+    Ok(servers(id, backends))
+}
+
+fn unnamed(id: &str) -> Fault {
+    Fault::new(FaultKind::Unexpected, "DescribeVServerGroupAttribute", format!("`{id}` was not read"))
+}
+
+fn servers(group: &str, backends: Vec<clb::Backend>) -> Vec<Server> {
+    let one = |backend: clb::Backend| Server {
+        server_group_id: group.to_owned(),
+        server_id: backend.server_id,
+        server_ip: backend.server_ip,
+        server_type: backend.r#type,
+        port: backend.port,
+        weight: backend.weight,
+        status: Some("Available".to_owned()),
+    };
+    backends.into_iter().map(one).collect()
+}
+
+fn described(balancer: &str, group: &Group) -> ServerGroup {
+    ServerGroup {
+        id: group.id.clone(),
+        family: group.family,
+        balancer: Some(balancer.to_owned()),
+        by_address: false,
+        drain: Span::ZERO,
+        interval: Span::secs(u64::from(INTERVAL_SECS)),
+        count: None,
+        cuts: false,
+    }
+}
+
+/// What sends traffic to our groups, how long they drain, and who is well there.
+async fn judge(
+    client: &Client,
+    shelf: &mut Shelf,
+    standing: &BTreeSet<String>,
+    balancers: &BTreeMap<String, Arc<Balancer>>,
+) {
+    let ids: Vec<String> = balancers.keys().cloned().collect();
+    let chunks: Vec<Vec<String>> = ids.chunks(clb::BALANCERS_MAX).map(<[String]>::to_vec).collect();
+    let (listeners, health) = tokio::join!(
+        each(chunks, |some| async move { clb::listeners(client, &some).await }),
+        each(ids, |id| async move { clb::health(client, &id).await })
+    );
+    let listeners: Result<Vec<Listener>, Fault> =
+        listeners.into_values().collect::<Result<Vec<_>, _>>().map(|all| all.into_iter().flatten().collect());
+    let mut routes = Vec::new();
+    for (id, balancer) in balancers {
+        for group in balancer.groups.iter().filter(|group| standing.contains(&group.id)) {
+            let own = listeners.as_ref().map(|all| leading(all, id, group));
+            if let (Ok((ports, _)), Some(shown)) = (&own, shelf.groups.get_mut(&group.id)) {
+                let leading = listeners.as_deref().unwrap_or_default().iter();
+                let leading: Vec<_> = leading
+                    .filter(|l| {
+                        l.load_balancer_id == *id && l.listener_port.is_some_and(|p| ports.contains(&p))
+                    })
+                    .collect();
+                settle(shown, &leading);
+            }
+            let checks = match (own, health.get(id)) {
+                (Ok((ports, found)), Some(Ok(verdicts))) => {
+                    routes.extend(found);
+                    Ok(Checks::Said { ports, verdicts: verdicts.clone() })
+                }
+                (Err(fault), _) | (_, Some(Err(fault))) => Err(fault.clone()),
+                (_, None) => Err(unnamed(&group.id)),
+            };
+            shelf.checks.insert(group.id.clone(), checks);
+        }
+    }
+    shelf.routes = Some(Ok(routes));
+}
+
+/// The ports of the listeners that lead to a group, and the routes.
+fn leading(listeners: &[Listener], balancer: &str, group: &Group) -> (Vec<u32>, Vec<Route>) {
+    let own = listeners.iter().filter(|listener| listener.load_balancer_id == balancer);
+    let own = own.filter(|listener| leads(listener, group)).filter_map(|listener| listener.listener_port);
+    let mut ports: BTreeSet<u32> = own.collect();
+    if group.family == Family::Classic {
+        ports.extend(group.ports.iter().map(|(port, _)| *port));
+    }
+    let route = |id: String, name: String| Route::fixed(&id, name, Some(group.id.clone()));
+    let mut routes: Vec<Route> = ports
+        .iter()
+        .map(|port| route(format!("{balancer}:{port}"), title(Some(balancer), Some(*port))))
+        .collect();
+    for rule in &group.rules {
+        let path = rule.url.as_deref().unwrap_or_default();
+        let name = format!("rule {}{path} of {balancer}", rule.domain.as_deref().unwrap_or_default());
+        routes.push(route(rule.rule_id.clone(), name));
+    }
+    if !group.rules.is_empty() {
+        // The answer about a rule does not name its listener: any one that takes requests may be it.
+        let own = listeners
+            .iter()
+            .filter(|listener| listener.load_balancer_id == balancer && takes_requests(listener));
+        ports.extend(own.filter_map(|listener| listener.listener_port));
+    }
+    (ports.into_iter().collect(), routes)
+}
+
+fn takes_requests(listener: &Listener) -> bool {
+    listener
+        .listener_protocol
+        .as_deref()
+        .is_some_and(|protocol| protocol.to_ascii_lowercase().starts_with("http"))
+}
+
+fn leads(listener: &Listener, group: &Group) -> bool {
+    let named = |id: &Option<String>| id.clone().filter(|id| !id.is_empty());
+    let settings = [&listener.tcp, &listener.udp].into_iter().flatten();
+    let pair = settings.into_iter().find_map(|own| named(&own.master_slave_server_group_id));
+    match (named(&listener.group), pair) {
+        (Some(id), _) | (None, Some(id)) => id == group.id,
+        (None, None) => group.family == Family::ClassicDefault,
+    }
+}
+
+/// How long a server of the group drains, and how often it is checked, by the listeners that lead to it.
+fn settle(group: &mut ServerGroup, listeners: &[&Listener]) {
+    for listener in listeners {
+        let all: [&Option<Settings>; 4] = [&listener.tcp, &listener.udp, &listener.http, &listener.https];
+        for own in all.into_iter().flatten() {
+            if own.connection_drain.as_deref() == Some("on") {
+                let secs = own.connection_drain_timeout.unwrap_or(0);
+                group.drain = group.drain.max(Span::secs(u64::from(secs)));
+            }
+            if let Some(secs) = own.health_check_interval {
+                group.interval = group.interval.max(Span::secs(u64::from(secs)));
+            }
+        }
+        group.cuts |= takes_requests(listener);
+    }
+}

@@ -1,0 +1,155 @@
+//! How often each operation may be called, shared by every rollout of this process in an account and region.
+//!
+//! Alibaba Cloud counts calls of an operation a minute. To wait here costs less than to be refused there.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::call::Product;
+
+/// A minute, and what a call may be late on its way.
+const WINDOW: Duration = Duration::from_secs(61);
+
+/// How many calls a minute an operation takes (help.aliyun.com, 2026-11; EDAS's from an older page).
+fn budget(product: Product, action: &str) -> usize {
+    let reads = ["Get", "List", "Describe", "Query"].iter().any(|word| action.starts_with(word));
+    match (product, action) {
+        (Product::Edas, "GetChangeOrderInfo" | "QueryApplicationStatus") => 100,
+        (Product::Edas, "ListDeployGroup") => 200,
+        (Product::Edas, "ListApplication") => 60,
+        (Product::Edas, "ListScaleOutEcu") => 20,
+        (Product::Edas, "GetApplication") => 40,
+        // The rest are not published: reads are taken to be like those of an application's status, writes like deployments.
+        (Product::Edas, _) if reads => 100,
+        (Product::Edas, _) => 40,
+        (Product::Nlb, "GetListenerHealthStatus") => 600,
+        (Product::Clb, _) if reads => 3000,
+        (Product::Alb | Product::Nlb, _) if reads => 1200,
+        (Product::Clb, _) => 90,
+        (Product::Alb | Product::Nlb, _) => 200,
+        (Product::Ess | Product::Ecs, _) => 300,
+        (Product::Sts, _) => 6000,
+    }
+}
+
+/// The budgets of one account and region.
+#[derive(Debug)]
+pub(super) struct Limits {
+    books: Mutex<BTreeMap<(Product, &'static str), Book>>,
+    endless: bool,
+}
+
+/// The calls of one operation.
+#[derive(Debug, Default)]
+struct Book {
+    /// When the last ones were, or will be, sent: no more than the budget.
+    sent: VecDeque<Instant>,
+    /// Until when the provider wants to be left alone.
+    closed: Option<Instant>,
+}
+
+impl Limits {
+    /// The budgets of an account and region: the same ones for everybody in this process.
+    pub fn of(account: &str, region: &str) -> Arc<Self> {
+        static ALL: OnceLock<Mutex<BTreeMap<String, Arc<Limits>>>> = OnceLock::new();
+        let mut all = ALL.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
+        let one = all.entry(format!("{account}/{region}"));
+        Arc::clone(one.or_insert_with(|| Arc::new(Self { books: Mutex::default(), endless: false })))
+    }
+
+    /// No limits but those that the provider tells.
+    pub fn none() -> Arc<Self> {
+        Arc::new(Self { books: Mutex::default(), endless: true })
+    }
+
+    /// Waits for its turn.
+    pub async fn take(&self, product: Product, action: &'static str) {
+        let at = self.reserve(product, action);
+        tokio::time::sleep_until(at).await;
+    }
+
+    /// Waits for its turn, if it comes before; whether it did.
+    pub async fn take_before(&self, product: Product, action: &'static str, until: Instant) -> bool {
+        let at = self.reserve(product, action);
+        if at >= until {
+            return false;
+        }
+        tokio::time::sleep_until(at).await;
+        true
+    }
+
+    /// The provider refused a call: nobody here sends another one before.
+    pub fn refused(&self, product: Product, action: &'static str, wait: Duration) {
+        let until = now() + wait;
+        let mut books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
+        let book = books.entry((product, action)).or_default();
+        book.closed = book.closed.max(Some(until));
+    }
+
+    fn reserve(&self, product: Product, action: &'static str) -> Instant {
+        let now = now();
+        let mut books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
+        let book = books.entry((product, action)).or_default();
+        let open = book.closed.map_or(now, |closed| closed.max(now));
+        if self.endless {
+            return open;
+        }
+        // Who waits has taken a place already, so all are served in order.
+        let full = book.sent.len() >= budget(product, action);
+        let oldest = if full { book.sent.pop_front() } else { None };
+        let at = oldest.map_or(open, |oldest| (oldest + WINDOW).max(open));
+        book.sent.push_back(at);
+        at
+    }
+}
+
+/// The clock that pauses and limits go by.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how fast to call is a matter of the real clock, and decides nothing"
+)]
+pub(super) fn now() -> Instant {
+    Instant::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn no_minute_sees_more_calls_than_the_budget_and_all_rollouts_share_it() {
+        let (one, other) = (Limits::of("1", "here"), Limits::of("1", "here"));
+        let begun = now();
+        let mut sent = Vec::new();
+        for n in 0..110 {
+            let limits = if n % 2 == 0 { &one } else { &other };
+            limits.take(Product::Edas, "DeployApplication").await;
+            sent.push(begun.elapsed().as_secs_f64());
+        }
+        for (n, at) in sent.iter().enumerate() {
+            let minute = sent[n..].iter().filter(|later| **later < at + 60.0).count();
+            assert!(minute <= 40, "{minute} calls in the minute after {at}");
+        }
+        let (thirtieth, last) = (sent[39], sent[109]);
+        assert!(thirtieth < 0.01 && (122.0..123.0).contains(&last), "{thirtieth} {last}");
+        let elsewhere = now();
+        Limits::of("2", "here").take(Product::Edas, "DeployApplication").await;
+        one.take(Product::Edas, "GetApplication").await;
+        assert_eq!(elsewhere.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_refusal_nobody_calls_before_the_provider_wants_it() {
+        let limits = Limits::none();
+        limits.refused(Product::Alb, "ListRules", Duration::from_millis(700));
+        limits.refused(Product::Alb, "ListRules", Duration::from_millis(300));
+        let begun = now();
+        limits.take(Product::Alb, "ListListeners").await;
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+        limits.take(Product::Alb, "ListRules").await;
+        assert_eq!(begun.elapsed(), Duration::from_millis(700));
+    }
+}

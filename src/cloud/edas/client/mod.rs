@@ -1,0 +1,25 @@
+//! The way to Alibaba Cloud's interfaces: credentials, endpoints, signatures, limits, and one place through which every
+//! call goes.
+//!
+//! Promises: an answer is whole and says yes, or it is a fault; a write without a token is never sent again after an end
+//! that leaves open whether it was applied; no secret is in any output. Must not know what an operation means.
+
+mod call;
+mod credentials;
+mod endpoint;
+mod fault;
+mod limit;
+mod oidc;
+mod reply;
+mod send;
+mod sign;
+
+#[cfg(test)]
+mod server;
+#[cfg(test)]
+mod tests;
+
+pub(in crate::cloud::edas) use call::{Call, Method, Product};
+pub(in crate::cloud::edas) use credentials::Session;
+pub use endpoint::Over;
+pub(in crate::cloud::edas) use send::Client;

@@ -1,0 +1,252 @@
+//! Everything that the checks go by, read once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::super::api::application::{self, Described};
+use super::super::api::ecs::{self, Template};
+use super::super::api::edas::{self, ChangeOrder, DeployGroup, Ecu, ScalingRule, Status, Tag};
+use super::super::api::{alb, pool};
+use super::super::client::{Client, Product};
+use super::super::fleets::FleetNow;
+use super::super::home::Home;
+use super::super::memory::Memory;
+use super::super::servers::ServerGroup;
+use super::super::survey::Survey;
+use crate::cloud::firewall::SecurityGroup;
+use crate::cloud::notes::Notes;
+use crate::cloud::{FaultKind, Finding, Scope};
+use crate::model::{FleetId, Seen};
+use crate::spec::{Hosts, Spec};
+
+/// The ALBs, as far as rules are counted on them.
+#[derive(Debug, Default)]
+pub(super) struct Balancing {
+    pub listeners: Vec<alb::Listener>,
+    pub rules: Vec<alb::Rule>,
+    /// `Basic`, `Standard` or `StandardWithWaf`, by the balancer's id.
+    pub editions: BTreeMap<String, String>,
+}
+
+/// Everything that the checks go by.
+pub(super) struct Facts<'a> {
+    pub home: &'a Home,
+    pub spec: &'a Spec,
+    /// Whether a rollout of the service is open.
+    pub open: bool,
+    pub survey: Survey,
+    pub described: Described,
+    pub deploy_groups: Vec<DeployGroup>,
+    pub status: Status,
+    pub orders: Vec<ChangeOrder>,
+    pub tags: Vec<Tag>,
+    /// By the deploy group's name.
+    pub scaling: BTreeMap<String, Vec<ScalingRule>>,
+    /// The settings of every server group of ALB and NLB, by id.
+    pub settings: BTreeMap<String, Value>,
+    /// Instances of the cluster that run nothing.
+    pub idle: Option<Vec<Ecu>>,
+    /// What green is bought from, where it could be read.
+    pub template: Option<Template>,
+    /// The security groups of blue's instances and of idle ones, by instance.
+    pub networks: BTreeMap<String, Vec<String>>,
+    pub security_groups: BTreeMap<String, SecurityGroup>,
+    pub balancing: Balancing,
+}
+
+impl<'a> Facts<'a> {
+    /// Reads everything; `None` where the service itself cannot be seen.
+    pub async fn read(
+        client: &Client,
+        notes: &mut Notes,
+        home: &'a Home,
+        spec: &'a Spec,
+        open: bool,
+    ) -> Option<Self> {
+        let id = &home.spec.application;
+        let described = match application::describe(client, id).await {
+            Err(fault) if fault.kind == FaultKind::Missing => {
+                let what = format!("there is no application `{id}` in {}", home.spec.region);
+                let mend = "correct `application` in the file: the id stands in the EDAS console";
+                notes.findings.push(Finding::fail("application", what).mend(mend));
+                return None;
+            }
+            answer => notes.heard(answer)?,
+        };
+        if described.cluster_type.is_some_and(|kind| kind != application::ECS) {
+            let what = format!("`{id}` does not run in a cluster of ECS instances");
+            let why = "only there are deploy groups that can alternate";
+            notes.findings.push(Finding::fail("application", what).why(why));
+            return None;
+        }
+        let scope = Scope { service: home.service.clone(), groups: BTreeSet::new(), fleets: BTreeSet::new() };
+        let survey = Box::pin(Survey::read(client, home, &Memory::default(), &scope)).await;
+        let survey = notes.heard(survey)?;
+        let mut facts = Self {
+            home,
+            spec,
+            open,
+            survey,
+            described,
+            deploy_groups: notes.heard(edas::list_deploy_group(client, id).await)?,
+            status: notes.heard(edas::query_application_status(client, id).await)?,
+            orders: notes.heard(edas::list_recent_change_order(client, id).await).unwrap_or_default(),
+            tags: notes.heard(edas::list_tags(client, &home.spec.region, id).await).unwrap_or_default(),
+            scaling: BTreeMap::new(),
+            settings: BTreeMap::new(),
+            idle: None,
+            template: None,
+            networks: BTreeMap::new(),
+            security_groups: BTreeMap::new(),
+            balancing: Balancing::default(),
+        };
+        facts.note_gaps(notes);
+        facts.read_settings(client, notes).await;
+        facts.read_hosts(client, notes).await;
+        facts.read_network(client, notes).await;
+        facts.read_balancing(client, notes).await;
+        Some(facts)
+    }
+
+    /// What the survey could not read.
+    fn note_gaps(&self, notes: &mut Notes) {
+        for product in [Product::Alb, Product::Nlb, Product::Clb] {
+            if let Some(fault) = self.survey.broken(product) {
+                notes.note(fault);
+            }
+        }
+        for fault in self.survey.all_servers().filter_map(|(_, answer)| answer.as_ref().err()) {
+            notes.note(fault);
+        }
+        for group in self.server_groups() {
+            if let Err(fault) = self.survey.routes_of(group) {
+                notes.note(fault);
+            }
+            if let Some(Err(fault)) = self.survey.checks(&group.id) {
+                notes.note(fault);
+            }
+        }
+    }
+
+    async fn read_settings(&mut self, client: &Client, notes: &mut Notes) {
+        let id = &self.home.spec.application;
+        for group in self.deploy_groups.iter().filter(|group| self.home.spec.pair.contains(&group.group_name))
+        {
+            if let Some(rules) = notes.heard(edas::get_scaling_rules(client, id, &group.group_id).await) {
+                self.scaling.insert(group.group_name.clone(), rules);
+            }
+        }
+        for product in [Product::Alb, Product::Nlb] {
+            let all = notes.heard(pool::groups::<Value>(client, product).await).unwrap_or_default();
+            let named = all.into_iter().filter_map(|group| {
+                let id = group["ServerGroupId"].as_str()?.to_owned();
+                Some((id, group))
+            });
+            self.settings.extend(named);
+        }
+    }
+
+    /// Where green would come from.
+    async fn read_hosts(&mut self, client: &Client, notes: &mut Notes) {
+        match &self.home.spec.hosts {
+            Hosts::Idle => {
+                let green =
+                    self.deploy_groups.iter().find(|group| Some(group.group_name.as_str()) == self.green());
+                let Some(green) = green.or(self.deploy_groups.first()) else { return };
+                let idle =
+                    edas::list_scale_out_ecu(client, &self.home.spec.application, &green.group_id).await;
+                self.idle = notes.heard(idle);
+            }
+            Hosts::Template { id, version } => match ecs::template(client, id, version.as_deref()).await {
+                Ok(Some(template)) => self.template = Some(template),
+                Ok(None) => notes.findings.push(absent(id, version.as_deref())),
+                Err(fault) if matches!(fault.kind, FaultKind::Missing | FaultKind::Invalid) => {
+                    notes.findings.push(absent(id, version.as_deref()));
+                }
+                Err(fault) => notes.note(&fault),
+            },
+        }
+    }
+
+    async fn read_network(&mut self, client: &Client, notes: &mut Notes) {
+        let members = self.known().flat_map(|(_, now)| now.members.keys().map(ToString::to_string));
+        let idle = self.idle.iter().flatten().map(|ecu| ecu.instance_id.clone());
+        let all: Vec<String> = members.chain(idle).collect::<BTreeSet<_>>().into_iter().collect();
+        for some in all.chunks(ecs::ASKED_MAX) {
+            let found = notes.heard(ecs::instances(client, some).await).unwrap_or_default();
+            self.networks.extend(found.iter().map(|own| (own.instance_id.clone(), own.security_groups())));
+        }
+        let of_template = self.template.iter().flat_map(|template| template.security_groups.iter());
+        let ids: BTreeSet<String> = self.networks.values().flatten().chain(of_template).cloned().collect();
+        for id in ids {
+            if let Some(group) = notes.heard(ecs::security_group(client, &id).await) {
+                self.security_groups.insert(id, group);
+            }
+        }
+    }
+
+    async fn read_balancing(&mut self, client: &Client, notes: &mut Notes) {
+        let editions = notes.heard(alb::balancers(client).await).unwrap_or_default();
+        self.balancing = Balancing {
+            listeners: notes.heard(alb::listeners(client, &[]).await).unwrap_or_default(),
+            rules: notes.heard(alb::rules(client, alb::Which::All).await).unwrap_or_default(),
+            editions: editions
+                .into_iter()
+                .filter_map(|own| Some((own.load_balancer_id, own.load_balancer_edition?)))
+                .collect(),
+        };
+    }
+
+    /// The fleets of which EDAS says who is in them.
+    pub fn known(&self) -> impl Iterator<Item = (&FleetId, &FleetNow)> {
+        self.survey.fleets.all.iter().filter_map(|(id, seen)| Some((id, Seen::known(seen)?)))
+    }
+
+    /// The fleets whose instances stand in some server group.
+    pub fn serving(&self) -> BTreeSet<FleetId> {
+        let answered = self.survey.all_servers().filter_map(|(_, answer)| answer.as_ref().ok()).flatten();
+        answered.filter_map(|server| Some(self.survey.owners.of_server(server)?.0.clone())).collect()
+    }
+
+    /// The deploy group of the pair that would be green.
+    pub fn green(&self) -> Option<&str> {
+        let serving = self.serving();
+        let mut rests =
+            self.home.spec.pair.iter().filter(|name| !serving.iter().any(|own| own.as_str() == *name));
+        rests.next().map(String::as_str)
+    }
+
+    /// How many instances green would have.
+    pub fn size(&self) -> usize {
+        let blue = self
+            .known()
+            .filter(|(id, _)| self.serving().contains(*id))
+            .map(|(_, now)| now.members.len())
+            .max();
+        self.spec.instances.and_then(|size| usize::try_from(size).ok()).or(blue).unwrap_or(0)
+    }
+
+    /// The server groups that matter: declared, or with one of our instances in it.
+    pub fn server_groups(&self) -> Vec<&ServerGroup> {
+        let standing = self.survey.standing();
+        let declared = self.home.spec.groups.values().flat_map(|group| group.servers.ids());
+        let ids: BTreeSet<&String> = standing.iter().chain(declared).collect();
+        ids.into_iter().filter_map(|id| self.survey.group(id)).collect()
+    }
+
+    /// How people call a server group.
+    pub fn title(&self, id: &str) -> String {
+        match self.settings.get(id).and_then(|own| own["ServerGroupName"].as_str()) {
+            Some(name) if !name.is_empty() => format!("`{name}` ({id})"),
+            _ => format!("`{id}`"),
+        }
+    }
+}
+
+fn absent(id: &str, version: Option<&str>) -> Finding {
+    let which = version.map_or_else(String::new, |version| format!("version {version} of "));
+    Finding::fail("launch template", format!("there is no {which}launch template `{id}` in this region"))
+        .why("green's instances cannot be bought")
+        .mend("correct `template` and `template_version` under `hosts`")
+}

@@ -1,0 +1,298 @@
+//! The server groups: declared and found, twins alike, drains and health checks within the deadlines.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::super::api::pool::Server;
+use super::super::health;
+use super::super::route::Place;
+use super::super::servers::{Family, ServerGroup};
+use super::facts::Facts;
+use crate::cloud::Finding;
+use crate::model::{Health, Span};
+use crate::spec::{EdasGroup, EdasServers};
+
+/// What a health check needs where its settings do not say it (official SDKs, 2026-10).
+const THRESHOLD: u64 = 3;
+const TIMEOUT_SECS: u64 = 5;
+/// What two groups of a pair need not have in common.
+const OWN: [&str; 10] = [
+    "ServerGroupId",
+    "ServerGroupName",
+    "ServerGroupStatus",
+    "ServerCount",
+    "CreateTime",
+    "RelatedLoadBalancerIds",
+    "RelatedListenerIds",
+    "ResourceGroupId",
+    "Tags",
+    "ServiceManagedEnabled",
+];
+
+/// Every check of the server groups.
+pub(super) fn check(facts: &Facts<'_>) -> Vec<Finding> {
+    let mut findings = declared(facts);
+    findings.extend(undeclared(facts));
+    findings.extend(unread(facts));
+    for group in facts.server_groups() {
+        findings.extend(in_use(facts, group));
+        findings.extend(ports(facts, group));
+        findings.extend(unchecked(facts, group));
+        findings.extend(drain(facts, group));
+        findings.extend(patience(facts, group));
+    }
+    findings
+}
+
+fn declared(facts: &Facts<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (name, group) in &facts.home.spec.groups {
+        let absent: Vec<_> =
+            group.servers.ids().iter().filter(|id| facts.survey.group(id).is_none()).collect();
+        findings.extend(absent.iter().map(|id| {
+            Finding::fail(
+                "declared groups",
+                format!("there is no server group `{id}`, which the file declares as `{name}`"),
+            )
+            .mend("correct its id in the deployment file, or create it")
+        }));
+        let families: BTreeSet<_> = group
+            .servers
+            .ids()
+            .iter()
+            .filter_map(|id| facts.survey.group(id))
+            .map(|own| own.family)
+            .collect();
+        if families.iter().any(|family| !fits(&group.servers, *family)) {
+            let what =
+                format!("`{name}` is declared as a server group of another kind of load balancer than it is");
+            findings.push(
+                Finding::fail("declared groups", what).mend("write `alb`, `nlb` or `clb` as the group is"),
+            );
+        }
+        if let EdasServers::AlbTwins([one, other]) = &group.servers
+            && absent.is_empty()
+        {
+            findings.push(alike(facts, one, other));
+            findings.extend(switched(facts, name.as_str(), [one, other]));
+        }
+    }
+    findings
+}
+
+fn fits(servers: &EdasServers, family: Family) -> bool {
+    match servers {
+        EdasServers::AlbTwins(_) | EdasServers::Alb(_) => family == Family::Alb,
+        EdasServers::Nlb(_) => family == Family::Nlb,
+        EdasServers::Clb(_) => matches!(family, Family::Classic | Family::ClassicDefault),
+    }
+}
+
+/// The accident: a group that nobody wrote down.
+fn undeclared(facts: &Facts<'_>) -> Vec<Finding> {
+    let known: BTreeSet<&String> =
+        facts.home.spec.groups.values().flat_map(|group| group.servers.ids()).collect();
+    let standing = facts.survey.standing();
+    let mut findings: Vec<_> = standing
+        .iter()
+        .filter(|id| !known.contains(id))
+        .map(|id| {
+            let family = facts.survey.group(id).map(|group| group.family);
+            let mend = match family {
+                Some(Family::ClassicPair) => {
+                    "move its listener to a vServer group and declare that: a master and a slave are not moved from here".to_owned()
+                }
+                Some(Family::Nlb) => format!("declare it: `NAME: {{nlb: {id}}}` under `groups`"),
+                Some(Family::Classic | Family::ClassicDefault) => format!("declare it: `NAME: {{clb: {id}}}` under `groups`"),
+                Some(Family::Alb) | None => format!("declare it: `NAME: {{alb: {id}}}` under `groups`"),
+            };
+            let what = format!("blue stands in the server group {}, which the file does not declare", facts.title(id));
+            Finding::fail("undeclared groups", what)
+                .why("whoever comes through it would lose the service with blue; a rollout is refused until it is covered")
+                .mend(mend)
+        })
+        .collect();
+    if findings.is_empty() && !standing.is_empty() {
+        let what = format!("all {} server groups in which blue stands are declared", standing.len());
+        findings.push(Finding::ok("undeclared groups", what));
+    }
+    findings
+}
+
+/// Where nobody can tell whether blue stands.
+fn unread(facts: &Facts<'_>) -> Vec<Finding> {
+    let by_edas = &facts.survey.fleets.unread;
+    let rest = facts.survey.unread.iter().filter(|what| !by_edas.contains(*what));
+    rest.map(|what| {
+        Finding::fail("where blue stands", format!("not known: {what}"))
+            .why("what cannot be read is unknown, and unknown refuses a rollout")
+    })
+    .collect()
+}
+
+/// Green gets the traffic of a twin: it must be treated as blue is.
+fn alike(facts: &Facts<'_>, one: &str, other: &str) -> Finding {
+    let pair = format!("{} and {}", facts.title(one), facts.title(other));
+    let (Some(first), Some(second)) = (facts.settings.get(one), facts.settings.get(other)) else {
+        return Finding::unchecked("twins", format!("the settings of {pair} could not be compared"));
+    };
+    let mut differ = Vec::new();
+    differences("", first, second, &mut differ);
+    if differ.is_empty() {
+        return Finding::ok("twins", format!("{pair} have the same settings"));
+    }
+    Finding::fail("twins", format!("{pair} differ in {}", differ.join(", ")))
+        .why("green would be checked or served otherwise than blue")
+        .mend("give both the same settings")
+}
+
+/// Every setting in which two values differ, as `path (one and other)`.
+fn differences(path: &str, one: &Value, other: &Value, found: &mut Vec<String>) {
+    if let (Value::Object(first), Value::Object(second)) = (one, other) {
+        let keys: BTreeSet<_> = first.keys().chain(second.keys()).collect();
+        for key in keys.into_iter().filter(|key| !path.is_empty() || !OWN.contains(&key.as_str())) {
+            let inner = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+            let value = |of: &serde_json::Map<String, Value>| of.get(key).cloned().unwrap_or(Value::Null);
+            differences(&inner, &value(first), &value(second), found);
+        }
+    } else if one != other {
+        let shown = |value: &Value| match value {
+            Value::Null => "none".to_owned(),
+            Value::String(text) => text.clone(),
+            value => value.to_string(),
+        };
+        found.push(format!("{path} ({} and {})", shown(one), shown(other)));
+    }
+}
+
+/// A default action knows no weights.
+fn switched(facts: &Facts<'_>, name: &str, twins: [&String; 2]) -> Option<Finding> {
+    let groups = twins.into_iter().filter_map(|id| facts.survey.group(id));
+    let routes = groups.filter_map(|group| facts.survey.routes_of(group).ok()).flatten();
+    let defaults: BTreeSet<_> = routes
+        .filter(|route| matches!(route.place, Place::Default(_)))
+        .map(|route| format!("`{}`", route.name))
+        .collect();
+    (!defaults.is_empty()).then(|| {
+        let names: Vec<_> = defaults.into_iter().collect();
+        let what = format!("the default action of {} leads to `{name}`", names.join(" and "));
+        Finding::warn("steps", what)
+            .why("a default action has no weights: the group is switched whole, whatever the strategy says")
+            .mend("put the two into a rule for `/*`, and let the default action do something else")
+    })
+}
+
+/// A group that nothing forwards to is never checked, so green cannot become healthy in it. Of twins one may rest.
+fn in_use(facts: &Facts<'_>, group: &ServerGroup) -> Option<Finding> {
+    let routes = facts.survey.routes_of(group).ok()?;
+    let twin = facts.home.spec.groups.values().find_map(|own| match &own.servers {
+        EdasServers::AlbTwins([one, other]) if *one == group.id => Some(other),
+        EdasServers::AlbTwins([one, other]) if *other == group.id => Some(one),
+        _ => None,
+    });
+    let by_twin = twin.and_then(|id| facts.survey.group(id)).and_then(|own| facts.survey.routes_of(own).ok());
+    let used = routes.iter().chain(by_twin.iter().flatten()).any(|route| !route.preview);
+    (!used).then(|| {
+        Finding::fail("routes", format!("no listener or rule forwards to {}", facts.title(&group.id)))
+            .why("its servers are not checked, so green can never be proved healthy in it")
+            .mend("give it a listener or a rule, or take it out of the file and blue out of it")
+    })
+}
+
+/// The servers of the group that are ours.
+fn ours<'a>(facts: &'a Facts<'_>, group: &ServerGroup) -> Vec<&'a Server> {
+    let servers = facts.survey.servers(&group.id).and_then(|answer| answer.as_ref().ok());
+    let all = servers.map(Vec::as_slice).unwrap_or_default().iter();
+    all.filter(|server| facts.survey.owners.of_server(server).is_some()).collect()
+}
+
+fn declaration<'a>(facts: &'a Facts<'_>, group: &ServerGroup) -> Option<&'a EdasGroup> {
+    facts.home.spec.groups.values().find(|own| own.servers.ids().contains(&group.id))
+}
+
+/// Green is put in with the file's port.
+fn ports(facts: &Facts<'_>, group: &ServerGroup) -> Option<Finding> {
+    let wanted = u32::from(declaration(facts, group)?.port);
+    let used: BTreeSet<u32> = ours(facts, group).iter().filter_map(|server| server.port).collect();
+    let others: Vec<_> = used.iter().filter(|port| **port != wanted).map(ToString::to_string).collect();
+    (!others.is_empty()).then(|| {
+        let what = format!(
+            "blue serves {} on port {}, and the file says {wanted}",
+            facts.title(&group.id),
+            others.join(" and ")
+        );
+        Finding::fail("ports", what)
+            .why("green would be put in with another port than blue, and nobody may listen there")
+            .mend(format!("write `port: {}` for the group", others[0]))
+    })
+}
+
+/// Nobody checks the servers: green can never be proved healthy.
+fn unchecked(facts: &Facts<'_>, group: &ServerGroup) -> Option<Finding> {
+    let settings = facts.settings.get(&group.id);
+    let off = ["HealthCheckConfig", "HealthCheck"]
+        .iter()
+        .any(|key| settings.is_some_and(|own| own[key]["HealthCheckEnabled"] == Value::Bool(false)));
+    let answer = facts.survey.servers(&group.id).and_then(|answer| answer.as_ref().ok());
+    let checks = facts.survey.checks(&group.id).and_then(|answer| answer.as_ref().ok());
+    let classic = matches!(group.family, Family::Classic | Family::ClassicDefault | Family::ClassicPair);
+    let unknown = match (answer, checks) {
+        (Some(all), Some(checks)) if classic => ours(facts, group)
+            .into_iter()
+            .any(|server| health::judge(server, all, checks).0 == Health::Unavailable),
+        _ => false,
+    };
+    (off || unknown).then(|| {
+        Finding::fail("health checks", format!("{} checks nobody's health", facts.title(&group.id)))
+            .why("green can never be proved healthy in it")
+            .mend(if classic {
+                "switch on the health check of its listener"
+            } else {
+                "switch on its health check"
+            })
+    })
+}
+
+fn drain(facts: &Facts<'_>, group: &ServerGroup) -> Option<Finding> {
+    let deadline = facts.spec.deadlines.drain;
+    if group.drain >= deadline {
+        let what = format!(
+            "{} drains for {}, and `deadlines.drain` is {deadline}",
+            facts.title(&group.id),
+            group.drain
+        );
+        return Some(
+            Finding::fail("drain", what)
+                .why("blue cannot be empty in time, and the rollout would be held")
+                .mend(format!(
+                    "set `deadlines.drain` to {} or more, or shorten the connection drain",
+                    Span(group.drain.0 + Span::mins(5).0)
+                )),
+        );
+    }
+    let pooled = matches!(group.family, Family::Alb | Family::Nlb);
+    (group.drain == Span::ZERO && pooled).then(|| {
+        Finding::warn("drain", format!("{} has no connection drain", facts.title(&group.id)))
+            .why("requests that blue is answering when it is taken out are cut")
+            .mend("switch on its connection drain")
+    })
+}
+
+/// How long a new server needs in the worst case: every check that it must pass, and the last one's patience.
+fn patience(facts: &Facts<'_>, group: &ServerGroup) -> Option<Finding> {
+    let settings = facts.settings.get(&group.id);
+    let number =
+        |key: &str| ["HealthCheckConfig", "HealthCheck"].iter().find_map(|own| settings?[own][key].as_u64());
+    let threshold = number("HealthyThreshold").unwrap_or(THRESHOLD);
+    let timeout =
+        number("HealthCheckTimeout").or(number("HealthCheckConnectTimeout")).unwrap_or(TIMEOUT_SECS);
+    let needs = Span(group.interval.0 * threshold + Span::secs(timeout).0);
+    let (wanted, deadline) = (Span(needs.0 + facts.spec.settle.0), facts.spec.deadlines.settle);
+    (wanted >= deadline).then(|| {
+        let what = format!("{} may take {needs} to call a server healthy ({threshold} checks, {} apart), and `deadlines.settle` is {deadline}", facts.title(&group.id), group.interval);
+        Finding::fail("health checks", what)
+            .why(format!("with `settle: {}` that is {wanted}: a sound green would be rolled back", facts.spec.settle))
+            .mend("shorten the interval or the healthy threshold, or give `deadlines.settle` more time")
+    })
+}

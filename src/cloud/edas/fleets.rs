@@ -1,0 +1,534 @@
+//! Two deploy groups that alternate: one serves, the other rests, empty.
+//!
+//! A fleet comes up in steps of which each is a change order: its instances, then its package. The machine asks for the
+//! fleet until a look shows it, and each time the next step that is still to be done is begun.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::sync::{Mutex, PoisonError};
+
+use sha2::{Digest as _, Sha256};
+
+use super::api::edas::{self, Application, ChangeOrder, DeployGroup, Ecu, Record, ScalingRule, Status, Tag};
+use super::client::Client;
+use super::freeze;
+use super::home::Home;
+use super::orders::{self, Progress, Turn};
+use crate::cloud::{Fault, FaultKind, clock};
+use crate::model::{
+    Fleet, FleetId, FleetSeen, GroupId, InstanceId, InstanceState, Revision, Seen, Span, Time, Token,
+};
+use crate::spec::Hosts;
+
+/// [`edas::Ecc::app_state`] of one that runs.
+const RUNNING: i64 = 7;
+/// How long settings are remembered that only somebody else's hand changes.
+const SETTINGS_FOR: Span = Span::secs(20);
+/// Before the id of a deploy group, the key of the tag that tells for which revision we are filling it.
+const FILLING: &str = "deployer:filling:";
+
+/// One instance of a fleet.
+#[derive(Debug, Clone)]
+pub(super) struct Member {
+    /// Its id as a part of the application.
+    pub ecc: String,
+    /// Its private address, where EDAS knows it.
+    pub address: Option<String>,
+    /// How far it is.
+    pub state: InstanceState,
+}
+
+/// One deploy group that has instances.
+#[derive(Debug, Clone)]
+pub(super) struct FleetNow {
+    /// Its id; the fleet has its name.
+    pub group_id: String,
+    /// What of it EDAS alone can tell: its attachments are those that EDAS keeps.
+    pub seen: FleetSeen,
+    /// Its instances by ECS id.
+    pub members: BTreeMap<InstanceId, Member>,
+}
+
+/// Every fleet of the application. A deploy group without an instance is none: it rests.
+#[derive(Debug, Default)]
+pub(super) struct Fleets {
+    /// By the deploy group's name.
+    pub all: BTreeMap<FleetId, Seen<FleetNow>>,
+    /// Bindings that put instances into production by themselves, as sentence fragments.
+    pub unread: BTreeSet<String>,
+}
+
+/// What is not read with every look.
+#[derive(Debug, Default)]
+pub(super) struct Settings {
+    kept: Mutex<Option<(Time, Kept)>>,
+    /// What was last told of a change order that runs.
+    told: Mutex<String>,
+    /// Why change orders that are over went wrong, by their ids.
+    reasons: Mutex<BTreeMap<String, String>>,
+}
+
+#[derive(Debug, Clone)]
+struct Kept {
+    application: Application,
+    tags: Vec<Tag>,
+    /// By the deploy group's id.
+    rules: BTreeMap<String, Vec<ScalingRule>>,
+}
+
+impl Settings {
+    /// Whoever changes them, or needs them afresh, forgets them first.
+    pub fn forget(&self) {
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    async fn why(&self, client: &Client, order: &ChangeOrder) -> String {
+        let known = |id| self.reasons.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
+        if let Some(reason) = known(&order.change_order_id) {
+            return reason;
+        }
+        let reason = orders::why(client, order).await;
+        let mut reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
+        reasons.insert(order.change_order_id.clone(), reason.clone());
+        reason
+    }
+
+    /// Tells people how far a change order is, whenever that has changed.
+    async fn tell(&self, client: &Client, fleet: &str, order: &ChangeOrder) {
+        let kind = order.co_type.as_deref().unwrap_or("change order");
+        let told = format!(
+            "EDAS {kind} {} of `{fleet}`: {}",
+            order.change_order_id,
+            orders::far(client, order).await
+        );
+        let mut last = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if *last != told {
+            tracing::info!("{told}");
+            *last = told;
+        }
+    }
+
+    async fn read(&self, client: &Client, home: &Home, groups: &[&DeployGroup]) -> Result<Kept, Fault> {
+        let now = clock::now();
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((at, kept)) = kept
+            && now.since(at) < SETTINGS_FOR
+            && groups.iter().all(|group| kept.rules.contains_key(&group.group_id))
+        {
+            return Ok(kept);
+        }
+        let application = &home.spec.application;
+        let rules = async {
+            let mut rules = BTreeMap::new();
+            for group in groups {
+                let own = edas::get_scaling_rules(client, application, &group.group_id).await?;
+                rules.insert(group.group_id.clone(), own);
+            }
+            Ok(rules)
+        };
+        let (application, tags, rules) = tokio::try_join!(
+            edas::get_application(client, application),
+            edas::list_tags(client, &home.spec.region, application),
+            rules
+        )?;
+        let read = Kept { application, tags, rules };
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, read.clone()));
+        Ok(read)
+    }
+}
+
+/// Reads every deploy group that has instances.
+///
+/// # Errors
+/// The call's fault.
+pub(super) async fn read(client: &Client, home: &Home, settings: &Settings) -> Result<Fleets, Fault> {
+    let application = &home.spec.application;
+    let (status, groups, recent) = tokio::try_join!(
+        edas::query_application_status(client, application),
+        edas::list_deploy_group(client, application),
+        edas::list_recent_change_order(client, application),
+    )?;
+    let full: Vec<_> = groups.iter().filter(|group| !standing(&status, &group.group_id).is_empty()).collect();
+    let kept = settings.read(client, home, &full).await?;
+    let mut fleets = Fleets { unread: bound(&kept.application, &groups), ..Fleets::default() };
+    for group in full {
+        let Ok(name) = FleetId::new(group.group_name.clone()) else {
+            fleets
+                .unread
+                .insert(format!("the deploy group {:?}, whose name cannot be shown", group.group_name));
+            continue;
+        };
+        let newest = orders::newest(&recent, &group.group_id).map(|order| (Progress::of(order), order));
+        let failed = match newest {
+            Some((Progress::Failed | Progress::Waiting, order)) => Some(settings.why(client, order).await),
+            Some((Progress::Running, order)) => {
+                settings.tell(client, &group.group_name, order).await;
+                None
+            }
+            Some((Progress::Done, _)) | None => None,
+        };
+        let rules = kept.rules.get(&group.group_id).map_or(&[][..], Vec::as_slice);
+        let seen = fleet(&status, group, failed).map(|mut now| {
+            now.seen.scaling = freeze::scaling(rules, &kept.tags, &group.group_id);
+            now
+        });
+        fleets.all.insert(name, seen.map_or_else(Seen::Unknown, Seen::Known));
+    }
+    let homeless =
+        status.ecc_list.all.iter().filter(|ecc| !groups.iter().any(|g| g.group_id == ecc.group_id));
+    fleets
+        .unread
+        .extend(homeless.map(|ecc| format!("instance `{}`: in no deploy group that EDAS lists", ecc.ecc_id)));
+    Ok(fleets)
+}
+
+fn standing<'a>(status: &'a Status, group: &str) -> Vec<&'a edas::Ecc> {
+    status.ecc_list.all.iter().filter(|ecc| ecc.group_id == group).collect()
+}
+
+/// One deploy group as a fleet, or why it cannot be told.
+fn fleet(status: &Status, group: &DeployGroup, failed: Option<String>) -> Result<FleetNow, String> {
+    let name = &group.group_name;
+    let hosts: BTreeMap<_, _> = status.ecu_list.all.iter().map(|ecu| (ecu.ecu_id.as_str(), ecu)).collect();
+    let records = latest(status);
+    let wanted = status.group_list.all.iter().find(|own| own.group_id == group.group_id);
+    let wanted = wanted.and_then(|own| own.package_version_id.as_deref()).filter(|id| !id.is_empty());
+    let mut members = BTreeMap::new();
+    for ecc in standing(status, &group.group_id) {
+        let host = hosts.get(ecc.ecu_id.as_str());
+        let host = host.ok_or_else(|| format!("EDAS names no host of the instance `{}`", ecc.ecc_id))?;
+        let id = InstanceId::new(host.instance_id.clone()).map_err(|bad| bad.to_string())?;
+        let package =
+            records.get(ecc.ecc_id.as_str()).and_then(|record| record.package_version_id.as_deref());
+        let runs = ecc.app_state == Some(RUNNING) && wanted.is_some() && package == wanted;
+        let state = if runs { InstanceState::Running } else { InstanceState::Pending };
+        let address = host.ip_addr.clone().filter(|address| !address.is_empty());
+        members.insert(id, Member { ecc: ecc.ecc_id.clone(), address, state });
+    }
+    // What runs nothing yet has a revision all the same: one that nobody asks for.
+    let version = group.package_version.as_deref().filter(|version| !version.is_empty()).unwrap_or("none");
+    let revision = Revision::new(version).map_err(|bad| format!("the package of `{name}`: {bad}"))?;
+    let listed = [&group.vserver_group_id, &group.ext_vserver_group_id];
+    let listed = listed.into_iter().flatten().filter(|id| !id.is_empty());
+    let attached: Result<_, _> = listed.map(|id| GroupId::new(id.clone())).collect();
+    let seen = FleetSeen {
+        revision,
+        desired: u32::try_from(members.len()).unwrap_or(u32::MAX),
+        instances: members.iter().map(|(id, member)| (id.clone(), member.state)).collect(),
+        scaling: crate::model::Scaling::Active,
+        attached: attached.map_err(|bad| format!("a vServer group of `{name}`: {bad}"))?,
+        failed,
+    };
+    Ok(FleetNow { group_id: group.group_id.clone(), seen, members })
+}
+
+/// The last package that each instance got.
+fn latest(status: &Status) -> BTreeMap<&str, &Record> {
+    let mut latest: BTreeMap<&str, &Record> = BTreeMap::new();
+    for record in status.deploy_record_list.iter().flat_map(|list| &list.all) {
+        let newer =
+            latest.get(record.ecc_id.as_str()).is_none_or(|known| known.create_time <= record.create_time);
+        if newer {
+            latest.insert(&record.ecc_id, record);
+        }
+    }
+    latest
+}
+
+/// Bindings by which EDAS itself puts green into production while it is scaled out, before anybody has judged it.
+fn bound(application: &Application, groups: &[DeployGroup]) -> BTreeSet<String> {
+    let given = |id: &Option<String>| id.clone().filter(|id| !id.is_empty());
+    let whole = [given(&application.slb_id), given(&application.ext_slb_id)];
+    let own = |group: &DeployGroup| [given(&group.vserver_group_id), given(&group.ext_vserver_group_id)];
+    let whole = whole.into_iter().flatten().map(|balancer| {
+        format!(
+            "where EDAS puts new instances: it binds `{balancer}` to the whole application, so green would take its \
+             traffic while it is scaled out. Unbind it in EDAS, keeping its listeners (UnbindSlb with \
+             DeleteListener=false), and declare its vServer groups here"
+        )
+    });
+    let mut by_group: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for group in groups {
+        for id in own(group).into_iter().flatten() {
+            by_group.entry(id).or_default().push(&group.group_name);
+        }
+    }
+    let shared = by_group.into_iter().filter(|(_, names)| names.len() > 1).map(|(id, names)| {
+        format!(
+            "where EDAS puts new instances: it binds the vServer group `{id}` to {}, so green would take its traffic \
+             while it is scaled out. Unbind it in EDAS and declare it here",
+            names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" and ")
+        )
+    });
+    whole.chain(shared).collect()
+}
+
+/// Begins the next step to the fleet, if none is on its way.
+///
+/// # Errors
+/// [`FaultKind::Invalid`] where the fleet is none of the pair; [`FaultKind::Conflict`] where it does not rest, or EDAS is
+/// busy with something else; [`FaultKind::Quota`] without enough idle hosts; the call's fault.
+pub(super) async fn provision(
+    client: &Client,
+    home: &Home,
+    fleet: &Fleet,
+    token: &Token,
+) -> Result<(), Fault> {
+    if !home.is_ours(&fleet.id) {
+        let [one, two] = &home.spec.pair;
+        let message = format!("the fleet `{}` is none of the pair `{one}` and `{two}`", fleet.id);
+        return Err(Fault::new(FaultKind::Invalid, "InsertDeployGroup", message));
+    }
+    let application = &home.spec.application;
+    let find = async || {
+        let groups = edas::list_deploy_group(client, application).await?;
+        Ok::<_, Fault>(groups.into_iter().find(|group| group.group_name == fleet.id.as_str()))
+    };
+    let group = if let Some(group) = find().await? {
+        group
+    } else {
+        edas::insert_deploy_group(client, application, fleet.id.as_str()).await?;
+        let unseen = || Fault::new(FaultKind::Conflict, "InsertDeployGroup", "EDAS does not list it yet");
+        find().await?.ok_or_else(unseen)?
+    };
+    let turn = orders::turn(client, application, &group.group_id).await?;
+    if matches!(turn, Turn::Taken) {
+        return Ok(());
+    }
+    let status = edas::query_application_status(client, application).await?;
+    let there = standing(&status, &group.group_id).len();
+    if let Turn::Spoilt(order) = turn {
+        if there > 0 {
+            return Ok(()); // The next look shows the failure, and the rollout goes back.
+        }
+        tracing::warn!("trying again: {}", orders::why(client, &order).await);
+    }
+    let runs = group.package_version.as_deref() == Some(fleet.revision.as_str());
+    if there == 0 {
+        // Held still when it went the last time, and never given back: it rested. Now it is this rollout's to hold still.
+        freeze::thaw(client, home, &fleet.id).await?;
+    }
+    claim(client, home, &group, fleet, there == 0).await?;
+    let missing = fleet.size.saturating_sub(u32::try_from(there).unwrap_or(u32::MAX));
+    if missing > 0 {
+        return grow(client, home, &group, missing).await;
+    }
+    if runs && is_installed(&status, &group) {
+        return Ok(());
+    }
+    let url = home.spec.package_of(&fleet.revision);
+    let deployment = edas::Deployment {
+        application,
+        group: &group.group_id,
+        version: fleet.revision.as_str(),
+        url: &url,
+        description: token.as_str(),
+    };
+    edas::deploy(client, &deployment).await
+}
+
+/// Whether every instance of the group got the group's package.
+fn is_installed(status: &Status, group: &DeployGroup) -> bool {
+    let wanted = status.group_list.all.iter().find(|own| own.group_id == group.group_id);
+    let wanted = wanted.and_then(|own| own.package_version_id.as_deref());
+    let records = latest(status);
+    standing(status, &group.group_id).into_iter().all(|ecc| {
+        let got = records.get(ecc.ecc_id.as_str()).and_then(|record| record.package_version_id.as_deref());
+        wanted.is_some() && got == wanted
+    })
+}
+
+/// An empty group is taken for the revision; one that is not empty must have been taken for it.
+async fn claim(
+    client: &Client,
+    home: &Home,
+    group: &DeployGroup,
+    fleet: &Fleet,
+    is_empty: bool,
+) -> Result<(), Fault> {
+    let (region, application) = (&home.spec.region, &home.spec.application);
+    let (key, value) = (format!("{FILLING}{}", group.group_id), digest(&fleet.revision));
+    let tags = edas::list_tags(client, region, application).await?;
+    if tags.iter().any(|tag| tag.tag_key == key && tag.tag_value.as_ref() == Some(&value)) {
+        return Ok(());
+    }
+    if is_empty {
+        return edas::tag(client, region, application, (&key, &value)).await;
+    }
+    let message = format!(
+        "`{}` is to become green and does not rest: it has instances that were not put there for `{}`. Scale it in \
+         once nothing needs it",
+        fleet.id, fleet.revision
+    );
+    Err(Fault::new(FaultKind::Conflict, "ListDeployGroup", message))
+}
+
+/// A revision in the signs that a tag's value may have.
+fn digest(revision: &Revision) -> String {
+    Sha256::digest(revision.as_str().as_bytes()).iter().take(8).fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+/// Gives the group more instances.
+async fn grow(client: &Client, home: &Home, group: &DeployGroup, missing: u32) -> Result<(), Fault> {
+    let (application, id) = (&home.spec.application, &group.group_id);
+    match &home.spec.hosts {
+        Hosts::Template { id: template, version } => {
+            let template = (template.as_str(), version.as_deref());
+            edas::scale_out_with_new_instances(client, application, id, missing, template).await
+        }
+        Hosts::Idle => {
+            let idle = edas::list_scale_out_ecu(client, application, id).await?;
+            let chosen = spread(&idle, usize::try_from(missing).unwrap_or(usize::MAX));
+            if chosen.len() < usize::try_from(missing).unwrap_or(usize::MAX) {
+                let message = format!(
+                    "`{}` needs {missing} more instances, and {} of the cluster are idle with an agent that answers: add \
+                     some to the cluster",
+                    group.group_name,
+                    chosen.len()
+                );
+                return Err(Fault::new(FaultKind::Quota, "ListScaleOutEcu", message));
+            }
+            edas::scale_out(client, application, id, &chosen).await
+        }
+    }
+}
+
+/// As many idle hosts, from the zones in turn.
+fn spread(idle: &[Ecu], count: usize) -> Vec<&str> {
+    let mut zones: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for ecu in idle.iter().filter(|ecu| ecu.online == Some(true)) {
+        zones.entry(ecu.zone_id.as_deref().unwrap_or_default()).or_default().push(&ecu.ecu_id);
+    }
+    let mut ranked: Vec<(usize, &str, &str)> = Vec::new();
+    for (zone, mut ids) in zones {
+        ids.sort_unstable();
+        ranked.extend(ids.into_iter().enumerate().map(|(turn, id)| (turn, zone, id)));
+    }
+    ranked.sort_unstable();
+    ranked.into_iter().take(count).map(|(_, _, id)| id).collect()
+}
+
+/// The ECS ids of a fleet's instances; none of one that is not there.
+///
+/// # Errors
+/// The call's fault.
+pub(super) async fn instances(client: &Client, home: &Home, fleet: &FleetId) -> Result<Vec<String>, Fault> {
+    let status = edas::query_application_status(client, &home.spec.application).await?;
+    let group = status.group_list.all.iter().find(|group| group.group_name == fleet.as_str());
+    let Some(group) = group else { return Ok(Vec::new()) };
+    let hosts: BTreeMap<_, _> =
+        status.ecu_list.all.iter().map(|ecu| (&ecu.ecu_id, &ecu.instance_id)).collect();
+    let own = standing(&status, &group.group_id).into_iter();
+    Ok(own.filter_map(|ecc| hosts.get(&ecc.ecu_id).map(|id| (*id).clone())).collect())
+}
+
+/// Takes every instance out of a fleet that carries nothing any more. The deploy group stays, to rest.
+///
+/// # Errors
+/// [`FaultKind::Conflict`] while EDAS is busy with something else; the call's fault.
+pub(super) async fn empty_out(client: &Client, home: &Home, fleet: &FleetId) -> Result<(), Fault> {
+    let application = &home.spec.application;
+    let groups = edas::list_deploy_group(client, application).await?;
+    let Some(group) = groups.into_iter().find(|group| group.group_name == fleet.as_str()) else {
+        return Ok(());
+    };
+    if matches!(orders::turn(client, application, &group.group_id).await?, Turn::Taken) {
+        return Ok(());
+    }
+    let status = edas::query_application_status(client, application).await?;
+    let eccs: Vec<&str> =
+        standing(&status, &group.group_id).into_iter().map(|ecc| ecc.ecc_id.as_str()).collect();
+    // For other operations of EDAS an empty list means everybody.
+    if eccs.is_empty() { Ok(()) } else { edas::scale_in(client, application, &eccs).await }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn status(package: &str, records: &[(&str, &str, i64)]) -> Status {
+        let records: Vec<_> = records
+            .iter()
+            .map(|(ecc, package, at)| json!({ "EccId": ecc, "PackageVersionId": package, "CreateTime": at }))
+            .collect();
+        serde_json::from_value(json!({
+            "GroupList": { "Group": [{ "GroupId": "g-1", "GroupName": "blue", "PackageVersionId": package }] },
+            "EccList": { "Ecc": [
+                { "EccId": "c-1", "EcuId": "u-1", "GroupId": "g-1", "AppState": 7 },
+                { "EccId": "c-2", "EcuId": "u-2", "GroupId": "g-1", "AppState": 1 },
+            ] },
+            "EcuList": { "Ecu": [
+                { "EcuId": "u-1", "InstanceId": "i-1", "IpAddr": "10.0.0.1" },
+                { "EcuId": "u-2", "InstanceId": "i-2", "IpAddr": "" },
+            ] },
+            "DeployRecordList": { "DeployRecord": records },
+        }))
+        .unwrap()
+    }
+
+    fn group(version: &str) -> DeployGroup {
+        let text =
+            json!({ "GroupId": "g-1", "GroupName": "blue", "PackageVersion": version, "VServerGroupId": "" });
+        serde_json::from_value(text).unwrap()
+    }
+
+    #[test]
+    fn an_instance_runs_when_it_is_up_with_the_package_of_its_group_and_not_before() {
+        let instance = |id: &str| InstanceId::new(id).unwrap();
+        let seen =
+            fleet(&status("p-2", &[("c-1", "p-1", 1), ("c-1", "p-2", 2)]), &group("2.0.0"), None).unwrap();
+        assert_eq!(seen.members[&instance("i-1")].state, InstanceState::Running);
+        assert_eq!(seen.members[&instance("i-2")].state, InstanceState::Pending);
+        assert_eq!((seen.seen.desired, seen.seen.revision.as_str()), (2, "2.0.0"));
+        // Another package than its group's, or none that is known.
+        for records in [&[("c-1", "p-2", 1), ("c-1", "p-1", 2)][..], &[]] {
+            let seen = fleet(&status("p-2", records), &group("2.0.0"), None).unwrap();
+            assert_eq!(seen.members[&instance("i-1")].state, InstanceState::Pending);
+        }
+    }
+
+    #[test]
+    fn a_fleet_with_an_instance_whose_host_is_not_named_is_unknown() {
+        let mut status = status("p-1", &[]);
+        status.ecu_list.all.pop();
+        assert!(fleet(&status, &group("1"), None).unwrap_err().contains("c-2"));
+    }
+
+    #[test]
+    fn an_answer_that_lacks_a_list_is_no_empty_one() {
+        let short = json!({ "GroupList": { "Group": [] }, "EcuList": { "Ecu": [] } });
+        assert!(serde_json::from_value::<Status>(short).is_err());
+    }
+
+    #[test]
+    fn idle_hosts_are_taken_from_the_zones_in_turn_and_only_where_the_agent_answers() {
+        let ecu = |id: &str, zone: &str, online: bool| {
+            let text = json!({ "EcuId": id, "InstanceId": id, "ZoneId": zone, "Online": online });
+            serde_json::from_value::<Ecu>(text).unwrap()
+        };
+        let idle = [ecu("a1", "a", true), ecu("a2", "a", true), ecu("b1", "b", true), ecu("b0", "b", false)];
+        assert_eq!(spread(&idle, 2), ["a1", "b1"]);
+        assert_eq!(spread(&idle, 9).len(), 3);
+    }
+
+    #[test]
+    fn a_binding_that_would_put_green_into_production_by_itself_is_told() {
+        let bare =
+            Application { name: None, cluster_id: None, slb_id: Some(String::new()), ext_slb_id: None };
+        let two = |one: &str, other: &str| {
+            [("blue", one), ("green", other)].map(|(name, id)| {
+                let text = json!({ "GroupId": name, "GroupName": name, "VServerGroupId": id });
+                serde_json::from_value::<DeployGroup>(text).unwrap()
+            })
+        };
+        assert!(bound(&bare, &two("rsp-1", "rsp-2")).is_empty());
+        assert_eq!(bound(&bare, &two("rsp-1", "rsp-1")).len(), 1);
+        let whole = Application { slb_id: Some("lb-1".into()), ..bare };
+        assert!(bound(&whole, &two("", "")).iter().any(|why| why.contains("lb-1")));
+    }
+}

@@ -1,0 +1,229 @@
+//! The health of a server, as the products say it.
+//!
+//! ALB and NLB name only those that are not well, each listener and rule for itself. Whoever is not named is well only where
+//! somebody checks, and where as many were counted as stand there: a server that is not known yet is not named either.
+
+use super::api::alb::{NonNormal, Report};
+use super::api::clb::Verdict;
+use super::api::pool::Server;
+use crate::model::Health;
+
+/// What is said of one group.
+#[derive(Debug, Clone)]
+pub(super) enum Checks {
+    /// Who is not well, once for each listener and rule that sends traffic to the group.
+    NotWell(Vec<Report>),
+    /// Who is well, by the ports of the listeners that send traffic to the group.
+    Said {
+        /// The ports of its listeners.
+        ports: Vec<u32>,
+        /// What is said of every server of the balancer.
+        verdicts: Vec<Verdict>,
+    },
+}
+
+/// The health of a server of a group, among all that stand there, and the reason where one is given.
+pub(super) fn judge(server: &Server, all: &[Server], checks: &Checks) -> (Health, Option<String>) {
+    if let Some(early) = standing(server) {
+        return early;
+    }
+    match checks {
+        Checks::NotWell(reports) => {
+            let each = reports.iter().map(|report| of_report(server, all, report));
+            worst(each)
+                .unwrap_or_else(|| (Health::Unused, Some("no listener or rule leads to it".to_owned())))
+        }
+        Checks::Said { ports, verdicts } => said(server, ports, verdicts),
+    }
+}
+
+/// What its own entry says already.
+fn standing(server: &Server) -> Option<(Health, Option<String>)> {
+    match server.status.as_deref() {
+        Some("Removing") => return Some((Health::Draining, None)),
+        Some("Adding" | "Configuring") => return Some((Health::Initial, server.status.clone())),
+        Some("Available") => {}
+        _ => return Some((Health::Unavailable, Some("its state is not known".to_owned()))),
+    }
+    match server.weight {
+        // It gets nothing new and keeps what it has: nobody puts a server in like that, but for taking it out.
+        Some(0) => Some((Health::Draining, Some("its weight is 0".to_owned()))),
+        Some(_) => None,
+        None => Some((Health::Unavailable, Some("its weight is not known".to_owned()))),
+    }
+}
+
+/// From the one that decides to the one that says least.
+const RANK: [Health; 5] =
+    [Health::Unhealthy, Health::Unavailable, Health::Initial, Health::Healthy, Health::Unused];
+
+/// Several listeners check the same server, each for itself. One that gives it no traffic does not, and says nothing of it.
+fn worst(all: impl Iterator<Item = (Health, Option<String>)>) -> Option<(Health, Option<String>)> {
+    let rank = |health: Health| RANK.iter().position(|own| *own == health).unwrap_or(0);
+    all.min_by_key(|(health, _)| rank(*health))
+}
+
+fn of_report(server: &Server, all: &[Server], report: &Report) -> (Health, Option<String>) {
+    if report.health_check_enabled != Some(true) {
+        return (Health::Unavailable, Some("its health is not checked".to_owned()));
+    }
+    if let Some(named) = report.non_normal_servers.iter().find(|named| is_same(named, server)) {
+        let reason = named.reason.as_ref().and_then(|reason| reason.reason_code.clone());
+        let health = match named.status.as_deref() {
+            Some("Initial") => Health::Initial,
+            Some("Unhealthy") => Health::Unhealthy,
+            Some("Unused") => Health::Unused,
+            _ => Health::Unavailable,
+        };
+        return (health, reason.filter(|code| !code.is_empty()));
+    }
+    let staying = all.iter().filter(|server| !server.is_leaving()).count();
+    let counted = |count: u32| [all.len(), staying].contains(&usize::try_from(count).unwrap_or(usize::MAX));
+    if let Some(count) = report.server_count.filter(|count| !counted(*count)) {
+        let why = format!("{count} servers are counted where {staying} stand");
+        return (Health::Initial, Some(why));
+    }
+    if report.non_normal_servers.iter().any(|named| !all.iter().any(|server| is_same(named, server))) {
+        return (Health::Initial, Some("somebody is not well who does not stand here".to_owned()));
+    }
+    (Health::Healthy, None)
+}
+
+fn is_same(named: &NonNormal, server: &Server) -> bool {
+    let known = |name: &Option<String>| name.clone().filter(|name| !name.is_empty());
+    let by_port = named.port.is_none() || named.port == server.port;
+    let id = known(&named.server_id);
+    let address = known(&named.server_ip);
+    let by_name = id.as_ref() == Some(&server.server_id)
+        || address.is_some()
+            && (address == known(&server.server_ip) || address.as_ref() == Some(&server.server_id));
+    by_port && by_name
+}
+
+/// CLB says of each server what each listener's check found.
+fn said(server: &Server, ports: &[u32], verdicts: &[Verdict]) -> (Health, Option<String>) {
+    if ports.is_empty() {
+        return (Health::Unused, Some("no listener or rule leads to it".to_owned()));
+    }
+    let address = server.server_ip.as_deref().filter(|ip| !ip.is_empty());
+    let own = verdicts.iter().filter(|said| {
+        let named =
+            said.server_id == server.server_id || address.is_some() && said.server_ip.as_deref() == address;
+        let here = said.listener_port.is_some_and(|port| ports.contains(&port));
+        named && here && (server.port.is_none() || said.port == server.port)
+    });
+    let each = own.map(|said| match said.server_health_status.as_deref() {
+        Some("normal") => (Health::Healthy, None),
+        Some("abnormal") => (Health::Unhealthy, None),
+        other => (Health::Unavailable, other.map(str::to_owned)),
+    });
+    worst(each).unwrap_or((Health::Initial, None))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn server(id: &str, status: &str, weight: u32) -> Server {
+        let text = json!({ "ServerGroupId": "sgp-1", "ServerId": id, "ServerIp": format!("10.0.0.{}", &id[2..]),
+            "Port": 8080, "Weight": weight, "Status": status });
+        serde_json::from_value(text).unwrap()
+    }
+
+    fn report(count: Option<u32>, enabled: &serde_json::Value, named: &serde_json::Value) -> Report {
+        let text = json!({ "ServerGroupId": "sgp-1", "ServerCount": count, "HealthCheckEnabled": enabled,
+            "NonNormalServers": named });
+        serde_json::from_value(text).unwrap()
+    }
+
+    fn health(server: &Server, all: &[Server], reports: Vec<Report>) -> Health {
+        judge(server, all, &Checks::NotWell(reports)).0
+    }
+
+    #[test]
+    fn a_server_that_nobody_names_is_well_only_where_it_is_checked_and_counted() {
+        let all = [server("i-1", "Available", 100), server("i-2", "Available", 100)];
+        let on = json!("on");
+        let none = json!([]);
+        assert_eq!(health(&all[0], &all, vec![report(Some(2), &on, &none)]), Health::Healthy);
+        assert_eq!(health(&all[0], &all, vec![report(None, &json!(true), &none)]), Health::Healthy, "NLB");
+        for (reports, expected) in [
+            (vec![], Health::Unused),
+            (vec![report(Some(1), &on, &none)], Health::Initial),
+            (vec![report(Some(0), &on, &none)], Health::Initial),
+            (vec![report(Some(2), &json!("off"), &none)], Health::Unavailable),
+            (vec![report(Some(2), &json!(false), &none)], Health::Unavailable),
+            (vec![report(Some(2), &json!(null), &none)], Health::Unavailable),
+        ] {
+            assert_eq!(health(&all[0], &all, reports.clone()), expected, "{reports:?}");
+        }
+    }
+
+    #[test]
+    fn who_is_named_is_not_well_and_one_bad_word_of_any_listener_decides() {
+        let all = [server("i-1", "Available", 100), server("i-2", "Available", 100)];
+        let says = |status: &str| {
+            let named = json!([{ "ServerId": "i-1", "Port": 8080, "Status": status }]);
+            report(Some(2), &json!("on"), &named)
+        };
+        let well = || report(Some(2), &json!("on"), &json!([]));
+        for (status, expected) in [
+            ("Initial", Health::Initial),
+            ("Unhealthy", Health::Unhealthy),
+            ("Unused", Health::Unused),
+            ("Unavailable", Health::Unavailable),
+            ("Whatever", Health::Unavailable),
+        ] {
+            assert_eq!(health(&all[0], &all, vec![says(status)]), expected);
+            assert_eq!(health(&all[1], &all, vec![says(status)]), Health::Healthy);
+        }
+        assert_eq!(health(&all[0], &all, vec![well(), says("Unhealthy")]), Health::Unhealthy);
+        // A rule that gives it nothing does not check it, and another one does.
+        assert_eq!(health(&all[0], &all, vec![says("Unused"), well()]), Health::Healthy);
+    }
+
+    #[test]
+    fn who_is_named_by_address_is_known_and_a_stranger_makes_nobody_well() {
+        let all = [server("i-1", "Available", 100)];
+        let named = json!([{ "ServerIp": "10.0.0.1", "Port": 8080, "Status": "Unhealthy" }]);
+        assert_eq!(health(&all[0], &all, vec![report(Some(1), &json!("on"), &named)]), Health::Unhealthy);
+        let stranger = json!([{ "ServerId": "eni-7", "Port": 8080, "Status": "Unhealthy" }]);
+        assert_eq!(health(&all[0], &all, vec![report(Some(1), &json!("on"), &stranger)]), Health::Initial);
+    }
+
+    #[test]
+    fn who_comes_goes_or_gets_nothing_is_not_well() {
+        for (status, weight, expected) in [
+            ("Adding", 100, Health::Initial),
+            ("Configuring", 100, Health::Initial),
+            ("Removing", 100, Health::Draining),
+            ("Available", 0, Health::Draining),
+            ("Whatever", 100, Health::Unavailable),
+        ] {
+            let all = [server("i-1", status, weight)];
+            assert_eq!(health(&all[0], &all, vec![report(Some(1), &json!("on"), &json!([]))]), expected);
+        }
+    }
+
+    #[test]
+    fn a_server_of_a_clb_is_well_where_every_listener_says_normal() {
+        let all = [server("i-1", "Available", 100)];
+        let verdict = |port: u32, status: &str| {
+            let text = json!({ "ServerId": "i-1", "Port": 8080, "ListenerPort": port, "ServerHealthStatus": status });
+            serde_json::from_value::<Verdict>(text).unwrap()
+        };
+        let health = |ports: &[u32], verdicts: Vec<Verdict>| {
+            judge(&all[0], &all, &Checks::Said { ports: ports.to_vec(), verdicts }).0
+        };
+        assert_eq!(health(&[80], vec![verdict(80, "normal"), verdict(81, "abnormal")]), Health::Healthy);
+        assert_eq!(
+            health(&[80, 81], vec![verdict(80, "normal"), verdict(81, "abnormal")]),
+            Health::Unhealthy
+        );
+        assert_eq!(health(&[80], vec![verdict(80, "unavailable")]), Health::Unavailable);
+        assert_eq!(health(&[80], vec![]), Health::Initial);
+        assert_eq!(health(&[], vec![verdict(80, "normal")]), Health::Unused);
+    }
+}

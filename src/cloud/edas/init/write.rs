@@ -1,0 +1,74 @@
+//! The file, with comments that explain it.
+
+use super::super::servers::Family;
+use super::find::{Found, Group};
+use crate::cloud::draft::{Draft, plain, quoted};
+use crate::model::{EnvironmentName, ServiceName};
+use crate::spec::Hosts;
+
+/// The text of a deployment file.
+#[must_use]
+pub fn write(service: &ServiceName, environment: &EnvironmentName, found: &Found) -> String {
+    let [one, other] = &found.pair;
+    let groups: Vec<_> = found.groups.iter().map(|own| group(own, found.port)).collect();
+    let provider = format!(
+        "      edas:
+        account: {account}      # credentials of any other account are refused
+        region: {region}
+        application: {application}
+        # One serves, the other rests, empty. One that does not exist yet is made.
+        fleets:
+          pair: [{one}, {other}]
+{hosts}        package: {package}
+        port: {port}          # where an instance serves, unless a group says otherwise
+        # Every server group in which the service was found. One that is missing here refuses a rollout.
+        groups:
+{groups}",
+        account = quoted(&found.account),
+        region = found.region,
+        application = quoted(&found.application),
+        one = quoted(one),
+        other = quoted(other),
+        hosts = hosts(&found.hosts),
+        package = quoted(&found.package),
+        port = found.port,
+        groups = groups.concat(),
+    );
+    let from = format!("the EDAS application `{}` in {}", found.name, found.region);
+    let revision = (found.revision.0.as_str(), found.revision.1.as_str());
+    Draft { service, environment, from: &from, remarks: &found.remarks, revision, provider: &provider }.text()
+}
+
+fn hosts(hosts: &Hosts) -> String {
+    let inside = match hosts {
+        Hosts::Idle => "          idle: cluster     # instances of the cluster that run nothing; or `template: lt-…`, bought and released\n".to_owned(),
+        Hosts::Template { id, version } => {
+            let version = version.as_ref().map(|number| format!("          template_version: {number}\n"));
+            format!("          template: {}     # bought from it and released; or `idle: cluster`\n{}", quoted(id), version.unwrap_or_default())
+        }
+    };
+    format!("        # Where green's instances come from.\n        hosts:\n{inside}")
+}
+
+fn group(group: &Group, usual: u32) -> String {
+    let servers = match (&group.twin, group.family) {
+        (Some(twin), _) => format!(
+            "alb_twins: [{}, {}]   # behind the same rules: weights make the share",
+            quoted(&group.id),
+            quoted(twin)
+        ),
+        (None, Family::Alb) => format!("alb: {}", quoted(&group.id)),
+        (None, Family::Nlb) => format!("nlb: {}", quoted(&group.id)),
+        (None, _) => format!("clb: {}", quoted(&group.id)),
+    };
+    let port = group.port.filter(|port| *port != usual);
+    let port = port.map(|port| format!("            port: {port}\n")).unwrap_or_default();
+    let routes = if group.routes.is_empty() {
+        "NO LISTENER OR RULE forwards to it: green can never be proved healthy here".to_owned()
+    } else {
+        group.routes.iter().map(|route| plain(route)).collect::<Vec<_>>().join(", ")
+    };
+    let because = plain(&group.because.join("; "));
+    let own = quoted(&group.name);
+    format!("          # {because}\n          # {routes}\n          {own}:\n            {servers}\n{port}")
+}

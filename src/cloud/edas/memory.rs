@@ -1,0 +1,109 @@
+//! What need not be read every time, and for how long.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::api::ess;
+use super::api::pool::Server;
+use super::classic::Balancer;
+use super::fleets::Settings;
+use super::survey::Survey;
+use crate::cloud::clock;
+use crate::model::{FleetId, Span, Time};
+
+/// How long a group that is none of ours may be remembered instead of read: only somebody else's hand can put an instance
+/// of ours into it meanwhile, and a fleet is taken away on a reading without any memory.
+pub(super) const OTHERS_FOR: Span = Span::secs(20);
+/// The oldest look that a change may go by; the machine itself takes none that is older.
+const LAST_FOR: Span = Span::secs(30);
+
+/// What need not be read every time.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    inner: Mutex<Remembered>,
+    /// The last look: changes are decided from it, and read only what it does not show.
+    last: Mutex<Option<Arc<Survey>>>,
+    /// Whoever makes or takes away a rule does so alone: two would choose the same place among the others.
+    pub rules: tokio::sync::Mutex<()>,
+    /// What EDAS is asked for now and then.
+    pub settings: Settings,
+}
+
+/// By instance, the scaling group that it belongs to.
+pub(super) type Attached = BTreeMap<String, ess::Group>;
+
+#[derive(Debug, Default)]
+struct Remembered {
+    servers: BTreeMap<String, (Time, Vec<Server>)>,
+    balancers: BTreeMap<String, (Time, Arc<Balancer>)>,
+    /// Of these instances, the scaling groups.
+    attached: Option<(Time, Vec<String>, Attached)>,
+}
+
+impl Memory {
+    /// The last look, where it is fresh and shows the fleet.
+    pub fn last(&self, fleet: &FleetId) -> Option<Arc<Survey>> {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+        let fresh = clock::now().since(last.begun) < LAST_FOR;
+        (fresh && last.fleets.all.contains_key(fleet)).then_some(last)
+    }
+
+    /// Remembers a look.
+    pub fn remember(&self, survey: &Arc<Survey>) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(survey));
+    }
+
+    /// Something was changed by our hand: no change goes by the look before it.
+    pub fn changed(&self) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.inner() = Remembered::default();
+        self.settings.forget();
+    }
+
+    /// Who stood in a group of somebody else's, where it still has as many servers.
+    pub fn servers(&self, group: &str, count: Option<u32>, now: Time) -> Option<Vec<Server>> {
+        let inner = self.inner();
+        let (read_at, servers) = inner.servers.get(group)?;
+        let as_many =
+            count.is_none_or(|count| usize::try_from(count).is_ok_and(|count| count == servers.len()));
+        (as_many && now.since(*read_at) < OTHERS_FOR).then(|| servers.clone())
+    }
+
+    pub fn keep_servers(&self, group: &str, now: Time, servers: &[Server]) {
+        self.inner().servers.insert(group.to_owned(), (now, servers.to_vec()));
+    }
+
+    pub fn forget_servers(&self, group: &str) {
+        self.inner().servers.remove(group);
+    }
+
+    /// A balancer with nobody of ours behind it.
+    pub fn balancer(&self, id: &str, now: Time) -> Option<Arc<Balancer>> {
+        let inner = self.inner();
+        let (read_at, balancer) = inner.balancers.get(id)?;
+        (now.since(*read_at) < OTHERS_FOR).then(|| Arc::clone(balancer))
+    }
+
+    pub fn keep_balancer(&self, id: &str, now: Time, balancer: &Arc<Balancer>) {
+        self.inner().balancers.insert(id.to_owned(), (now, Arc::clone(balancer)));
+    }
+
+    pub fn forget_balancer(&self, id: &str) {
+        self.inner().balancers.remove(id);
+    }
+
+    /// The scaling groups of just these instances.
+    pub fn attached(&self, instances: &[String], now: Time) -> Option<Attached> {
+        let inner = self.inner();
+        let (read_at, of, attached) = inner.attached.as_ref()?;
+        (of == instances && now.since(*read_at) < OTHERS_FOR).then(|| attached.clone())
+    }
+
+    pub fn keep_attached(&self, instances: &[String], now: Time, attached: &Attached) {
+        self.inner().attached = Some((now, instances.to_vec(), attached.clone()));
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Remembered> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

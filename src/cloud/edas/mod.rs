@@ -1,0 +1,38 @@
+//! Alibaba Cloud behind the port: EDAS on ECS instances, ALB, NLB, CLB and Auto Scaling.
+//!
+//! Promises: a look follows every page to the last token, and what was denied, throttled to the end or cut short is
+//! unknown in it, never absent; an answer that says no in its body is a fault, whatever its status; only what we changed
+//! is put back. Must not trust a list that somebody typed: a fleet stands where its instances are registered.
+
+#![allow(dead_code, reason = "the preflight reads the rest of the answers")]
+
+mod api;
+mod backend;
+mod classic;
+mod client;
+mod fleets;
+mod freeze;
+mod health;
+mod hold;
+mod home;
+mod leave;
+mod look;
+mod members;
+mod memory;
+mod orders;
+mod patience;
+mod pools;
+mod preview;
+mod route;
+mod servers;
+mod shift;
+mod survey;
+mod traffic;
+mod twin;
+
+pub mod doctor;
+pub mod init;
+pub mod policy;
+
+pub use backend::EdasBackend;
+pub use client::Over;

@@ -1,0 +1,199 @@
+//! Change orders: what EDAS does to an application, one at a time and in its own time.
+//!
+//! The operations that begin one know no token, so whoever begins one looks first whether it has been begun.
+
+use super::api::edas::{self, ChangeOrder};
+use super::client::Client;
+use crate::cloud::{Fault, FaultKind};
+
+/// How far a change order is (`GetChangeOrderInfo` in the official SDK).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// It will go on by itself.
+    Running,
+    /// It waits for somebody to confirm the next batch, which we never ask for.
+    Waiting,
+    /// Done, on every instance.
+    Done,
+    /// Over, and not everywhere done.
+    Failed,
+}
+
+impl Progress {
+    /// A status that nobody knows counts as running: the phase's deadline ends it.
+    pub fn of(order: &ChangeOrder) -> Self {
+        match order.status {
+            2 => Self::Done,
+            // Failed, aborted, done on some instances only, failed by EDAS itself.
+            3 | 6 | 7 | 10 => Self::Failed,
+            8 => Self::Waiting,
+            _ => Self::Running,
+        }
+    }
+
+    fn is_over(self) -> bool {
+        matches!(self, Self::Done | Self::Failed)
+    }
+}
+
+/// The newest change order of a deploy group.
+pub(super) fn newest<'a>(orders: &'a [ChangeOrder], group: &str) -> Option<&'a ChangeOrder> {
+    let own = orders.iter().filter(|order| order.group_id.as_deref() == Some(group));
+    // The times are texts of one form, so they sort as they are; the list says nothing of its order. Of two in one second
+    // the one counts that did not go well.
+    own.max_by_key(|order| (&order.create_time, Progress::of(order) != Progress::Done))
+}
+
+/// What may be begun on an application.
+#[derive(Debug)]
+pub(super) enum Turn {
+    /// Nothing runs.
+    Free,
+    /// Nothing runs, and the last change order of this deploy group went wrong.
+    Spoilt(ChangeOrder),
+    /// A change order of this very deploy group runs.
+    Taken,
+}
+
+/// Whether a change of the deploy group may begin now.
+///
+/// # Errors
+/// [`FaultKind::Conflict`] while EDAS changes something else of the application; the call's fault.
+pub(super) async fn turn(client: &Client, application: &str, group: &str) -> Result<Turn, Fault> {
+    let orders = edas::list_recent_change_order(client, application).await?;
+    let open: Vec<_> = orders.iter().filter(|order| !Progress::of(order).is_over()).collect();
+    match open.iter().find(|order| order.group_id.as_deref() != Some(group)) {
+        Some(other) => {
+            let kind = other.co_type.as_deref().unwrap_or("unknown type");
+            let message = format!(
+                "EDAS works on the change order {} ({kind}) of this application, and does one at a time",
+                other.change_order_id
+            );
+            Err(Fault::new(FaultKind::Conflict, "ListRecentChangeOrder", message))
+        }
+        None if !open.is_empty() => Ok(Turn::Taken),
+        None => Ok(match newest(&orders, group) {
+            Some(last) if Progress::of(last) == Progress::Failed => Turn::Spoilt(last.clone()),
+            Some(_) | None => Turn::Free,
+        }),
+    }
+}
+
+/// How far a change order is, as people read it: `Deploy, stage 2/4`. Empty where EDAS does not say.
+pub(super) async fn far(client: &Client, order: &ChangeOrder) -> String {
+    let Ok(info) = edas::get_change_order_info(client, &order.change_order_id).await else {
+        return String::new();
+    };
+    stage(&info)
+}
+
+fn stage(info: &edas::OrderInfo) -> String {
+    let stages: Vec<_> = stages(info).collect();
+    let begun = |stage: &&edas::Stage| stage.stage_status.as_ref().and_then(edas::Number::value) > Some(0);
+    let Some(at) = stages.iter().rposition(begun) else { return String::new() };
+    let name = stages.get(at).and_then(|stage| stage.stage_name.as_deref()).unwrap_or("unnamed");
+    format!("{name}, stage {}/{}", at + 1, stages.len())
+}
+
+fn stages(info: &edas::OrderInfo) -> impl Iterator<Item = &edas::Stage> {
+    let pipelines = info.pipeline_info_list.iter().flat_map(|list| &list.all);
+    pipelines.flat_map(|pipeline| &pipeline.stage_detail_list).flat_map(|list| &list.all)
+}
+
+/// Why a change order went wrong, in EDAS's words.
+pub(super) async fn why(client: &Client, order: &ChangeOrder) -> String {
+    let kind = order.co_type.as_deref().unwrap_or("a change");
+    let id = &order.change_order_id;
+    let end = match (Progress::of(order), order.status) {
+        (Progress::Waiting, _) => "waits for a confirmation by hand",
+        (_, 6) => "was aborted",
+        (_, 7) => "was done on some instances only",
+        (_, 10) => "failed in EDAS itself",
+        _ => "failed",
+    };
+    let told = edas::get_change_order_info(client, id).await.ok().and_then(|info| task(&info));
+    told.map_or_else(|| format!("{kind} {id} {end}"), |task| format!("{kind} {id} {end}: {task}"))
+}
+
+/// The first task that tells an error.
+fn task(info: &edas::OrderInfo) -> Option<String> {
+    let mut tasks = stages(info).flat_map(|stage| {
+        let name = stage.stage_name.as_deref();
+        stage.task_list.iter().flat_map(|list| &list.all).map(move |task| (name, task))
+    });
+    tasks.find_map(|(stage, task)| {
+        let said = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        let (code, message) = (said(&task.task_error_code), said(&task.task_error_message));
+        let told = match (code, message) {
+            (Some(code), Some(message)) => format!("{code} {message}"),
+            (Some(one), None) | (None, Some(one)) => one,
+            (None, None) => return None,
+        };
+        let place = task.task_name.as_deref().or(stage).unwrap_or("a task");
+        Some(format!("{told} ({place})"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order(id: &str, group: &str, status: i64, created: &str) -> ChangeOrder {
+        ChangeOrder {
+            change_order_id: id.into(),
+            status,
+            group_id: Some(group.into()),
+            co_type: None,
+            create_time: Some(created.into()),
+        }
+    }
+
+    #[test]
+    fn only_a_change_order_that_is_done_everywhere_counts_as_done() {
+        let of = |status| Progress::of(&order("o", "g", status, ""));
+        assert_eq!(of(2), Progress::Done);
+        for status in [3, 6, 7, 10] {
+            assert_eq!(of(status), Progress::Failed, "{status}");
+        }
+        assert_eq!(of(8), Progress::Waiting);
+        for status in [0, 1, 9, 4, 99, -1] {
+            assert_eq!(of(status), Progress::Running, "{status}");
+        }
+    }
+
+    #[test]
+    fn the_newest_order_of_a_group_is_told_by_its_time_wherever_it_stands_in_the_list() {
+        let orders = [
+            order("old", "green", 3, "2026-11-22 10:00:00"),
+            order("new", "green", 2, "2026-11-22 10:05:00"),
+            order("other", "blue", 1, "2026-11-22 10:09:00"),
+            order("bad", "grey", 3, "2026-11-22 10:07:00"),
+            order("good", "grey", 2, "2026-11-22 10:07:00"),
+        ];
+        assert_eq!(newest(&orders, "green").map(|order| order.change_order_id.as_str()), Some("new"));
+        assert_eq!(newest(&orders, "grey").map(|order| order.change_order_id.as_str()), Some("bad"));
+        assert!(newest(&orders, "black").is_none());
+    }
+
+    #[test]
+    fn a_running_order_is_told_by_the_last_stage_that_has_begun_however_its_code_is_written() {
+        let text = serde_json::json!({ "PipelineInfoList": { "PipelineInfo": [{ "StageDetailList": { "StageDetailDTO": [
+            { "StageName": "Prepare", "StageStatus": 2 }, { "StageName": "Deploy", "StageStatus": "1" },
+            { "StageName": "Check", "StageStatus": 0 },
+        ] } }] } });
+        assert_eq!(stage(&serde_json::from_value(text).unwrap()), "Deploy, stage 2/3");
+    }
+
+    #[test]
+    fn the_task_that_failed_is_told_with_its_code() {
+        let text = serde_json::json!({ "PipelineInfoList": { "PipelineInfo": [{ "StageDetailList": { "StageDetailDTO": [
+            { "StageName": "Prepare", "TaskList": { "TaskInfoDTO": [{ "TaskName": "Clean", "TaskErrorCode": "" }] } },
+            { "StageName": "Deploy", "TaskList": { "TaskInfoDTO": [
+                { "TaskName": "Download", "TaskErrorCode": "EDAS-10015", "TaskErrorMessage": "package URL 404" },
+            ] } },
+        ] } }] } });
+        let info: edas::OrderInfo = serde_json::from_value(text).unwrap();
+        assert_eq!(stage(&info), "");
+        assert_eq!(task(&info).as_deref(), Some("EDAS-10015 package URL 404 (Download)"));
+    }
+}

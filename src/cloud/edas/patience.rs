@@ -1,0 +1,87 @@
+//! What takes its time: things that are busy with something else, and jobs that a product carries out after its answer.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::api::{alb, nlb};
+use super::client::{Client, Product};
+use super::home::Home;
+use super::memory::Memory;
+use crate::cloud::{Fault, FaultKind, clock};
+
+/// The first pause; each further one is twice as long.
+const PAUSE: Duration = Duration::from_millis(50);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// Everything that a change needs at hand.
+#[derive(Clone, Copy)]
+pub(super) struct Site<'a> {
+    pub client: &'a Client,
+    pub home: &'a Home,
+    pub memory: &'a Memory,
+    /// Names the change.
+    pub token: &'a str,
+}
+
+impl Site<'_> {
+    /// Asks again while the thing is busy with something else, for the time that one call may take.
+    ///
+    /// # Errors
+    /// The last fault.
+    pub async fn patiently<T, R>(self, mut work: impl FnMut() -> R) -> Result<T, Fault>
+    where
+        R: Future<Output = Result<T, Fault>>,
+    {
+        let (begun, mut pause) = (clock::now(), PAUSE);
+        loop {
+            match work().await {
+                Err(fault)
+                    if fault.kind == FaultKind::Conflict
+                        && !fault.ambiguous
+                        && clock::now().since(begun) < self.home.spec.call_timeout =>
+                {
+                    sleep(pause).await;
+                    pause = (pause * 2).min(PAUSE_MAX);
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    /// Waits until a job is done, for the time that one call may take: what is left of it then is seen in the next look.
+    ///
+    /// # Errors
+    /// A job that failed.
+    pub async fn done(self, product: Product, job: Option<String>) -> Result<(), Fault> {
+        let Some(id) = job else { return Ok(()) };
+        let (begun, mut pause) = (clock::now(), PAUSE);
+        while clock::now().since(begun) < self.home.spec.call_timeout {
+            let answer = if product == Product::Nlb {
+                nlb::job(self.client, &id).await
+            } else {
+                alb::job(self.client, &id).await
+            };
+            // Whatever becomes of the question, the job goes on.
+            let job = answer.map_err(Fault::ambiguous)?;
+            match job.as_ref().and_then(|job| job.status.as_deref()) {
+                Some("Succeeded") => return Ok(()),
+                Some("Failed") => return Err(failed(product, &id, job.as_ref())),
+                _ => {}
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+        Ok(())
+    }
+}
+
+fn failed(product: Product, id: &str, job: Option<&alb::Job>) -> Fault {
+    let said = |text: Option<&String>| text.filter(|text| !text.is_empty()).cloned();
+    let code =
+        said(job.and_then(|job| job.error_code.as_ref())).unwrap_or_else(|| "no reason given".to_owned());
+    let words = said(job.and_then(|job| job.error_message.as_ref())).unwrap_or_default();
+    let action = if product == Product::Nlb { "GetJobStatus" } else { "ListAsynJobs" };
+    Fault::new(FaultKind::Conflict, action, format!("the job `{id}` failed: {code} {words}").trim_end())
+        .ambiguous()
+}

@@ -1,0 +1,139 @@
+//! Groups of servers, whichever product they belong to, and whose a server is.
+
+use std::collections::BTreeMap;
+
+use super::api::pool::Server;
+use super::client::Product;
+use super::fleets::Fleets;
+use super::health::Checks;
+use super::route::Route;
+use crate::cloud::Fault;
+use crate::model::{FleetId, InstanceId, Seen, Span};
+
+/// What kind of group it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Family {
+    /// A server group of an ALB.
+    Alb,
+    /// A server group of an NLB.
+    Nlb,
+    /// A vServer group of a CLB.
+    Classic,
+    /// The default server group of a CLB, called `lb-…/default`.
+    ClassicDefault,
+    /// A master and a slave behind a CLB.
+    ClassicPair,
+}
+
+impl Family {
+    /// The product that has it.
+    pub const fn product(self) -> Product {
+        match self {
+            Self::Alb => Product::Alb,
+            Self::Nlb => Product::Nlb,
+            Self::Classic | Self::ClassicDefault | Self::ClassicPair => Product::Clb,
+        }
+    }
+}
+
+/// One group of servers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ServerGroup {
+    /// Its id; of a CLB's default one `lb-…/default`.
+    pub id: String,
+    pub family: Family,
+    /// The CLB that it belongs to.
+    pub balancer: Option<String>,
+    /// Whether its servers are addresses.
+    pub by_address: bool,
+    /// How long a server that is taken out keeps its connections.
+    pub drain: Span,
+    /// How often a server is checked.
+    pub interval: Span,
+    /// How many servers the list of groups says it has.
+    pub count: Option<u32>,
+    /// Whether requests of HTTP come this way on a CLB, which takes a server out at once.
+    pub cuts: bool,
+}
+
+/// What one product says.
+#[derive(Debug, Default)]
+pub(super) struct Shelf {
+    /// Every group that some list of the product names, by id.
+    pub groups: BTreeMap<String, ServerGroup>,
+    /// Who stands in them.
+    pub servers: BTreeMap<String, Result<Vec<Server>, Fault>>,
+    /// Everything that sends traffic to them, or why that is not known.
+    pub routes: Option<Result<Vec<Route>, Fault>>,
+    /// What is said of the health of those in which one of the fleets may stand.
+    pub checks: BTreeMap<String, Result<Checks, Fault>>,
+    /// What could not be searched, as sentence fragments.
+    pub unread: Vec<String>,
+}
+
+impl Server {
+    /// Whether it has been taken out and still has connections.
+    pub fn is_leaving(&self) -> bool {
+        self.status.as_deref() == Some("Removing")
+    }
+
+    /// Whether it stays and takes traffic.
+    pub fn takes(&self) -> bool {
+        !self.is_leaving() && self.weight.is_some_and(|weight| weight > 0)
+    }
+}
+
+/// Whose an instance, or an address, is.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Owners {
+    by_name: BTreeMap<String, (FleetId, InstanceId)>,
+}
+
+impl Owners {
+    /// As EDAS says it.
+    pub fn of(fleets: &Fleets) -> Self {
+        let mut by_name = BTreeMap::new();
+        for (fleet, now) in &fleets.all {
+            let Seen::Known(now) = now else { continue };
+            for (id, member) in &now.members {
+                let names = member.address.iter().cloned().chain([id.to_string()]);
+                by_name.extend(names.map(|name| (name, (fleet.clone(), id.clone()))));
+            }
+        }
+        Self { by_name }
+    }
+
+    /// The fleet and the instance behind a server: by what it is called, or by its address.
+    pub fn of_server(&self, server: &Server) -> Option<&(FleetId, InstanceId)> {
+        let by_address = || self.by_name.get(server.server_ip.as_deref()?);
+        self.by_name.get(&server.server_id).or_else(by_address)
+    }
+
+    /// The fleet and the instance of this id or address.
+    pub fn of_name(&self, name: &str) -> Option<&(FleetId, InstanceId)> {
+        self.by_name.get(name)
+    }
+
+    /// Every instance and every address.
+    pub fn names(&self) -> Vec<String> {
+        self.by_name.keys().cloned().collect()
+    }
+
+    /// The instances.
+    pub fn instances(&self) -> Vec<String> {
+        self.by_name
+            .iter()
+            .filter(|(name, (_, id))| *name == id.as_str())
+            .map(|(name, _)| name.clone())
+            .collect()
+    }
+
+    /// The addresses.
+    pub fn addresses(&self) -> Vec<String> {
+        self.by_name
+            .iter()
+            .filter(|(name, (_, id))| *name != id.as_str())
+            .map(|(name, _)| name.clone())
+            .collect()
+    }
+}

@@ -1,0 +1,112 @@
+//! A service on Alibaba Cloud, as its file says it.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::fault::{Wrong, shown};
+use super::layer::usual;
+use super::reader::Fields;
+use super::settled_edas::{EdasGroup, EdasServers, EdasSpec, Hosts};
+use super::table_edas::EDAS;
+use crate::model::GroupId;
+
+/// Reads it; everything in it is looked at, whatever is wrong before. `None` has said why.
+pub(super) fn read(fields: &Fields<'_>) -> Option<EdasSpec> {
+    let (account, region) =
+        (fields.digits("account"), fields.name::<crate::model::EnvironmentName>("region"));
+    let application = fields.label("application");
+    let pair = fields.place("fleets").and_then(|fields| fields.pair("pair"));
+    let hosts = fields.place("hosts").and_then(|fields| hosts(&fields));
+    let package = package(fields);
+    let span = |name| match fields.value(name) {
+        None => Some(usual(&EDAS, name)),
+        Some(_) => fields.span(name),
+    };
+    let (call_timeout, pace) = (span("call_timeout"), span("pace"));
+    let port = port(fields);
+    let groups = groups(fields, port);
+    port?;
+    Some(EdasSpec {
+        account: account?,
+        region: region?.to_string(),
+        application: application?,
+        pair: pair?,
+        hosts: hosts?,
+        package: package?,
+        call_timeout: call_timeout?,
+        pace: pace?,
+        groups: groups?,
+    })
+}
+
+fn port(fields: &Fields<'_>) -> Option<u16> {
+    fields.count("port").and_then(|port| u16::try_from(port).ok())
+}
+
+fn hosts(fields: &Fields<'_>) -> Option<Hosts> {
+    let version = fields.value("template_version").is_some();
+    if fields.value("template").is_some() {
+        let id = fields.label("template");
+        let number = if version { Some(fields.count("template_version")?.to_string()) } else { None };
+        return Some(Hosts::Template { id: id?, version: number });
+    }
+    if version {
+        let at = fields.key_at("template_version").unwrap_or(fields.at.clone());
+        let wrong = Wrong::new(at, "only a template has versions");
+        fields.reader.refuse(wrong.hint("write `template: ID`, or leave `template_version` out"));
+    }
+    fields.choice("idle").map(|_| Hosts::Idle)
+}
+
+/// A package that is the same for every revision would roll out what runs already.
+fn package(fields: &Fields<'_>) -> Option<String> {
+    let (text, node) = (fields.label("package")?, fields.value("package")?);
+    let web = text.starts_with("https://") || text.starts_with("http://");
+    let message = match (web, text.contains("{revision}")) {
+        (true, true) => return Some(text),
+        (false, _) => format!("`{}` is no address of a package", shown(&text)),
+        (true, false) => format!("`{}` names the same package for every revision", shown(&text)),
+    };
+    let hint = "write `https://HOST/PATH` with `{revision}` where the revision stands";
+    fields.reader.refuse(Wrong::new(node.at.clone(), message).hint(hint));
+    None
+}
+
+fn groups(fields: &Fields<'_>, usual: Option<u16>) -> Option<BTreeMap<GroupId, EdasGroup>> {
+    let mut groups = BTreeMap::new();
+    let mut taken: BTreeMap<String, Range<usize>> = BTreeMap::new();
+    let mut whole = true;
+    for (key, inside) in fields.named("groups")? {
+        let name = fields.reader.name::<GroupId>(key);
+        let group = inside.as_ref().and_then(|fields| group(fields, usual));
+        let (Some(name), Some(group), Some(inside)) = (name, group, inside) else {
+            whole = false;
+            continue;
+        };
+        for id in group.servers.ids() {
+            if taken.insert(id.clone(), key.at.clone()).is_some() {
+                let message = format!("the server group `{}` is declared twice", shown(id));
+                fields
+                    .reader
+                    .refuse(Wrong::new(inside.at.clone(), message).hint("name it in one group only"));
+            }
+        }
+        groups.insert(name, group);
+    }
+    whole.then_some(groups)
+}
+
+fn group(fields: &Fields<'_>, usual: Option<u16>) -> Option<EdasGroup> {
+    let port = if fields.value("port").is_some() { port(fields) } else { usual };
+    let one = |key: &str| fields.value(key).is_some().then(|| fields.label(key));
+    let servers = if let Some(id) = one("alb") {
+        id.map(EdasServers::Alb)
+    } else if let Some(id) = one("nlb") {
+        id.map(EdasServers::Nlb)
+    } else if let Some(id) = one("clb") {
+        id.map(EdasServers::Clb)
+    } else {
+        fields.pair("alb_twins").map(EdasServers::AlbTwins)
+    };
+    Some(EdasGroup { port: port?, servers: servers? })
+}

@@ -1,0 +1,89 @@
+//! A service on Alibaba Cloud, with nothing left open.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{GroupId, Revision, Span};
+
+/// A service as an EDAS application on ECS instances behind load balancers, in one region of one account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EdasSpec {
+    /// The account's uid, 16 digits. Credentials of any other account are refused.
+    pub account: String,
+    /// The region.
+    pub region: String,
+    /// The id of the EDAS application.
+    pub application: String,
+    /// The names of the two deploy groups that alternate.
+    pub pair: [String; 2],
+    /// Where green's instances come from.
+    pub hosts: Hosts,
+    /// The URL of a revision's package, with `{revision}` where the revision stands.
+    pub package: String,
+    /// How long one call may take.
+    pub call_timeout: Span,
+    /// The shortest time between two looks while something is expected.
+    pub pace: Span,
+    /// Every declared target group.
+    pub groups: BTreeMap<GroupId, EdasGroup>,
+}
+
+impl EdasSpec {
+    /// The URL of a revision's package.
+    #[must_use]
+    pub fn package_of(&self, revision: &Revision) -> String {
+        self.package.replace("{revision}", revision.as_str())
+    }
+}
+
+/// Where green's instances come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Hosts {
+    /// Instances of the application's cluster that run nothing; they stay there when the fleet goes.
+    Idle,
+    /// New instances from a launch template, released when the fleet goes.
+    Template {
+        /// Its id.
+        id: String,
+        /// Its version; the template's default one where it is not given.
+        version: Option<String>,
+    },
+}
+
+/// A declared target group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EdasGroup {
+    /// The port on which an instance serves it.
+    pub port: u16,
+    /// Which server groups it is.
+    pub servers: EdasServers,
+}
+
+/// The server groups behind a declared target group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EdasServers {
+    /// Each fleet stands in its own ALB server group, behind the same listeners and rules: their ids.
+    AlbTwins([String; 2]),
+    /// Both fleets stand in one ALB server group: its id.
+    Alb(String),
+    /// Both fleets stand in one NLB server group: its id.
+    Nlb(String),
+    /// Both fleets stand in one vServer group of a CLB: its id.
+    Clb(String),
+}
+
+impl EdasServers {
+    /// The ids of its server groups.
+    #[must_use]
+    pub fn ids(&self) -> &[String] {
+        match self {
+            Self::AlbTwins(ids) => ids,
+            Self::Alb(id) | Self::Nlb(id) | Self::Clb(id) => std::slice::from_ref(id),
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! The keys of a service on Alibaba Cloud.
+
+use super::table::{Names, Need, Place, Shape, key};
+use crate::model::Span;
+
+pub(super) static EDAS: Place = Place {
+    doc: "The service as an EDAS application on ECS instances behind load balancers, in one region of one account.",
+    keys: &[&[
+        key(
+            "account",
+            Shape::Digits(16),
+            Need::Required,
+            "The account's uid. Credentials of any other account are refused before the first call.",
+        ),
+        key("region", Shape::Slug, Need::Required, "The region, such as cn-hongkong."),
+        key("application", Shape::Label, Need::Required, "The id of the EDAS application."),
+        key("fleets", Shape::Place(&FLEETS), Need::Required, "How a fleet comes into being."),
+        key("hosts", Shape::Place(&HOSTS), Need::Required, "Where green's instances come from: exactly one."),
+        key(
+            "package",
+            Shape::Label,
+            Need::Required,
+            "The URL of a revision's package, JAR or WAR, with `{revision}` where the revision stands.",
+        ),
+        key(
+            "port",
+            Shape::Count { least: 1, most: 65_535 },
+            Need::Required,
+            "The port on which an instance serves, where a group says nothing else.",
+        ),
+        key(
+            "call_timeout",
+            Shape::Span { least: Span(10) },
+            Need::Default("10s"),
+            "How long one call may take; a change of several calls may take three times as long. Whoever takes over from a driver that was cut off in a change waits four times as long.",
+        ),
+        key(
+            "pace",
+            Shape::Span { least: Span(10) },
+            Need::Default("5s"),
+            "The shortest time between two looks while something is expected. EDAS takes 100 questions a minute about change orders, from all rollouts of the account together.",
+        ),
+        key(
+            "groups",
+            Shape::Named { place: &GROUP, names: Names::Label, least: 1, most: 256 },
+            Need::Required,
+            "Every target group that the service must be reachable through.",
+        ),
+    ]],
+    either: &[],
+};
+
+static FLEETS: Place = Place {
+    doc: "How a fleet comes into being.",
+    keys: &[&[key(
+        "pair",
+        Shape::Pair,
+        Need::Required,
+        "The names of two deploy groups that alternate; the one that carries nothing is green, and is emptied again, never deleted. `_DEFAULT_GROUP` may be one of them.",
+    )]],
+    either: &[],
+};
+
+static HOSTS: Place = Place {
+    doc: "Where green's instances come from: exactly one.",
+    keys: &[&[
+        key(
+            "idle",
+            Shape::Choice(&["cluster"]),
+            Need::Optional,
+            "Instances of the application's cluster that run nothing. They stay in the cluster when the fleet goes.",
+        ),
+        key(
+            "template",
+            Shape::Label,
+            Need::Optional,
+            "The id of an ECS launch template: new instances, which are released when the fleet goes.",
+        ),
+        key(
+            "template_version",
+            Shape::Count { least: 1, most: 1_000_000 },
+            Need::Optional,
+            "For `template`: the number of its version. Its default version otherwise.",
+        ),
+    ]],
+    either: &[&["idle"], &["template"]],
+};
+
+static GROUP: Place = Place {
+    doc: "One target group: a server group in which both fleets stand, or two that share a route.",
+    keys: &[&[
+        key(
+            "alb_twins",
+            Shape::Pair,
+            Need::Optional,
+            "The ids of two ALB server groups behind the same listeners and rules, one for each fleet. Rules share by weight; a listener's default action can only be switched whole.",
+        ),
+        key(
+            "alb",
+            Shape::Label,
+            Need::Optional,
+            "The id of an ALB server group in which both fleets stand: registering green is already a share of its traffic.",
+        ),
+        key("nlb", Shape::Label, Need::Optional, "The id of an NLB server group in which both fleets stand."),
+        key("clb", Shape::Label, Need::Optional, "The id of a CLB vServer group in which both fleets stand."),
+        key(
+            "port",
+            Shape::Count { least: 1, most: 65_535 },
+            Need::Optional,
+            "The port on which an instance serves this group.",
+        ),
+    ]],
+    either: &[&["alb_twins"], &["alb"], &["nlb"], &["clb"]],
+};

@@ -1,0 +1,317 @@
+//! `deployer doctor` on a live account: what it sees, what it says, and that it changes nothing.
+
+use serde_json::Value;
+
+use crate::desk::{Desk, Done};
+use crate::fake::{Binding, Fault, GroupOptions, Kind, On, Pace, Session, Work};
+
+/// The findings of one severity, as `check: what`.
+fn findings(desk: &Desk, done: &Done, severity: &str) -> Vec<String> {
+    let document: Value =
+        serde_json::from_str(&done.out).unwrap_or_else(|bad| panic!("{bad}\n{}\n{}", done.out, done.err));
+    let all = document["findings"].as_array().unwrap().iter();
+    let these = all.filter(|finding| finding["severity"] == severity);
+    let word = |finding: &Value, key: &str| finding[key].as_str().unwrap().to_owned();
+    these
+        .map(|finding| desk.named(&format!("{}: {}", word(finding, "check"), word(finding, "what"))))
+        .collect()
+}
+
+fn doctor(desk: &Desk) -> Done {
+    desk.run(&["doctor", "api", "--output", "json"])
+}
+
+fn failures(desk: &Desk) -> Vec<String> {
+    let done = doctor(desk);
+    let failures = findings(desk, &done, "fail");
+    assert_eq!(done.code, i32::from(!failures.is_empty()), "{}{}", done.out, done.err);
+    failures
+}
+
+fn warnings(desk: &Desk) -> Vec<String> {
+    findings(desk, &doctor(desk), "warn")
+}
+
+#[test]
+fn a_sound_service_is_found_ready_and_nothing_is_changed() {
+    let desk = Desk::new();
+    desk.declare_all();
+    let done = desk.run(&["doctor", "api"]);
+    let text = desk.named(&done.out);
+    assert_eq!((done.code, done.err.as_str()), (0, ""), "{text}");
+    let expected = "\
+doctor  api in prod: 9 ok, 1 not checked, 0 warnings, 0 failures
+
+  ok   account              `1234567890123456` in cn-hongkong
+  ok   permissions          everything that has to be read can be read
+  ok   application          `api` on ECS instances
+  ok   deploy groups        `blue` in service
+  ok   twins                `public-a` (ID-OF-public-a) and `public-b` (ID-OF-public-b) have the same settings
+  ok   undeclared groups    all 3 server groups in which blue stands are declared
+  ok   hosts                3 idle instances in the cluster; green needs 2
+  ok   security groups      green's let in whoever blue's do, on 8080 and 9090
+  ok   quotas               `LB-edge` has 1 of 100 rules, and a rollout needs 2 more for a while
+
+  ?    write permissions    EDAS and CLB have no dry run, so they were not tried
+         mend compare the role's policy with what `deployer policy ram` prints
+
+Nothing was changed.  next   deployer plan api
+";
+    assert_eq!(text, expected);
+    assert_eq!(desk.writes(), [""; 0]);
+    assert_eq!((desk.fake.unknown(), desk.fake.strange()), (vec![], vec![]));
+}
+
+#[test]
+fn the_accident_is_seen_before_it_happens() {
+    for left_out in ["wire", "partner", "public"] {
+        let desk = Desk::new();
+        desk.declare("{ idle: cluster }", &desk.groups_but(&[left_out]));
+        let failures = failures(&desk);
+        let name = match left_out {
+            "wire" => "`wire` (ID-OF-wire)",
+            "partner" => "`ID-OF-partner`",
+            _ => "`public-a` (ID-OF-public-a)",
+        };
+        let expected = format!(
+            "undeclared groups: blue stands in the server group {name}, which the file does not declare"
+        );
+        assert_eq!(failures, [expected]);
+    }
+}
+
+#[test]
+fn a_group_that_somebody_attached_by_hand_is_seen_and_so_is_a_default_one() {
+    let desk = Desk::new();
+    desk.declare_all();
+    desk.fake.world(|world| {
+        let old = world.balancers.iter().find(|own| own.name == "old").unwrap().id.clone();
+        world.clb_listener(&old, "tcp", 81, None);
+        world.stand(&format!("{old}/default"), &desk.hosts[0], 8080, 100);
+    });
+    assert_eq!(
+        failures(&desk),
+        [
+            "undeclared groups: blue stands in the server group `LB-old/default`, which the file does not declare"
+        ]
+    );
+}
+
+#[test]
+fn what_may_not_be_read_is_said_and_fails() {
+    let desk = Desk::new();
+    desk.declare_all();
+    desk.fake.fail(On::call("DescribeSecurityGroupAttribute"), Fault::Denied);
+    desk.fake.fail(On::call("GetListenerHealthStatus"), Fault::Denied);
+    let failures = failures(&desk).join("\n");
+    assert!(failures.contains("permissions: `DescribeSecurityGroupAttribute` is denied"), "{failures}");
+    assert!(failures.contains("permissions: `GetListenerHealthStatus` is denied"), "{failures}");
+    for action in ["ListServerGroups", "DescribeLoadBalancers", "ListDeployGroup", "ListRecentChangeOrder"] {
+        let desk = Desk::new();
+        desk.declare_all();
+        desk.fake.fail(On::call(action), Fault::Denied);
+        let done = doctor(&desk);
+        let said = findings(&desk, &done, "fail").join("\n");
+        assert!(done.code == 1 && said.contains(action), "{action}: {said}");
+    }
+}
+
+#[test]
+fn an_agent_that_does_not_answer_and_an_instance_that_does_not_run_are_seen() {
+    let desk = Desk::new();
+    desk.declare_all();
+    desk.fake.world(|world| world.agent(&desk.hosts[1], false));
+    assert_eq!(failures(&desk), ["agents: the EDAS agent of `HOST-2` in `blue` does not answer"]);
+    assert_eq!(warnings(&desk), ["instances: 1 of 2 instances of `blue` do not run"]);
+}
+
+#[test]
+fn a_balancer_that_edas_binds_to_the_whole_application_is_seen() {
+    let desk = Desk::new();
+    desk.declare_all();
+    desk.fake.world(|world| {
+        let balancer = world.balancers.iter().find(|own| own.name == "old").unwrap().id.clone();
+        let group = desk.id("partner").to_owned();
+        world.apps[0].bindings[0] = Some(Binding { balancer, port: Some(80), group });
+    });
+    let failures = failures(&desk);
+    assert_eq!(failures.len(), 1, "{failures:#?}");
+    assert!(
+        failures[0].starts_with("bindings: not known: where EDAS puts new instances: it binds `LB-old`"),
+        "{failures:?}"
+    );
+}
+
+#[test]
+fn green_that_does_not_rest_and_too_few_idle_hosts_are_seen() {
+    let desk = Desk::new();
+    desk.declare_all();
+    desk.fake.world(|world| {
+        world.deployed(&desk.app, "green", "0.9.0", 1);
+        let idle: Vec<_> = world.ecus.iter().skip(2).take(2).map(|ecu| ecu.host.clone()).collect();
+        for host in &idle {
+            world.agent(host, false);
+        }
+    });
+    let failures = failures(&desk);
+    let expected = [
+        "deploy groups: `green` is to become green and has 1 instances already",
+        "hosts: 1 idle instances in the cluster, and 2 whose agent does not answer; green needs 2",
+    ];
+    assert_eq!(failures, expected);
+}
+
+#[test]
+fn twins_that_differ_ports_that_differ_and_checks_that_are_off_are_seen() {
+    let desk = Desk::new();
+    desk.declare("{ idle: cluster }", &desk.groups_but(&[]).replace(", port: 9090", ""));
+    desk.fake.world(|world| {
+        world.groups.get_mut(desk.id("public-b")).unwrap().checked = false;
+    });
+    let expected = [
+        "twins: `public-a` (ID-OF-public-a) and `public-b` (ID-OF-public-b) differ in \
+         HealthCheckConfig.HealthCheckEnabled (true and false)",
+        "health checks: `public-b` (ID-OF-public-b) checks nobody's health",
+        "ports: blue serves `wire` (ID-OF-wire) on port 9090, and the file says 8080",
+    ];
+    assert_eq!(failures(&desk), expected);
+}
+
+#[test]
+fn a_drain_that_outlasts_its_deadline_fails_and_none_is_told() {
+    let desk = Desk::new();
+    desk.declare_all();
+    let text = std::fs::read_to_string(desk.file()).unwrap();
+    std::fs::write(desk.file(), format!("deadlines: {{ drain: 2m }}\n{text}")).unwrap();
+    desk.fake.world(|world| world.groups.get_mut(desk.id("wire")).unwrap().drain = None);
+    let drains =
+        |name: &str| format!("drain: `{name}` (ID-OF-{name}) drains for 5m, and `deadlines.drain` is 2m");
+    assert_eq!(failures(&desk), [drains("public-a"), drains("public-b")]);
+    assert_eq!(warnings(&desk), ["drain: `wire` (ID-OF-wire) has no connection drain"]);
+}
+
+#[test]
+fn a_template_without_a_vswitch_or_a_version_is_seen() {
+    let desk = Desk::new();
+    desk.fake.world(|world| world.launch_template("lt-api", &[true, false]));
+    desk.declare("{ template: lt-api, template_version: 2 }", &desk.groups_but(&[]));
+    assert_eq!(failures(&desk), ["launch template: version 2 of `lt-api` names no vSwitch"]);
+    desk.declare("{ template: lt-api }", &desk.groups_but(&[]));
+    assert_eq!(failures(&desk), [""; 0]);
+    let expected = [
+        "security groups: version 1 of `lt-api` names no security group",
+        "launch template: green is bought from the default version of `lt-api`, which is 1 today",
+    ];
+    assert_eq!(warnings(&desk), expected);
+    for hosts in ["{ template: lt-other }", "{ template: lt-api, template_version: 7 }"] {
+        desk.declare(hosts, &desk.groups_but(&[]));
+        let failures = failures(&desk);
+        assert!(
+            failures.len() == 1 && failures[0].starts_with("launch template: there is no "),
+            "{failures:?}"
+        );
+    }
+}
+
+#[test]
+fn idle_hosts_behind_closed_security_groups_are_seen() {
+    let desk = Desk::new();
+    desk.declare_all();
+    desk.fake.world(|world| {
+        world.security_group("sg-blue", &[("10.0.0.0/8", 8080, 9090)]);
+        world.security_group("sg-shut", &[("10.0.0.0/8", 8080, 8080)]);
+        for (id, host) in &mut world.hosts {
+            let group = if desk.hosts.contains(id) { "sg-blue" } else { "sg-shut" };
+            host.security_groups = vec![group.into()];
+        }
+    });
+    let expected = "security groups: green's security groups `sg-shut` do not let `10.0.0.0/8` in to port 9090, and \
+                    blue's do";
+    assert_eq!(failures(&desk), [expected]);
+}
+
+#[test]
+fn what_edas_works_on_and_what_an_old_rollout_left_behind_are_seen() {
+    let desk = Desk::new();
+    desk.declare_all();
+    let group = desk.fake.world(|world| {
+        let group = world.apps[0].groups.iter().find(|group| group.name == "blue").unwrap().id.clone();
+        world.apps[0].tags.insert(format!("deployer:frozen:{group}"), "in,out".into());
+        group
+    });
+    assert_eq!(warnings(&desk), ["frozen: `blue` is held still by a rollout that is not open any more"]);
+    desk.fake.world(|world| {
+        world.settings.step = 60_000;
+        world.order(Kind::Deploy, (&desk.app, &group), Work::Run(true), &[], Pace::default());
+    });
+    let failures = failures(&desk);
+    assert!(failures.len() == 1 && failures[0].starts_with("change orders: EDAS works on "), "{failures:?}");
+}
+
+#[test]
+fn a_default_action_is_told_and_a_group_that_nothing_leads_to_fails() {
+    let desk = Desk::new();
+    let alone = desk.fake.world(|world| {
+        let alb = world.alb("whole");
+        let listener = world.listener(&alb, 80, desk.id("public-a"));
+        assert!(!listener.is_empty());
+        let alone = world.alb_group("alone", &GroupOptions::default());
+        desk.hosts.iter().for_each(|host| world.stand(&alone, host, 8080, 100));
+        alone
+    });
+    desk.declare(
+        "{ idle: cluster }",
+        &format!("{}          alone: {{ alb: {alone} }}\n", desk.groups_but(&[])),
+    );
+    let failures: Vec<_> = failures(&desk).into_iter().map(|line| line.replace(&alone, "ID")).collect();
+    assert_eq!(failures, ["routes: no listener or rule forwards to `alone` (ID)"]);
+    let warnings = warnings(&desk);
+    assert_eq!(warnings, ["steps: the default action of `listener LB-whole:80` leads to `public`"]);
+}
+
+#[test]
+fn a_session_that_nobody_here_can_renew_is_told_where_the_rollout_outlives_it() {
+    let desk = Desk::new();
+    desk.declare_all();
+    let text = std::fs::read_to_string(desk.file()).unwrap();
+    std::fs::write(desk.file(), format!("quiet: 1h\n{text}")).unwrap();
+    let (id, secret, token) = desk.fake.world(|world| {
+        let session = Session { key: "STS.x".into(), secret: "s".into(), token: "t".into() };
+        world.sessions.push(session.clone());
+        (session.key, session.secret, session.token)
+    });
+    let vars = [
+        ("ALIBABA_CLOUD_ACCESS_KEY_ID", id.as_str()),
+        ("ALIBABA_CLOUD_ACCESS_KEY_SECRET", secret.as_str()),
+        ("ALIBABA_CLOUD_SECURITY_TOKEN", token.as_str()),
+    ];
+    let done = desk.run_with(&["doctor", "api", "--output", "json"], &vars);
+    let warnings = findings(&desk, &done, "warn");
+    assert!(
+        warnings.len() == 1 && warnings[0].starts_with("session: a session token in the environment"),
+        "{warnings:?}"
+    );
+    assert_eq!(findings(&desk, &doctor(&desk), "warn"), [""; 0]);
+}
+
+#[test]
+fn credentials_of_another_account_are_no_way_in() {
+    let desk = Desk::new();
+    desk.declare_all();
+    let text = std::fs::read_to_string(desk.file()).unwrap().replace("1234567890123456", "9999999999999999");
+    std::fs::write(desk.file(), text).unwrap();
+    let failures = failures(&desk);
+    assert_eq!(failures.len(), 1, "{failures:?}");
+    assert!(failures[0].contains("the credentials are for account 1234567890123456"), "{failures:?}");
+    assert_eq!(desk.fake.count("GetApplication"), 0);
+}
+
+#[test]
+fn an_application_that_is_not_there_or_not_on_instances_is_told() {
+    let desk = Desk::new();
+    desk.declare_all();
+    desk.fake.world(|world| world.apps[0].cluster_type = 5);
+    assert_eq!(failures(&desk), ["application: `APPLICATION` does not run in a cluster of ECS instances"]);
+    desk.fake.world(|world| world.apps.clear());
+    assert_eq!(failures(&desk).len(), 1);
+}

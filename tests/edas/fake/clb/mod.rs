@@ -1,0 +1,42 @@
+//! CLB (SLB) 2014-05-15: no weighted groups, weights by server, and calls that take effect at once.
+
+mod balancers;
+mod groups;
+mod health;
+mod listeners;
+pub mod pairs;
+mod rules;
+
+use super::service::{ApiError, Operation, missing};
+use super::world::{Balancer, Family, World};
+
+pub const OPERATIONS: &[&[Operation]] = &[
+    balancers::OPERATIONS,
+    groups::OPERATIONS,
+    health::OPERATIONS,
+    listeners::OPERATIONS,
+    pairs::OPERATIONS,
+    rules::OPERATIONS,
+];
+
+/// The default server group of a CLB.
+pub fn default_group(balancer: &str) -> String {
+    format!("{balancer}/default")
+}
+
+fn balancer<'a>(world: &'a World, id: &str) -> Result<&'a Balancer, ApiError> {
+    let found = world.balancer(id).filter(|balancer| balancer.family == Family::Clb);
+    found.ok_or_else(|| missing("InvalidLoadBalancerId.NotFound", id))
+}
+
+/// A CLB takes one change at a time.
+fn occupy(world: &mut World, id: &str) -> Result<(), ApiError> {
+    if world.now < balancer(world, id)?.busy_until {
+        return Err(ApiError::new("OperationBusy", "The specified load balancer is being configured."));
+    }
+    let until = world.now + world.settings.busy;
+    for balancer in world.balancers.iter_mut().filter(|balancer| balancer.id == id) {
+        balancer.busy_until = until;
+    }
+    Ok(())
+}

@@ -1,0 +1,96 @@
+//! ECS 2014-05-26: the little of it that a look at a service needs.
+
+use serde_json::{Value, json};
+
+use super::input::Input;
+use super::pages::{among, by_number, json_list};
+use super::service::{Answer, Operation, missing, read};
+use super::world::{REGION, Template, VPC, World};
+
+pub const OPERATIONS: &[&[Operation]] = &[&[
+    read("DescribeInstances", instances),
+    read("DescribeSecurityGroupAttribute", security_group),
+    read("DescribeLaunchTemplates", templates),
+    read("DescribeLaunchTemplateVersions", versions),
+]];
+
+fn instances(world: &mut World, input: &Input) -> Answer {
+    let ids = json_list(input, "InstanceIds")?;
+    let ids: Vec<String> = ids.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+    let shown = world.hosts.values().filter(|host| among(&ids, &host.id)).map(|host| {
+        json!({
+            "InstanceId": host.id,
+            "InstanceName": host.id,
+            "Status": host.state,
+            "RegionId": REGION,
+            "VpcAttributes": { "VpcId": VPC, "PrivateIpAddress": { "IpAddress": [host.ip] } },
+            "SecurityGroupIds": { "SecurityGroupId": host.security_groups },
+        })
+    });
+    let shown = shown.collect();
+    let (page, mut answer) = by_number(world, input, shown, 10)?;
+    answer.insert("Instances".to_owned(), json!({ "Instance": page }));
+    Ok(Value::Object(answer))
+}
+
+fn security_group(world: &mut World, input: &Input) -> Answer {
+    let id = input.need("SecurityGroupId")?;
+    let group = world.security_groups.get(id);
+    let group = group.ok_or_else(|| missing("InvalidSecurityGroupId.NotFound", id))?;
+    let rules = group.iter().map(|(source, low, high)| {
+        json!({
+            "Direction": "ingress",
+            "IpProtocol": "TCP",
+            "Policy": "Accept",
+            "PortRange": format!("{low}/{high}"),
+            "SourceCidrIp": source,
+        })
+    });
+    let rules: Vec<Value> = rules.collect();
+    Ok(
+        json!({ "SecurityGroupId": id, "RegionId": REGION, "VpcId": VPC, "Permissions": { "Permission": rules } }),
+    )
+}
+
+fn named<'a>(world: &'a World, input: &Input) -> Vec<&'a Template> {
+    let mut ids = input.list("LaunchTemplateId");
+    ids.extend(input.text("LaunchTemplateId").map(str::to_owned));
+    world.templates.values().filter(|template| among(&ids, &template.id)).collect()
+}
+
+fn templates(world: &mut World, input: &Input) -> Answer {
+    let shown = named(world, input).into_iter().map(|template| {
+        json!({
+            "LaunchTemplateId": template.id,
+            "LaunchTemplateName": template.id,
+            "DefaultVersionNumber": template.default,
+            "LatestVersionNumber": template.versions.len(),
+        })
+    });
+    let shown = shown.collect();
+    let (page, mut answer) = by_number(world, input, shown, 10)?;
+    answer.insert("LaunchTemplateSets".to_owned(), json!({ "LaunchTemplateSet": page }));
+    Ok(Value::Object(answer))
+}
+
+fn versions(world: &mut World, input: &Input) -> Answer {
+    let asked: Vec<String> = input.list("LaunchTemplateVersion");
+    let shown = named(world, input).into_iter().flat_map(|template| {
+        let numbered = (1_u64..).zip(&template.versions);
+        let own = numbered.filter(|(number, _)| among(&asked, &number.to_string()));
+        own.map(|(number, inside)| {
+            let switch = if *inside { "vsw-fa4e0000000000000001" } else { "" };
+            json!({
+                "LaunchTemplateId": template.id,
+                "VersionNumber": number,
+                "DefaultVersion": number == template.default,
+                "LaunchTemplateData": { "VSwitchId": switch, "ImageId": "aliyun_3_x64", "InstanceType": "ecs.c7.large" },
+            })
+        })
+    });
+    let shown = shown.collect();
+    let (page, mut answer) = by_number(world, input, shown, 10)?;
+    let set = json!({ "LaunchTemplateVersionSet": page });
+    answer.insert("LaunchTemplateVersionSets".to_owned(), set);
+    Ok(Value::Object(answer))
+}

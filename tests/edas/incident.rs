@@ -1,0 +1,248 @@
+//! The main job on Alibaba Cloud by the real binary, and the incident that this product exists for in each of its dresses:
+//! a server group that blue serves and that no list names. Blue never goes, and what would go dark is named.
+
+use crate::fake::{CrossGroup, Fault, GroupOptions, On, Settings};
+use crate::job::{Job, is_read, until};
+
+const REFUSED: i32 = 10;
+const HELD: i32 = 13;
+
+#[test]
+fn a_rollout_moves_rules_by_weight_default_actions_whole_and_shared_groups_by_membership_and_back_again() {
+    let job = Job::new(|_| {});
+    let done = job.run(&["rollout", "api"]).ended_with(0);
+    assert!(done.said().contains("COMPLETED"), "{}", done.said());
+    assert!(!done.said().contains("fault"), "{}", done.said());
+    assert_eq!(job.weights("rule")["public-b"], 100);
+    job.is_left_with("green", "blue");
+    job.run(&["rollout", "api", "--revision", "3.0.0"]).ended_with(0);
+    assert_eq!(job.weights("rule")["public-a"], 100);
+    job.is_left_with("blue", "green");
+}
+
+#[test]
+fn a_rollout_that_is_given_up_leaves_blue_as_it_was() {
+    let job = Job::new(|setup| (setup.steps, setup.bake) = ("[100]", "promote"));
+    let blue = job.members("blue");
+    job.run(&["rollout", "api"]).ended_with(14);
+    assert_eq!(job.weights("rule")["public-b"], 100, "green carries the traffic");
+    job.run(&["abort", "api"]).ended_with(0);
+    assert_eq!(job.members("blue"), blue, "blue ran on untouched");
+    job.is_left_with("blue", "green");
+}
+
+/// The plan and the rollout are refused with this in their words, and nothing is changed.
+fn refuses(job: &Job, what: &str) {
+    let before = (job.members("blue"), job.weights("rule"), job.weights("listener"));
+    for args in [&["plan", "api"][..], &["rollout", "api", "--yes"]] {
+        let refused = job.run(args).ended_with(REFUSED);
+        assert!(refused.said().contains(what), "{}", refused.said());
+    }
+    assert_eq!((job.members("blue"), job.weights("rule"), job.weights("listener")), before);
+    let changed: Vec<_> = job.fake.calls().into_iter().filter(|call| !is_read(&call.action)).collect();
+    assert!(changed.is_empty(), "nothing was changed: {changed:?}");
+    job.unharmed();
+}
+
+/// One more server group of an ALB behind a listener of its own, in which nobody stands yet.
+fn one_more(job: &Job, options: &GroupOptions) -> String {
+    job.fake.world(|world| {
+        let balancer = world.alb("another");
+        let group = world.alb_group("another", options);
+        world.listener(&balancer, 7000, &group);
+        group
+    })
+}
+
+fn by_hand(settings: Settings) {
+    let job = Job::new(|setup| setup.settings = settings);
+    let group = one_more(&job, &GroupOptions::default());
+    let host = job.members("blue").remove(0);
+    job.fake.world(|world| world.stand(&group, &host, 9000, 100));
+    refuses(&job, &group);
+}
+
+#[test]
+fn a_group_in_which_blue_was_put_by_hand_and_that_is_on_no_list_refuses_the_plan() {
+    by_hand(Settings::default());
+}
+
+#[test]
+fn a_group_of_another_page_refuses_the_plan_however_short_the_pages_are() {
+    by_hand(Settings { page: Some(1), ..Settings::default() });
+}
+
+#[test]
+fn where_nobody_may_ask_for_servers_over_all_groups_or_the_answer_is_empty_the_list_of_everything_finds_it() {
+    for cross_group in [CrossGroup::Refused, CrossGroup::Empty] {
+        by_hand(Settings { cross_group, ..Settings::default() });
+    }
+}
+
+#[test]
+fn a_group_in_which_blue_stands_by_its_address_refuses_the_plan() {
+    let job = Job::new(|_| {});
+    let group = one_more(&job, &GroupOptions { kind: "Ip", ..GroupOptions::default() });
+    let host = job.members("blue").remove(0);
+    job.fake.world(|world| {
+        let address = world.hosts[&host].ip.clone();
+        world.stand(&group, &address, 8080, 100);
+    });
+    refuses(&job, &group);
+}
+
+#[test]
+fn a_group_of_an_nlb_and_a_vserver_group_and_the_default_group_of_a_clb_refuse_the_plan() {
+    let nlb = |job: &Job| {
+        job.fake.world(|world| {
+            let balancer = world.nlb("another");
+            let group =
+                world.nlb_group("another", &GroupOptions { protocol: "TCP", ..GroupOptions::default() });
+            world.listener(&balancer, 7000, &group);
+            group
+        })
+    };
+    let vserver = |job: &Job| {
+        job.fake.world(|world| {
+            let balancer = world.clb("another");
+            let group = world.vserver_group(&balancer, "another");
+            world.clb_listener(&balancer, "http", 7000, Some(&group));
+            group
+        })
+    };
+    let default = |job: &Job| {
+        job.fake.world(|world| {
+            let balancer = world.clb("another");
+            world.clb_listener(&balancer, "tcp", 7000, None);
+            format!("{balancer}/default")
+        })
+    };
+    let dresses: [&dyn Fn(&Job) -> String; 3] = [&nlb, &vserver, &default];
+    for dress in dresses {
+        let job = Job::new(|_| {});
+        let group = dress(&job);
+        let port = if group.ends_with("/default") { 0 } else { 8080 };
+        let host = job.members("blue").remove(0);
+        job.fake.world(|world| world.stand(&group, &host, port, 100));
+        refuses(&job, &group);
+    }
+}
+
+#[test]
+fn a_group_that_a_scaling_group_of_blue_is_attached_to_refuses_the_plan() {
+    let job = Job::new(|_| {});
+    let group = one_more(&job, &GroupOptions::default());
+    let blue = job.members("blue");
+    job.fake.world(|world| {
+        let scaling = world.scaling_group("by-hand", &blue);
+        world.attach(&scaling, &group, 8080);
+    });
+    refuses(&job, &group);
+}
+
+#[test]
+fn a_vserver_group_that_edas_binds_to_the_deploy_group_refuses_the_plan() {
+    let job = Job::new(|_| {});
+    let group = job.fake.world(|world| {
+        let balancer = world.clb("another");
+        let group = world.vserver_group(&balancer, "by-edas");
+        let app = world.app_mut(&job.app).unwrap();
+        let blue = app.groups.iter_mut().find(|own| own.name == "blue").unwrap();
+        blue.bound[0] = Some((group.clone(), 8080));
+        group
+    });
+    refuses(&job, &group);
+}
+
+#[test]
+fn a_balancer_that_edas_binds_to_the_whole_application_refuses_the_plan_with_the_way_out() {
+    let job = Job::new(|_| {});
+    job.fake.world(|world| {
+        let balancer = world.clb("another");
+        let group = world.vserver_group(&balancer, "by-edas");
+        world.bind(&job.app, &balancer, &group);
+    });
+    refuses(&job, "UnbindSlb");
+}
+
+#[test]
+fn a_group_into_which_blue_is_put_in_mid_rollout_holds_until_it_is_amended() {
+    let job = Job::new(|setup| {
+        setup.bake = "promote";
+        setup.deadlines = vec!["hold: 60s"];
+    });
+    let group = one_more(&job, &GroupOptions::default());
+    let rollout = job.start(&["rollout", "api", "--wait-promote", "2m"]);
+    until("the rollout to be in `bake`", || job.phase(1) == "bake");
+    let blue = job.members("blue");
+    job.fake.world(|world| {
+        for host in &blue {
+            world.stand(&group, host, 8080, 100);
+        }
+    });
+    let promote = job.start(&["promote", "api", "--full"]);
+    until("the gap to be seen", || {
+        job.state(1).gaps().iter().any(|gap| gap.group.as_ref().is_some_and(|own| own.as_str() == group))
+    });
+    assert_eq!(job.members("blue"), blue, "blue stays");
+    job.run(&["resume", "api", "--amend", &group]).ended_with(0);
+    rollout.wait().ended_with(0);
+    promote.wait().ended_with(0);
+    job.is_left_with("green", "blue");
+}
+
+#[test]
+fn a_group_into_which_blue_is_put_while_it_is_quiet_keeps_blue() {
+    let job = Job::new(|setup| {
+        setup.quiet = "3s";
+        setup.deadlines = vec!["hold: 1s", "retire: 1s", "drain: 4s"];
+    });
+    let group = one_more(&job, &GroupOptions::default());
+    let blue = job.members("blue");
+    let rollout = job.start(&["rollout", "api"]);
+    until("blue to be drained", || {
+        job.phase(1) == "drain" && job.servers("public-a").is_empty() && job.servers("partner").len() == 2
+    });
+    job.fake.world(|world| world.stand(&group, &blue[0], 8080, 100));
+    let held = rollout.wait().ended_with(HELD);
+    assert!(held.said().contains(&group), "{}", held.said());
+    assert_eq!(job.members("blue"), blue, "blue stays");
+}
+
+#[test]
+fn what_is_denied_is_unknown_and_refuses() {
+    for action in [
+        "ListServerGroupServers",
+        "ListServerGroups",
+        "ListListeners",
+        "ListRules",
+        "GetListenerHealthStatus",
+        "DescribeLoadBalancers",
+        "DescribeVServerGroups",
+        "DescribeVServerGroupAttribute",
+        "DescribeLoadBalancerAttribute",
+        "DescribeHealthStatus",
+        "DescribeScalingInstances",
+    ] {
+        let job = Job::new(|_| {});
+        job.fake.fail(On::call(action), Fault::Denied);
+        let refused = job.run(&["plan", "api"]).ended_with(REFUSED);
+        assert!(refused.said().contains(action), "{action}: {}", refused.said());
+    }
+}
+
+#[test]
+fn what_is_throttled_to_the_end_or_cut_short_is_unknown_and_refuses() {
+    for fault in [Fault::Throttle, Fault::Truncated] {
+        for action in ["ListServerGroups", "ListServerGroupServers", "DescribeVServerGroups"] {
+            let job = Job::new(|_| {});
+            job.fake.fail(On::call(action), fault);
+            let refused = job.run(&["plan", "api"]).ended_with(REFUSED);
+            assert!(refused.said().contains(action), "{action}: {}", refused.said());
+        }
+        let job = Job::new(|_| {});
+        job.fake.fail(On::call("QueryApplicationStatus"), fault);
+        let failed = job.run(&["plan", "api"]).ended_with(1);
+        assert!(failed.said().contains("QueryApplicationStatus"), "{}", failed.said());
+    }
+}

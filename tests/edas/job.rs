@@ -1,0 +1,334 @@
+//! A service on the fake, a folder with a deployment file, and the real binary.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use deployer::journal::{FileStore, Journal};
+use deployer::model::{RolloutId, ServiceName};
+use deployer::rollout::{Recorded, Rollout};
+
+use crate::fake::{Fake, GroupOptions, Settings};
+
+/// How long anything may take on a busy machine before a test gives up.
+const PATIENCE: Duration = Duration::from_mins(4);
+/// How many instances a fleet has.
+pub const SIZE: usize = 2;
+
+/// What a test says of its service.
+pub struct Setup {
+    pub settings: Settings,
+    pub steps: &'static str,
+    pub settle: &'static str,
+    pub bake: &'static str,
+    pub quiet: &'static str,
+    pub deadlines: Vec<&'static str>,
+    pub call_timeout: &'static str,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            settings: Settings::default(),
+            steps: "[{ share: 10, hold: 50ms }, 100]",
+            settle: "50ms",
+            bake: "100ms",
+            quiet: "50ms",
+            deadlines: Vec::new(),
+            call_timeout: "2s",
+        }
+    }
+}
+
+/// The account, the folder, and who was started.
+pub struct Job {
+    pub fake: Fake,
+    dir: tempfile::TempDir,
+    runtime: tokio::runtime::Runtime,
+    pub app: String,
+    /// Ids by the names that the file and the tests give.
+    pub ids: BTreeMap<String, String>,
+    runs: Cell<usize>,
+}
+
+/// A command that runs. Killed where the test forgets it.
+pub struct Running {
+    child: Child,
+    what: String,
+    paths: (PathBuf, PathBuf),
+}
+
+/// What a command came to.
+#[derive(Debug)]
+pub struct Done {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+impl Job {
+    /// The service at 1.0.0 in the deploy group `blue`, behind a rule of an ALB (`public`, twins), a default action
+    /// (`whole`, twins), a listener of an NLB (`internal`) and one of a CLB (`partner`). `green` is not there yet; six
+    /// hosts of the cluster are idle.
+    pub fn new(edit: impl FnOnce(&mut Setup)) -> Self {
+        let mut setup = Setup::default();
+        edit(&mut setup);
+        let fake = Fake::start(setup.settings.clone());
+        let mut ids = BTreeMap::new();
+        let app = fake.world(|world| {
+            let app = world.application("api", 8080);
+            world.deploy_group(&app, "blue");
+            let blue = world.deployed(&app, "blue", "1.0.0", SIZE);
+            world.scaling_rules(&app, "blue", true, true);
+            world.idle(6);
+            let (alb, nlb, clb) = (world.alb("edge"), world.nlb("inner"), world.clb("old"));
+            let http = GroupOptions { drain: Some(100), ..GroupOptions::default() };
+            let tcp = GroupOptions { protocol: "TCP", ..http.clone() };
+            for name in ["public-a", "public-b", "whole-a", "whole-b", "spare"] {
+                ids.insert(name.to_owned(), world.alb_group(name, &http));
+            }
+            ids.insert("internal".to_owned(), world.nlb_group("internal", &tcp));
+            ids.insert("partner".to_owned(), world.vserver_group(&clb, "partner"));
+            let listener = world.listener(&alb, 443, &ids["spare"]);
+            let rule = world.rule(&listener, 10, &[(&ids["public-a"], 100), (&ids["public-b"], 0)]);
+            ids.insert("rule".to_owned(), rule);
+            ids.insert("listener".to_owned(), world.listener(&alb, 8443, &ids["whole-a"]));
+            world.listener(&nlb, 9000, &ids["internal"]);
+            world.clb_listener(&clb, "tcp", 9100, Some(&ids["partner"]));
+            for group in ["public-a", "whole-a", "internal", "partner"] {
+                for host in &blue {
+                    world.stand(&ids[group], host, 8080, 100);
+                }
+            }
+            app
+        });
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("deployments")).unwrap();
+        fs::create_dir_all(dir.path().join("said")).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let job = Self { fake, dir, runtime, app, ids, runs: Cell::new(0) };
+        job.write(&setup);
+        job
+    }
+
+    fn write(&self, setup: &Setup) {
+        let deadlines: Vec<_> = setup.deadlines.iter().map(|line| format!("  {line}\n")).collect();
+        let deadlines = deadlines.concat();
+        let deadlines = if deadlines.is_empty() { deadlines } else { format!("deadlines:\n{deadlines}") };
+        let id = |name: &str| &self.ids[name];
+        let groups = format!(
+            "          public: {{ alb_twins: [{}, {}] }}\n          whole: {{ alb_twins: [{}, {}] }}\n          \
+             internal: {{ nlb: {} }}\n          partner: {{ clb: {} }}\n",
+            id("public-a"),
+            id("public-b"),
+            id("whole-a"),
+            id("whole-b"),
+            id("internal"),
+            id("partner")
+        );
+        let text = format!(
+            "service: api\nrevision: 2.0.0\nstrategies:\n  bluegreen:\n    steps: {}\nsettle: {}\nbake: {}\nquiet: {}\n{deadlines}\
+             environments:\n  prod:\n    provider:\n      edas:\n        account: \"{}\"\n        region: {}\n        \
+             application: {}\n        fleets: {{ pair: [blue, green] }}\n        hosts: {{ idle: cluster }}\n        \
+             package: \"https://bucket.oss-cn-hongkong.aliyuncs.com/api-{{revision}}.jar\"\n        port: 8080\n        \
+             call_timeout: {}\n        pace: 250ms\n        groups:\n{groups}",
+            setup.steps,
+            setup.settle,
+            setup.bake,
+            setup.quiet,
+            crate::fake::ACCOUNT,
+            crate::fake::REGION,
+            self.app,
+            setup.call_timeout,
+        );
+        fs::write(self.dir.path().join("deployments/api.yaml"), text).unwrap();
+    }
+
+    /// The real binary, in this folder, with nothing of the caller's environment that could change what it does.
+    pub fn start(&self, args: &[&str]) -> Running {
+        let what = args.join(" ");
+        self.runs.set(self.runs.get() + 1);
+        let said = self.dir.path().join("said");
+        let path =
+            |kind: &str| said.join(format!("{:03} {}.{kind}", self.runs.get(), what.replace('/', "_")));
+        let paths = (path("out"), path("err"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_deployer"));
+        command.current_dir(self.dir.path()).env_clear().env("USER", "kim").stdin(Stdio::null());
+        command
+            .envs(["PATH", "HOME", "TMPDIR"].iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+        command.envs(self.fake.env()).args(args);
+        command.stdout(File::create(&paths.0).unwrap()).stderr(File::create(&paths.1).unwrap());
+        Running { child: command.spawn().unwrap(), what, paths }
+    }
+
+    pub fn run(&self, args: &[&str]) -> Done {
+        self.start(args).wait()
+    }
+
+    fn journal(&self) -> Journal<FileStore> {
+        Journal::new(FileStore::new(self.dir.path().join(".deployer/journal")), "test")
+    }
+
+    /// Where the n-th entry of a rollout is, or will be.
+    pub fn entry(&self, number: u64, seq: usize) -> PathBuf {
+        self.dir.path().join(format!(".deployer/journal/api/prod/{number:08}/{seq:08}.json"))
+    }
+
+    /// How many entries a rollout has.
+    pub fn entries(&self, number: u64) -> usize {
+        (1..10_000).take_while(|seq| self.entry(number, *seq).exists()).count()
+    }
+
+    fn facts(&self, number: u64) -> Vec<Recorded> {
+        let (service, environment) = (ServiceName::new("api").unwrap(), "prod".parse().unwrap());
+        let id = RolloutId { service, environment, number };
+        self.runtime.block_on(self.journal().read(&id)).unwrap().into_recorded().unwrap()
+    }
+
+    /// The state as the journal tells it.
+    pub fn state(&self, number: u64) -> Rollout {
+        Rollout::fold(&self.facts(number)).unwrap()
+    }
+
+    pub fn phase(&self, number: u64) -> &'static str {
+        if self.entry(number, 1).exists() { self.state(number).phase().name() } else { "nothing" }
+    }
+
+    /// The hosts of a fleet that run.
+    pub fn members(&self, fleet: &str) -> Vec<String> {
+        self.fake.world(|world| world.running(&self.app, fleet, None))
+    }
+
+    /// The weights of a route, by the names of the server groups.
+    pub fn weights(&self, route: &str) -> BTreeMap<String, u64> {
+        self.fake.world(|world| world.weights(&self.ids[route]))
+    }
+
+    /// The servers of a group, with how each does.
+    pub fn servers(&self, group: &str) -> BTreeMap<String, String> {
+        let states = self.fake.world(|world| world.server_states(&self.ids[group]));
+        states.into_iter().map(|((id, _), state)| (id, state)).collect()
+    }
+
+    /// This fleet alone stands healthy in every group, carries everything, nothing was dark meanwhile, and nothing was
+    /// asked that the cloud does not know.
+    pub fn serves(&self, fleet: &str) {
+        let members = self.members(fleet);
+        assert_eq!(members.len(), SIZE, "{fleet}: {members:?}");
+        for (route, name) in [("rule", "public"), ("listener", "whole")] {
+            let weights = self.weights(route);
+            let carrying: Vec<_> =
+                weights.iter().filter(|(_, weight)| **weight > 0).map(|(id, _)| id.clone()).collect();
+            assert_eq!(carrying.len(), 1, "one twin of {name} carries everything: {weights:?}");
+            self.stands(&carrying[0], &members);
+        }
+        self.stands("internal", &members);
+        self.stands("partner", &members);
+        self.unharmed();
+    }
+
+    fn stands(&self, group: &str, members: &[String]) {
+        let servers = self.servers(group);
+        let mut healthy: Vec<_> =
+            servers.iter().filter(|(_, state)| *state == "healthy").map(|(id, _)| id.clone()).collect();
+        let mut members = members.to_vec();
+        members.sort();
+        healthy.sort();
+        assert_eq!(healthy, members, "{group}: {servers:?}");
+    }
+
+    /// Nobody lost the service, and nothing was asked that the cloud does not know.
+    pub fn unharmed(&self) {
+        assert_eq!((self.fake.unknown(), self.fake.strange()), (vec![], vec![]));
+        assert!(self.fake.oracle().darknesses.is_empty(), "{:?}", self.fake.oracle());
+    }
+
+    /// The fleet serves everything and may scale as it did before, the other rests, and no preview is left.
+    pub fn is_left_with(&self, fleet: &str, other: &str) {
+        self.serves(fleet);
+        assert_eq!(self.members(other), Vec::<String>::new(), "`{other}` rests");
+        let (previews, frozen, still) = self.fake.world(|world| {
+            let previews = world.rules.iter().filter(|rule| rule.name.starts_with("deployer-preview"));
+            let previews: Vec<String> = previews.map(|rule| rule.name.clone()).collect();
+            let app = world.app(&self.app).unwrap();
+            let group = app.group_named(fleet).unwrap();
+            let frozen = app.tags.contains_key(&format!("deployer:frozen:{}", group.id));
+            let off = group.rules.values().filter(|rule| rule["Enable"] == false).count();
+            (previews, frozen, fleet == "blue" && off > 0)
+        });
+        assert_eq!((previews, frozen, still), (vec![], false, false));
+    }
+}
+
+impl Drop for Job {
+    /// What was said last is what a failed test is understood by.
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        let mut said: Vec<_> = fs::read_dir(self.dir.path().join("said")).unwrap().flatten().collect();
+        said.sort_by_key(fs::DirEntry::path);
+        for entry in said {
+            let text = fs::read_to_string(entry.path()).unwrap_or_default();
+            eprintln!("--- {}\n{text}", entry.path().file_name().unwrap().display());
+        }
+        eprintln!("--- the last calls");
+        let calls = self.fake.calls();
+        for call in calls.iter().skip(calls.len().saturating_sub(40)) {
+            eprintln!("{} {} {:?} {}", call.at, call.action, call.outcome, call.parameters);
+        }
+    }
+}
+
+impl Running {
+    pub fn runs(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    pub fn wait(mut self) -> Done {
+        until(&format!("`{}` to end", self.what), || self.child.try_wait().unwrap().is_some());
+        let code = self.child.wait().unwrap().code().unwrap_or(-1);
+        let text = |path: &Path| fs::read_to_string(path).unwrap();
+        Done { code, out: text(&self.paths.0), err: text(&self.paths.1) }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Done {
+    pub fn ended_with(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "{}\n{}", self.out, self.err);
+        self
+    }
+
+    pub fn said(&self) -> String {
+        format!("{}{}", self.out, self.err)
+    }
+}
+
+/// Whether an operation only reads.
+pub fn is_read(action: &str) -> bool {
+    ["Describe", "Get", "List", "Query"].iter().any(|begin| action.starts_with(begin))
+}
+
+/// Waits until something is so.
+pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < PATIENCE, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}

@@ -1,0 +1,20 @@
+//! Alibaba Cloud as it is spoken on the wire: the fake that tests stand on, and what is tested on it.
+#![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop, and say where")]
+#![expect(clippy::disallowed_methods, reason = "what is waited for and measured here happens in real time")]
+
+mod caller;
+mod crashes;
+mod desk;
+mod doctor;
+mod fake;
+mod fake_itself;
+mod faults;
+mod fleets;
+mod incident;
+mod init;
+mod job;
+mod lanes;
+mod official;
+mod policy;
+mod rig;
