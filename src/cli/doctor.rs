@@ -12,10 +12,11 @@ use crate::spec::Provider;
 pub async fn doctor(context: &Context, service: &ServiceName) -> Result<u8, CliError> {
     let spec = context.spec(service, &Wish::default())?;
     let open = context.latest(service).await?.is_some_and(|(_, rollout)| rollout.verdict().is_none());
-    let findings = match &spec.provider {
+    let mut findings = match &spec.provider {
         Provider::Local(local) => local::examine(local, &context.global.state.join("local")).await,
         Provider::Aws(aws) => aws::doctor::examine(&spec, aws, open).await,
     };
+    findings.extend(context.journal.examine().await?);
     let ready = show::checkup(context, &spec, &findings)?;
     Ok(if ready { exit::DONE } else { exit::ERROR })
 }

@@ -75,6 +75,7 @@ struct State {
     requests: AtomicUsize,
     refused_signatures: AtomicUsize,
     overwritten: Mutex<Vec<String>>,
+    settings: Mutex<BTreeMap<&'static str, (u16, String)>>,
 }
 
 impl Fake {
@@ -174,6 +175,11 @@ impl Fake {
         self.state.objects.lock().unwrap().insert(key.into(), object);
     }
 
+    /// What the bucket answers to `?question`, which it does not know otherwise.
+    pub fn answer(&self, question: &'static str, status: u16, body: &str) {
+        self.state.settings.lock().unwrap().insert(question, (status, body.to_owned()));
+    }
+
     /// Objects that were written over another one, but for hints that are meant to be.
     pub fn overwritten(&self) -> Vec<String> {
         let all = self.state.overwritten.lock().unwrap().clone();
@@ -257,7 +263,12 @@ impl State {
             return refuse(404, "NoSuchBucket");
         }
         match (method.as_str(), key) {
-            ("GET", "") => self.list(query.unwrap_or_default()),
+            ("GET", "") => match self.settings.lock().unwrap().get(query.unwrap_or_default()) {
+                Some((200, body)) => self.reply(StatusCode::OK).body(Full::new(body.clone().into())).unwrap(),
+                Some((status, code)) => refuse(*status, code),
+                // As servers do that do not know a question.
+                None => self.list(query.unwrap_or_default()),
+            },
             ("PUT", key) if !key.is_empty() => self.put(key, headers, body),
             ("GET" | "HEAD", key) => match self.objects.lock().unwrap().get(key) {
                 Some(object) => self.found(object, method == Method::HEAD),

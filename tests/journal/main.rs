@@ -6,6 +6,7 @@ mod beside;
 mod bucket;
 mod damage;
 mod disk;
+mod doctor;
 mod facts;
 #[path = "../fake_bucket/mod.rs"]
 mod fake_bucket;

@@ -296,7 +296,14 @@ impl Writer<'_> {
             Grant::Read => &["s3:GetObject"],
             Grant::ReadWrite => &["s3:GetObject", "s3:PutObject"],
         };
+        let asked = [
+            "s3:GetBucketAcl",
+            "s3:GetBucketPolicyStatus",
+            "s3:GetBucketPublicAccessBlock",
+            "s3:GetEncryptionConfiguration",
+        ];
         vec![
+            allow("LookAtJournalBucket", &asked, std::slice::from_ref(&root), None),
             allow("ListJournal", &["s3:ListBucket"], std::slice::from_ref(&root), Some(listed)),
             allow("Journal", actions, &[format!("{root}/{inside}")], None),
         ]

@@ -11,6 +11,7 @@ use super::address::Bucket;
 use super::client::{Client, Reach};
 use super::fault::{fault, no_bucket};
 use super::probe::{self, Unproved, prove};
+use crate::cloud::Finding;
 use crate::journal::{Key, OBJECT_MAX, Put, Store, StoreAction, StoreFault, StoreFaultKind};
 use crate::model::Span;
 
@@ -46,6 +47,15 @@ impl BucketStore {
     pub fn new(bucket: Bucket, reach: Reach) -> Self {
         let (client, proved, calls) = (OnceCell::new(), OnceCell::new(), Semaphore::new(CALLS_MAX));
         Self(Arc::new(Inner { bucket, reach, client, proved, calls }))
+    }
+
+    /// Whether the bucket is fit to keep a journal, as far as it may be asked. Changes nothing.
+    ///
+    /// # Errors
+    /// Where this machine cannot ask at all.
+    pub async fn examine(&self) -> Result<Vec<Finding>, StoreFault> {
+        let client = self.0.client(StoreAction::Read, &Key::root()).await?;
+        Ok(super::doctor::examine(self.0.bucket.provider, &self.0.bucket.to_string(), &client.asker).await)
     }
 }
 
