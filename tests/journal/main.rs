@@ -11,6 +11,6 @@ mod facts;
 #[path = "../fake_bucket/mod.rs"]
 mod fake_bucket;
 mod golden;
-mod moto;
 mod races;
 mod replies;
+mod servers;
