@@ -40,6 +40,9 @@ pub struct Global {
     /// else `file:.deployer/journal`
     #[arg(long, global = true, value_name = "URL", env = "DEPLOYER_STORE")]
     pub store: Option<Address>,
+    /// Read logs that are not signed, though a journal key is set: such as began before there was one
+    #[arg(long, global = true, env = "DEPLOYER_ALLOW_UNSIGNED")]
+    pub allow_unsigned: bool,
     /// Where this host's own state is kept: the local backend, who is driving
     #[arg(long, global = true, value_name = "DIR", env = "DEPLOYER_STATE", default_value = ".deployer")]
     pub state: PathBuf,

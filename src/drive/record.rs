@@ -170,6 +170,7 @@ pub(super) fn transient(fault: &JournalFault) -> bool {
         | JournalFault::UnknownEvent { .. }
         | JournalFault::TooLarge { .. }
         | JournalFault::TooMany { .. }
+        | JournalFault::Keyless { .. }
         | JournalFault::Number { .. } => false,
     }
 }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::entry::{Draft, digest, encode};
+use super::entry::{Draft, digest, encode, format};
 use super::read::{Head, Track};
-use super::{EVENTS_MAX, Entry, JOURNAL_FORMAT, JournalFault, OBJECT_MAX, Put, Store};
+use super::{EVENTS_MAX, Entry, JournalFault, OBJECT_MAX, Put, Store};
 use crate::model::RolloutId;
 use crate::rollout::Recorded;
 
@@ -87,7 +87,7 @@ impl<S: Store> Log<S> {
             Err(fault) => return Err(fault.into()),
         };
         if created {
-            self.head = Head { seq, digest: digest(&bytes) };
+            self.head = Head { seq, digest: digest(&bytes), signed: self.head.signed };
         }
         Ok(created)
     }
@@ -122,7 +122,7 @@ impl<S: Store> Log<S> {
             return Err(JournalFault::TooMany { rollout: rollout.clone(), max: EVENTS_MAX });
         }
         let draft = Draft {
-            v: JOURNAL_FORMAT,
+            v: format(self.head.signed),
             seq: self.head.seq + 1,
             rollout,
             writer: &self.writer,
@@ -130,7 +130,8 @@ impl<S: Store> Log<S> {
             at: fact.at,
             event: &fact.event,
         };
-        let bytes = encode(&draft).expect("every fact has string keys and finite numbers");
+        let mac = |bytes: &[u8]| if self.head.signed { self.track.signing.mac(bytes) } else { None };
+        let bytes = encode(&draft, mac).expect("every fact has string keys and finite numbers");
         if bytes.len() > OBJECT_MAX {
             let (event, bytes) = (fact.event.name(), bytes.len());
             return Err(JournalFault::TooLarge { rollout: rollout.clone(), event, bytes, max: OBJECT_MAX });

@@ -9,6 +9,9 @@
 //! `{"v":1,"seq":2,"rollout":{…},"writer":"…","prev":"…","at":…,"event":{…},"sum":"…"}`. `prev` is the SHA-256 of
 //! the previous object's exact bytes (zeros in the first), `sum` that of this object's own bytes before `,"sum"`.
 //!
+//! In a log that was begun with a journal key every entry has format 2, and `"mac":"…"` before its sum: an HMAC over all
+//! that stands before it. With the key, an entry that lacks it or does not fit it is refused.
+//!
 //! Beside the entries lie two objects that nothing depends on: `driver.json`, the driver's sign of life, written over,
 //! and `summary.json`, what a rollout that is over came to, written once. The store is a folder or a bucket.
 
@@ -22,6 +25,7 @@ mod log;
 mod memory;
 mod pulse;
 mod read;
+mod sign;
 mod store;
 mod summary;
 mod temp;
@@ -37,6 +41,7 @@ pub use log::{Appended, Log};
 pub use memory::{Call, MemoryStore, Mishap};
 pub use pulse::Pulse;
 pub use read::{Head, History, Journal};
+pub use sign::{BadJournalKey, JournalKey, KEY_MAX, KEY_MIN, Signing};
 pub use store::{OBJECT_MAX, Put, Store, StoreAction, StoreFault, StoreFaultKind};
 pub use summary::{Content, Summary};
-pub use verify::{Report, Verdict};
+pub use verify::{Report, Signed, Verdict};

@@ -14,3 +14,4 @@ mod golden;
 mod races;
 mod replies;
 mod servers;
+mod signed;

@@ -151,7 +151,8 @@ async fn the_journal_lists_what_there_is() {
 async fn a_check_reports_soundness_and_damage_alike() {
     let store = stored(&all()).await;
     let journal = Journal::new(store.clone(), "reader");
-    let Report { verdict: Verdict::Sound { head, unknown }, .. } = journal.verify(&rollout()).await.unwrap()
+    let Report { verdict: Verdict::Sound { head, unknown, .. }, .. } =
+        journal.verify(&rollout()).await.unwrap()
     else {
         panic!("sound log reported as damaged")
     };

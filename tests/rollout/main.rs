@@ -16,4 +16,5 @@ mod plans;
 mod rig;
 mod secrets;
 mod signals;
+mod signed;
 mod trouble;
