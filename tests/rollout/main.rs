@@ -13,6 +13,7 @@ mod job;
 mod loss;
 mod orders;
 mod plans;
+mod races;
 mod rig;
 mod secrets;
 mod signals;
