@@ -123,7 +123,7 @@ impl StoreFaultKind {
                 "keep the journal in a bucket of its own: on OSS one that never had versioning, elsewhere one that \
                  honours `If-None-Match`; see `What a bucket needs` in the README"
             }
-            Self::Unready => "set what the message names, then try again; nothing was changed",
+            Self::Unready => "set what the message names right, then try again; nothing was changed",
             Self::Unexpected => "see the message of the system",
         }
     }

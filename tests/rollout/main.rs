@@ -19,3 +19,4 @@ mod secrets;
 mod signals;
 mod signed;
 mod trouble;
+mod weather;

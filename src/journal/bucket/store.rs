@@ -73,7 +73,22 @@ impl Inner {
     async fn writer(&self, key: &Key) -> Result<&Client, StoreFault> {
         let client = self.client(StoreAction::Write, key).await?;
         self.proved.get_or_try_init(|| Box::pin(self.prove(client, key))).await?;
+        if let Some(wrong) = client.seen.wrong_clock() {
+            return Err(StoreFault::new(StoreFaultKind::Unready, StoreAction::Write, self.place(key), wrong));
+        }
         if client.seen.versioned() { Err(self.unfit(key, probe::VERSIONED)) } else { Ok(client) }
+    }
+
+    /// A refusal whose cause is our own clock says so: both clouds refuse signatures of another hour.
+    fn clocked(&self, fault: StoreFault) -> StoreFault {
+        let wrong = self.client.get().and_then(|client| client.seen.wrong_clock());
+        match wrong.filter(|_| fault.kind == StoreFaultKind::Denied) {
+            Some(wrong) => {
+                let message = format!("{wrong} ({})", fault.message);
+                StoreFault { kind: StoreFaultKind::Unready, message, ..fault }
+            }
+            None => fault,
+        }
     }
 
     /// Has the bucket prove itself, whatever of that has to be asked again.
@@ -90,7 +105,7 @@ impl Inner {
             };
             if attempt == TRIES || !failed.kind.retryable() {
                 // Only a canary can have been written.
-                return Err(StoreFault { ambiguous: false, ..failed });
+                return Err(self.clocked(StoreFault { ambiguous: false, ..failed }));
             }
             tokio::time::sleep(wait).await;
             (wait, attempt) = (wait * 2, attempt + 1);
@@ -124,7 +139,7 @@ impl Inner {
             };
             unsure |= failed.ambiguous;
             if attempt == TRIES || !failed.kind.retryable() {
-                return Err(StoreFault { ambiguous: unsure, ..failed });
+                return Err(self.clocked(StoreFault { ambiguous: unsure, ..failed }));
             }
             tokio::time::sleep(wait).await;
             (wait, attempt) = (wait * 2, attempt + 1);
