@@ -6,6 +6,9 @@ use std::process::Command;
 use crate::rig::Rig;
 use crate::runner::{Step, program};
 
+/// A secret that the runner is told to hide.
+pub const MASKED: &str = "100% a key\nof two lines, 0123456789abcdef";
+
 /// A release with one binary that prints what it is given.
 fn release(rig: &Rig, checksum_of: &str) -> String {
     let folder = rig.dir().join("release");
@@ -85,4 +88,20 @@ fn an_input_is_one_word_whatever_is_in_it() {
     assert!(!rig.dir().join("pwned").exists());
     let done = Step::new(&rig, "rollout").set("INPUT_PLAN_ONLY", "yes").start().wait().ended_with(2);
     assert!(done.out.starts_with("::error title=Bad input::"), "{}", done.out);
+}
+
+#[test]
+fn a_secret_that_came_as_a_plain_variable_is_hidden_before_anything_else_is_said() {
+    let rig = Rig::with_blue(|_| {});
+    let step = Step::new(&rig, "rollout").set("DEPLOYER_JOURNAL_KEY", MASKED);
+    let left = step.set("DEPLOYER_ALLOW_UNSIGNED", "true").set("AWS_SESSION_TOKEN", "short").run();
+    let left = left.ended_with(0, "completed");
+    left.obeys_only_us();
+    assert_eq!((left.commands[0].name.as_str(), left.commands[0].message.as_str()), ("add-mask", MASKED));
+    assert_eq!(left.commands.iter().filter(|command| command.name == "add-mask").count(), 1);
+    let rest = left.done.out.lines().skip(1).collect::<String>();
+    for line in MASKED.lines() {
+        assert!(!rest.contains(line) && !left.summary.contains(line), "{rest}");
+        assert!(left.outputs.values().all(|value| !value.contains(line)), "{:?}", left.outputs);
+    }
 }
