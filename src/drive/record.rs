@@ -171,6 +171,8 @@ pub(super) fn transient(fault: &JournalFault) -> bool {
         | JournalFault::TooLarge { .. }
         | JournalFault::TooMany { .. }
         | JournalFault::Keyless { .. }
+        | JournalFault::Packed { .. }
+        | JournalFault::Busy { .. }
         | JournalFault::Number { .. } => false,
     }
 }

@@ -1,7 +1,7 @@
 //! Whichever store an address names.
 
 use super::bucket::{Address, BucketStore, Reach};
-use super::{FileStore, Journal, JournalFault, Key, Put, Store, StoreFault};
+use super::{FileStore, Journal, JournalFault, Key, Put, Store, StoreFault, Sweep};
 use crate::cloud::Finding;
 use crate::model::Span;
 
@@ -45,6 +45,15 @@ impl Journal<AnyStore> {
         match self.store() {
             AnyStore::File(_) => Ok(Vec::new()),
             AnyStore::Bucket(store) => Ok(store.examine().await?),
+        }
+    }
+}
+
+impl Sweep for AnyStore {
+    async fn remove(&self, key: &Key) -> Result<(), StoreFault> {
+        match self {
+            Self::File(store) => store.remove(key).await,
+            Self::Bucket(store) => store.remove(key).await,
         }
     }
 }

@@ -66,6 +66,18 @@ pub enum JournalFault {
         /// Which rollout.
         rollout: RolloutId,
     },
+    /// A log was packed: nobody adds to it any more.
+    #[error("append to rollout `{rollout}`: it has been over for long, and its log is packed")]
+    Packed {
+        /// Which rollout.
+        rollout: RolloutId,
+    },
+    /// A log that was to be packed is not over.
+    #[error("pack the log of rollout `{rollout}`: somebody adds to it")]
+    Busy {
+        /// Which rollout.
+        rollout: RolloutId,
+    },
     /// A rollout's number has no place in the journal.
     #[error("use rollout `{rollout}`: its number is not in 1 to 99999999")]
     Number {
@@ -87,6 +99,8 @@ impl JournalFault {
             Self::Keyless { .. } => {
                 "set DEPLOYER_JOURNAL_KEY or DEPLOYER_JOURNAL_KEY_FILE to the key of the others"
             }
+            Self::Packed { .. } => "look at it with `deployer show`",
+            Self::Busy { .. } => "look at it with `deployer show`; nothing was taken away",
             Self::TooLarge { .. } | Self::TooMany { .. } | Self::Number { .. } => "begin a new rollout",
         }
     }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use futures_util::stream::{self, StreamExt as _};
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
+use super::archive::Unpacked;
 use super::entry::{NO_DIGEST, decode, digest, split_mac, unseal};
 use super::{
     Damage, EVENTS_MAX, Entry, Flaw, JournalFault, Key, Log, Signing, Store, StoreAction, StoreFault,
@@ -36,6 +37,8 @@ pub struct History {
     pub entries: Vec<Entry>,
     /// The last entry.
     pub head: Head,
+    /// Whether the log is packed; nobody adds to it then.
+    pub packed: bool,
 }
 
 /// The last entry of a log that was read or written.
@@ -130,8 +133,19 @@ impl<S: Store> Journal<S> {
     /// # Errors
     /// [`JournalFault::Taken`] where somebody else began one of this number.
     pub async fn open(&self, rollout: &RolloutId, first: &Recorded) -> Result<Log<S>, JournalFault> {
-        let mut log = self.log_at(self.track(rollout)?, Head::none(self.signing.signs()));
-        if log.create(first).await? { Ok(log) } else { Err(JournalFault::Taken { rollout: rollout.clone() }) }
+        let track = self.track(rollout)?;
+        let mut log = self.log_at(track.clone(), Head::none(self.signing.signs()));
+        // A number that is free may be that of a log which was packed since the caller read the list.
+        let packed = async || match track.packed(&*self.store).await {
+            // The first entry is there: only whether it counts is not known.
+            Err(JournalFault::Store(fault)) => Err(JournalFault::from(fault.ambiguous())),
+            packed => packed,
+        };
+        if log.create(first).await? && !packed().await? {
+            Ok(log)
+        } else {
+            Err(JournalFault::Taken { rollout: rollout.clone() })
+        }
     }
 
     /// Reads a rollout from the first entry to the last, and checks every bit of it.
@@ -140,16 +154,34 @@ impl<S: Store> Journal<S> {
     /// [`JournalFault::Missing`], or [`JournalFault::Damaged`] with the place and what is wrong there.
     pub async fn read(&self, rollout: &RolloutId) -> Result<History, JournalFault> {
         let track = self.track(rollout)?;
-        // Only the highest number is taken from the list: while others append, a list may lack one in the middle.
-        let last = self.store.list(&track.folder).await?.iter().filter_map(seq_of).max();
-        let last = last.ok_or_else(|| JournalFault::Missing { rollout: rollout.clone() })?;
+        let listed = track.listed(&*self.store).await?;
+        let read = match listed.numbers.last() {
+            _ if listed.packed => Err(JournalFault::Missing { rollout: rollout.clone() }),
+            Some(last) => self.read_numbered(&track, *last).await,
+            None => Err(JournalFault::Missing { rollout: rollout.clone() }),
+        };
+        match read {
+            // It is packed, or was while it was read. What is left of its entries then is no log.
+            Err(missing) if lacks_entries(&missing) => match track.unpack(&*self.store).await? {
+                Some(Unpacked { mut entries, mut head }) => {
+                    entries.extend(track.read_on(&*self.store, &mut head).await?);
+                    Ok(History { rollout: rollout.clone(), entries, head, packed: true })
+                }
+                None => Err(missing),
+            },
+            read => read,
+        }
+    }
+
+    async fn read_numbered(&self, track: &Track, last: u64) -> Result<History, JournalFault> {
+        let rollout = track.rollout.clone();
         if last > EVENTS_MAX {
-            return Err(JournalFault::TooMany { rollout: rollout.clone(), max: EVENTS_MAX });
+            return Err(JournalFault::TooMany { rollout, max: EVENTS_MAX });
         }
         let mut head = Head::none(false);
         let mut entries = track.read_to(&*self.store, &mut head, last).await?;
         entries.extend(track.read_on(&*self.store, &mut head).await?);
-        Ok(History { rollout: rollout.clone(), entries, head })
+        Ok(History { rollout, entries, head, packed: false })
     }
 
     /// The log behind a history, to append to.
@@ -161,6 +193,9 @@ impl<S: Store> Journal<S> {
         let unknown = history.entries.iter().find(|entry| matches!(entry.fact, super::Fact::Unknown(_)));
         if let Some(entry) = unknown {
             entry.clone().into_recorded(&history.rollout)?;
+        }
+        if history.packed {
+            return Err(JournalFault::Packed { rollout: history.rollout.clone() });
         }
         if history.head.signed && !self.signing.signs() {
             return Err(JournalFault::Keyless { rollout: history.rollout.clone() });
@@ -176,7 +211,7 @@ impl<S: Store> Journal<S> {
         &self.signing
     }
 
-    fn track(&self, rollout: &RolloutId) -> Result<Track, JournalFault> {
+    pub(super) fn track(&self, rollout: &RolloutId) -> Result<Track, JournalFault> {
         let (folder, signing) = (folder_of(rollout)?, Arc::clone(&self.signing));
         Ok(Track { rollout: rollout.clone(), folder, signing })
     }
@@ -192,6 +227,15 @@ impl<S: Store> Journal<S> {
         let writer = format!("{}-{}", self.writer, self.logs.fetch_add(1, Ordering::Relaxed));
         Log::new(Arc::clone(&self.store), track, writer, head)
     }
+}
+
+/// What a list of a rollout's folder shows.
+pub(super) struct Listed {
+    /// The numbers of the entries, in order. Only the highest is to be relied on: while others append, a list may lack
+    /// one in the middle.
+    pub numbers: Vec<u64>,
+    /// Whether the packed log is there.
+    pub packed: bool,
 }
 
 /// The place of one rollout's entries.
@@ -210,6 +254,30 @@ impl Track {
     pub fn damage<S: Store>(&self, store: &S, seq: u64, flaw: Flaw) -> Damage {
         let key = self.key(seq);
         Damage { place: store.place(&key), key, flaw }
+    }
+
+    /// The place of an object beside the entries.
+    pub fn beside(&self, name: &str) -> Key {
+        self.folder.join(name).expect("a plain name makes a good key")
+    }
+
+    /// What a list shows.
+    pub async fn listed<S: Store>(&self, store: &S) -> Result<Listed, JournalFault> {
+        let keys = store.list(&self.folder).await?;
+        let mut numbers: Vec<_> = keys.iter().filter_map(seq_of).collect();
+        numbers.sort_unstable();
+        Ok(Listed { numbers, packed: keys.contains(&self.archive()) })
+    }
+
+    /// Every entry as it is stored, from the first to the last; none of them was checked.
+    pub async fn lines<S: Store>(&self, store: &S) -> Result<Vec<Vec<u8>>, JournalFault> {
+        let missing = || JournalFault::Missing { rollout: self.rollout.clone() };
+        let last = *self.listed(store).await?.numbers.last().ok_or_else(missing)?;
+        let reads = stream::iter(1..=last.min(EVENTS_MAX)).map(|seq| async move {
+            let read = self.get(store, seq).await?;
+            Ok(read.ok_or_else(|| self.damage(store, seq, Flaw::Hole))?)
+        });
+        reads.buffered(READS_MAX).try_collect().await
     }
 
     /// The bytes of an entry; what cannot be one is damage and not a fault of the store.
@@ -250,7 +318,7 @@ impl Track {
     }
 
     /// The entry right behind `head`, once everything about it has been checked; `head` moves to it.
-    fn accept<S: Store>(&self, store: &S, head: &mut Head, bytes: &[u8]) -> Result<Entry, Damage> {
+    pub fn accept<S: Store>(&self, store: &S, head: &mut Head, bytes: &[u8]) -> Result<Entry, Damage> {
         let seq = head.seq + 1;
         let decoded = decode(bytes).map_err(|flaw| self.damage(store, seq, flaw))?;
         if decoded.rollout != self.rollout || decoded.entry.seq != seq {
@@ -297,6 +365,15 @@ impl Track {
         let place = store.place(&self.key(seq));
         let message = "the store says that it exists and has nothing to show";
         StoreFault::new(StoreFaultKind::Unreachable, StoreAction::Read, place, message).ambiguous().into()
+    }
+}
+
+/// Whether entries are gone that there were, or there are none.
+fn lacks_entries(fault: &JournalFault) -> bool {
+    match fault {
+        JournalFault::Missing { .. } => true,
+        JournalFault::Damaged(damage) => damage.flaw == Flaw::Hole,
+        _ => false,
     }
 }
 

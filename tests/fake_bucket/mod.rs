@@ -306,6 +306,10 @@ impl State {
                 None => self.list(query.unwrap_or_default()),
             },
             ("PUT", key) if !key.is_empty() => self.put(key, headers, body),
+            ("DELETE", key) if !key.is_empty() => {
+                self.objects.lock().unwrap().remove(key);
+                self.reply(StatusCode::NO_CONTENT).body(Full::default()).unwrap()
+            }
             ("GET" | "HEAD", key) => match self.objects.lock().unwrap().get(key) {
                 Some(object) => self.found(object, method == Method::HEAD),
                 None => refuse(404, "NoSuchKey"),

@@ -11,6 +11,7 @@ mod facts;
 #[path = "../fake_bucket/mod.rs"]
 mod fake_bucket;
 mod golden;
+mod packed;
 mod races;
 mod replies;
 mod servers;

@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "what is waited for and measured here happens in real time")]
 
 mod bucket;
+mod compact;
 mod crashes;
 mod failing;
 #[path = "../fake_bucket/mod.rs"]

@@ -12,7 +12,7 @@ use super::client::{Client, Reach};
 use super::fault::{fault, no_bucket};
 use super::probe::{self, Unproved, prove};
 use crate::cloud::Finding;
-use crate::journal::{Key, OBJECT_MAX, Put, Store, StoreAction, StoreFault, StoreFaultKind};
+use crate::journal::{Key, OBJECT_MAX, Put, Store, StoreAction, StoreFault, StoreFaultKind, Sweep};
 use crate::model::Span;
 
 /// How long one call may take before it counts as lost.
@@ -168,8 +168,16 @@ impl Inner {
 
 fn limit(action: StoreAction) -> Duration {
     match action {
-        StoreAction::Write | StoreAction::Read => CALL_MAX,
+        StoreAction::Write | StoreAction::Read | StoreAction::Remove => CALL_MAX,
         StoreAction::List => LIST_MAX,
+    }
+}
+
+impl Sweep for BucketStore {
+    async fn remove(&self, key: &Key) -> Result<(), StoreFault> {
+        let this = &*self.0;
+        let client = this.client(StoreAction::Remove, key).await?;
+        this.call(StoreAction::Remove, key, || client.operator.delete(key.as_str())).await
     }
 }
 
