@@ -111,11 +111,8 @@ fn step_of(workflow: &str, name: &str) -> String {
     let text = fs::read_to_string(root().join(".github/workflows").join(workflow)).unwrap();
     let step = text.split_once(&format!("- name: {name}\n")).unwrap().1;
     let block = step.split_once("run: |\n").unwrap().1;
-    block
-        .lines()
-        .take_while(|line| line.starts_with("          "))
-        .map(|line| format!("{}\n", &line[10..]))
-        .collect()
+    let lines = block.lines().take_while(|line| line.starts_with("          "));
+    lines.map(|line| &line[10..]).collect::<Vec<_>>().join("\n")
 }
 
 #[test]
