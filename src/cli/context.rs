@@ -244,7 +244,8 @@ fn content(facts: &[Recorded]) -> Result<Option<Content>, CliError> {
     }))
 }
 
-fn fold(facts: &[Recorded]) -> Result<Rollout, CliError> {
+/// The state that some facts come to.
+pub fn fold(facts: &[Recorded]) -> Result<Rollout, CliError> {
     Rollout::fold(facts).map_err(|error| crate::drive::OpenError::OutOfOrder(error).into())
 }
 

@@ -200,6 +200,7 @@ async fn bring_back(
     let backend = AnyBackend::of(&spec, &context.global.state)?;
     let wish =
         Wish { revision: Some(revision.clone()), exceptions: args.exceptions.clone(), ..Wish::default() };
+    context.journal.may_follow(id, context.journal.read(id).await?.head.signed)?;
     let purpose = Purpose::Rollback { of: id.number };
     let (draft, _) = prepare(context, &spec, &backend, after(&spec, Some(id)), purpose, &wish).await?;
     show::say(context, &format!("blue is gone: bringing {revision} back by a new rollout"));

@@ -4,7 +4,7 @@ use std::io::{IsTerminal as _, Write as _};
 
 use super::args::{Rollout as Args, Wish};
 use super::backend::AnyBackend;
-use super::context::Context;
+use super::context::{Context, fold};
 use super::error::CliError;
 use super::life::{Left, driven, driving, mark};
 use super::orders::{asked_by_this_run, go_on};
@@ -84,10 +84,13 @@ async fn wait_for_turn(context: &Context, spec: &Spec, wait: Span) -> Result<Opt
             return Ok(None);
         };
         // What is summed up is over.
-        if context.journal.summary(&id).await?.is_some() {
+        if let Some(summary) = context.journal.summary(&id).await? {
+            context.journal.may_follow(&id, summary.signed())?;
             return Ok(Some(id));
         }
-        let rollout = context.read(&id).await?;
+        let history = context.journal.read(&id).await?;
+        context.journal.may_follow(&id, history.head.signed)?;
+        let rollout = fold(&history.into_recorded()?)?;
         if rollout.verdict().is_some() {
             context.sum_up(&id).await;
             return Ok(Some(id));

@@ -60,8 +60,9 @@ pub enum JournalFault {
         /// How many.
         max: u64,
     },
-    /// A rollout's log is signed, and whoever would add to it has no key: those who have it would refuse the rest.
-    #[error("append to rollout `{rollout}`: its log is signed, and no journal key is set")]
+    /// A rollout's log is signed, and whoever would add to it, or follow it, has no key: those who have it would refuse
+    /// the rest.
+    #[error("add to the journal behind rollout `{rollout}`: its log is signed, and no journal key is set")]
     Keyless {
         /// Which rollout.
         rollout: RolloutId,

@@ -184,6 +184,18 @@ impl<S: Store> Journal<S> {
         Ok(History { rollout, entries, head, packed: false })
     }
 
+    /// Whether a rollout may follow one whose log is signed, or is not: where others have a key, a log without signatures
+    /// is one that they refuse.
+    ///
+    /// # Errors
+    /// [`JournalFault::Keyless`].
+    pub fn may_follow(&self, rollout: &RolloutId, signed: bool) -> Result<(), JournalFault> {
+        if signed && !self.signing.signs() {
+            return Err(JournalFault::Keyless { rollout: rollout.clone() });
+        }
+        Ok(())
+    }
+
     /// The log behind a history, to append to.
     ///
     /// # Errors
@@ -197,9 +209,7 @@ impl<S: Store> Journal<S> {
         if history.packed {
             return Err(JournalFault::Packed { rollout: history.rollout.clone() });
         }
-        if history.head.signed && !self.signing.signs() {
-            return Err(JournalFault::Keyless { rollout: history.rollout.clone() });
-        }
+        self.may_follow(&history.rollout, history.head.signed)?;
         Ok(self.log_at(self.track(&history.rollout)?, history.head.clone()))
     }
 

@@ -58,9 +58,15 @@ pub struct Content {
 }
 
 impl Summary {
+    /// Whether the log is signed.
+    #[must_use]
+    pub fn signed(&self) -> bool {
+        self.v == format(true)
+    }
+
     /// Signed where the log is: of one that is not, nobody would believe more than of the log itself.
     fn bytes(&self, signing: &Signing) -> Vec<u8> {
-        let mac = |bytes: &[u8]| if self.v == format(true) { signing.mac(bytes) } else { None };
+        let mac = |bytes: &[u8]| if self.signed() { signing.mac(bytes) } else { None };
         encode(self, mac).expect("every summary has string keys and finite numbers")
     }
 }

@@ -231,6 +231,21 @@ fn an_older_release_never_overtakes_a_newer_one_unless_somebody_says_why() {
 }
 
 #[test]
+fn doctor_looks_at_the_bucket_too() {
+    let site = Site::new(Provider::S3, |_| {});
+    let unknown = site.run("one", &["doctor", "api"]).ended_with(0);
+    assert!(unknown.out.contains("?    journal access"), "{}", unknown.out);
+    assert!(unknown.out.contains("?    journal encryption"), "{}", unknown.out);
+    site.fake.answer("publicAccessBlock", 404, "NoSuchPublicAccessBlockConfiguration");
+    site.fake.answer("policyStatus", 200, "<PolicyStatus><IsPublic>true</IsPublic></PolicyStatus>");
+    let open = site.run("one", &["doctor", "api"]).ended_with(1);
+    let words =
+        "FAIL journal access       `s3://team.journal/prefix/of-ours` is open to strangers by its policy";
+    assert!(open.out.contains(words), "{}", open.out);
+    site.sound();
+}
+
+#[test]
 fn a_store_that_cannot_be_reached_is_an_error_that_says_what_to_do() {
     let site = Site::new(Provider::S3, |_| {});
     site.fake.ignore_conditions();

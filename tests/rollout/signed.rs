@@ -36,11 +36,19 @@ fn a_journal_is_signed_from_its_first_rollout_on_and_added_to_with_the_key_alone
     assert!(refused.err.contains("its signature does not fit the journal key"), "{}", refused.err);
     run(&rig, &other, &["journal", "verify"]).ended_with(1);
 
+    // Nor is a rollout begun without it, which the others could not read.
+    let refused = rig.run(&["rollout", "api"]).ended_with(1);
+    assert!(refused.err.contains("no journal key is set"), "{}", refused.err);
+
     // A file does as well; a line end is not part of the key.
     fs::write(rig.dir().join("key"), format!("{KEY}\n")).unwrap();
     run(&rig, &[("DEPLOYER_JOURNAL_KEY_FILE", "key")], &["promote", "api"]).ended_with(0);
     fs::remove_file(rig.dir().join("key")).unwrap();
     rig.answers("2.0.0");
+    for verb in ["rollout", "rollback"] {
+        let refused = rig.run(&[verb, "api"]).ended_with(1);
+        assert!(refused.err.contains("no journal key is set") && rig.latest() == 2, "{}", refused.err);
+    }
     let past = run(&rig, &with_key, &["history", "api", "--output", "json"]).ended_with(0);
     assert_eq!(past.out.matches("\"rollout\":").count(), 2, "{}", past.out);
 
