@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::cloud::aws::AwsBackend;
 use crate::cloud::local::LocalBackend;
-use crate::cloud::{Backend, Capability, Change, Fault, Scope};
+use crate::cloud::{Backend, Capability, Change, Fault, Leeway, Scope};
 use crate::coverage::Retirement;
 use crate::model::{FleetId, Inventory, Token};
 use crate::spec::{Provider, Spec};
@@ -54,6 +54,13 @@ impl Backend for AnyBackend {
         match self {
             Self::Local(backend) => backend.look(scope).await,
             Self::Aws(backend) => backend.look(scope).await,
+        }
+    }
+
+    async fn look_with(&self, scope: &Scope, leeway: &Leeway) -> Result<Inventory, Fault> {
+        match self {
+            Self::Local(backend) => backend.look_with(scope, leeway).await,
+            Self::Aws(backend) => backend.look_with(scope, leeway).await,
         }
     }
 

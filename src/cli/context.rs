@@ -176,7 +176,7 @@ impl Context {
 
     /// How often a driver looks for orders: within a second it obeys, and in two it knows who replaced it.
     pub fn orders_every(&self) -> Span {
-        if self.remote { Span(700) } else { Span(250) }
+        if self.remote { Span(700) } else { Span(100) }
     }
 
     /// The state of a rollout as its journal tells it.
