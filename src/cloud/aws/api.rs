@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
@@ -31,6 +32,8 @@ pub(super) struct Api {
     /// What looks have read of CodeDeploy.
     pub seen: super::codedeploy::Seen,
     limits: Arc<Limits>,
+    /// Whether traffic waits for what is called now.
+    hurries: AtomicBool,
 }
 
 impl Api {
@@ -86,7 +89,22 @@ impl Api {
             ec2: Ec2::new(config, call_timeout.into())?,
             seen: super::codedeploy::Seen::default(),
             limits,
+            hurries: AtomicBool::new(false),
         })
+    }
+
+    /// Whether traffic waits for the next calls. The limits are our own guess at what AWS allows: whoever has to bring
+    /// traffic back asks AWS itself, and all others wait behind.
+    pub fn hurry(&self, hurries: bool) {
+        self.hurries.store(hurries, Ordering::Relaxed);
+    }
+
+    async fn turn(&self, family: Family) {
+        if self.hurries.load(Ordering::Relaxed) {
+            self.limits.borrow(family).await;
+        } else {
+            self.limits.take(family).await;
+        }
     }
 
     /// Whose the credentials are.
@@ -109,7 +127,7 @@ impl Api {
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
-        self.limits.take(family).await;
+        self.turn(family).await;
         let answer = call.await.map_err(|error| fault::of(action, &error));
         self.noted(family, action, answer)
     }
@@ -123,7 +141,7 @@ impl Api {
         action: &'static str,
         call: impl Future<Output = Result<T, Fault>>,
     ) -> Result<T, Fault> {
-        self.limits.take(Family::Ec2).await;
+        self.turn(Family::Ec2).await;
         let answer = call.await;
         self.noted(Family::Ec2, action, answer)
     }

@@ -11,6 +11,7 @@ use futures_util::future;
 use super::api::Api;
 use super::asgs::{FROZEN, Home, pages, tag};
 use super::limit::Family;
+use super::memory::Memory;
 use super::pair;
 use crate::cloud::{Fault, FaultKind};
 use crate::model::{FleetId, Scaling};
@@ -26,16 +27,24 @@ const PROTECTED_MAX: usize = 50;
 ///
 /// # Errors
 /// [`FaultKind::Conflict`] while its instances are being refreshed; the call's fault.
-pub(super) async fn freeze(api: &Api, home: &Home, fleet: &FleetId) -> Result<(), Fault> {
-    hold(api, &home.fleet(api, fleet).await?, Reach::Instances).await
+pub(super) async fn freeze(api: &Api, home: &Home, memory: &Memory, fleet: &FleetId) -> Result<(), Fault> {
+    hold(api, &seen(api, home, memory, fleet).await?, Reach::Instances).await
+}
+
+/// A fleet's group by the last look, or by a new one.
+async fn seen(api: &Api, home: &Home, memory: &Memory, fleet: &FleetId) -> Result<AutoScalingGroup, Fault> {
+    match memory.last(fleet).and_then(|last| last.fleets.get(fleet).cloned()) {
+        Some(group) => Ok(group),
+        None => home.fleet(api, fleet).await,
+    }
 }
 
 /// Gives back what [`freeze`] took, and nothing else.
 ///
 /// # Errors
 /// The call's fault.
-pub(super) async fn thaw(api: &Api, home: &Home, fleet: &FleetId) -> Result<(), Fault> {
-    thaw_group(api, &home.fleet(api, fleet).await?).await?;
+pub(super) async fn thaw(api: &Api, home: &Home, memory: &Memory, fleet: &FleetId) -> Result<(), Fault> {
+    thaw_group(api, &seen(api, home, memory, fleet).await?).await?;
     match &home.spec.fleets {
         // The last call of a rollout: by now the other half is empty, and may be put back in its place.
         AwsFleets::Pair(names) => pair::settle_other(api, home, names, fleet).await,

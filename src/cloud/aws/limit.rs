@@ -96,6 +96,15 @@ impl Limits {
         }
     }
 
+    /// Takes a token before it is there, up to a whole bucket of them: then waits as everybody does.
+    pub async fn borrow(&self, family: Family) {
+        let (burst, rate) = self.rate(family);
+        let wait = self.reserve(family).saturating_sub(Duration::from_secs_f64(burst / rate));
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
+    }
+
     /// AWS refused a call: others use the same bucket, so ours is taken for empty.
     pub fn refused(&self, family: Family) {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);

@@ -24,6 +24,7 @@ mod look;
 mod memory;
 mod pair;
 pub mod policy;
+mod reader;
 mod route;
 mod survey;
 mod template;

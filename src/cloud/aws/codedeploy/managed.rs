@@ -58,8 +58,8 @@ pub async fn change(site: Site<'_>, change: &Change, token: &Token) -> Result<()
             halt(api, found.ours.filter(|info| makes(info, fleet))).await?;
             traffic::deregister(api, home, memory, fleet, groups).await
         }
-        Change::Freeze { fleet } => Box::pin(freeze::freeze(api, home, fleet)).await,
-        Change::Thaw { fleet } => Box::pin(freeze::thaw(api, home, fleet)).await,
+        Change::Freeze { fleet } => Box::pin(freeze::freeze(api, home, &Memory::default(), fleet)).await,
+        Change::Thaw { fleet } => Box::pin(freeze::thaw(api, home, &Memory::default(), fleet)).await,
     };
     api.seen.forget();
     done

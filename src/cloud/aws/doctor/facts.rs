@@ -86,7 +86,7 @@ impl<'a> Facts<'a> {
         let scope = Scope { service: home.service.clone(), groups: BTreeSet::new(), fleets: BTreeSet::new() };
         let survey = Box::pin(Survey::read(api, home, &Memory::default(), &scope)).await;
         let mut survey = reading.heard(survey)?;
-        survey.read_every_attribute(api, home, &Memory::default(), &scope).await;
+        survey.read_every_attribute(api, home, &Memory::default()).await;
         let named = reading.heard(by_name(api, &home.named()).await).unwrap_or_default();
         let mut facts = Self {
             home,
