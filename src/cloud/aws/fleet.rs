@@ -9,6 +9,7 @@ use super::arn;
 use super::asgs::{Home, OWNER, tag};
 use super::belongings;
 use super::freeze;
+use super::handover::hand_over;
 use super::limit::Family;
 use super::{codedeploy, copy, look, pair};
 use crate::cloud::{Fault, FaultKind};
@@ -53,6 +54,9 @@ pub(super) async fn retire(api: &Api, home: &Home, proof: Retirement) -> Result<
     refuse_standing(api, home, &proof).await?;
     if matches!(home.spec.revision, AwsRevision::Bundle(_)) {
         Box::pin(codedeploy::inplace::remove(api, home, &group)).await?;
+    }
+    if matches!(home.spec.fleets, AwsFleets::Copy { .. }) {
+        Box::pin(hand_over(api, home, &group, &fleets)).await?;
     }
     delete(api, &group).await.or_else(gone)
 }

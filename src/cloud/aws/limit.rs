@@ -24,7 +24,9 @@ pub(super) enum Family {
     CodeDeploy,
     /// EC2's non-mutating calls.
     Ec2,
-    /// Who we are.
+    /// `CloudWatch`'s alarms: 9 reads and 3 writes a second are published.
+    CloudWatch,
+    /// Who we are, and what we may.
     Sts,
 }
 
@@ -36,6 +38,7 @@ impl Family {
             Self::ElbModify => (20.0, 3.0),
             Self::ElbRegister => (20.0, 4.0),
             Self::CodeDeploy => (10.0, 1.0),
+            Self::CloudWatch => (10.0, 5.0),
             Self::Sts => (10.0, 10.0),
         }
     }

@@ -6,6 +6,7 @@
 use serde_json::{Value, json};
 
 use super::asgs::OWNER;
+use super::copy::base;
 use crate::spec::{AwsFleets, AwsGroup, AwsRevision, AwsSpec, CodeDeploy, Spec};
 
 /// How much is granted.
@@ -103,6 +104,8 @@ impl Writer<'_> {
                 "autoscaling:DescribeNotificationConfigurations",
                 "autoscaling:DescribePolicies",
                 "autoscaling:DescribeScheduledActions",
+                "cloudwatch:DescribeAlarms",
+                "cloudwatch:ListTagsForResource",
             ]);
         }
         if self.aws.fleets == AwsFleets::Managed {
@@ -208,6 +211,7 @@ impl Writer<'_> {
                     allow("MakeFleets", &["autoscaling:CreateAutoScalingGroup"], &any(), Some(asked)),
                     allow("ChangeFleets", &actions, &any(), Some(ours())),
                     allow("ChangeFirstFleet", &actions, &[self.group_named(from)], None),
+                    self.alarms(from),
                 ]
             }
             // CodeDeploy names its copies itself: nothing but the tag tells whose they are, and blue may have none yet.
@@ -216,6 +220,13 @@ impl Writer<'_> {
                 vec![allow("ChangeFleets", &actions, &any(), None)]
             }
         }
+    }
+
+    /// A copy's alarms end with its name.
+    fn alarms(&self, from: &str) -> Value {
+        let actions = ["cloudwatch:DeleteAlarms", "cloudwatch:PutMetricAlarm", "cloudwatch:TagResource"];
+        let named = self.arn("cloudwatch", &format!("alarm:*-{}-v*", base(from)));
+        allow("HandAlarmsOver", &actions, &[named], None)
     }
 
     /// Whoever makes or changes a group with a launch template must be allowed what it launches (Auto Scaling user guide,

@@ -240,7 +240,15 @@ async fn answer(shared: Arc<Mutex<Shared>>, request: Request<Incoming>) -> io::R
     match reply.fault {
         Some(Fault::Reset | Fault::LostReply) => return Err(io::Error::other("the connection is closed")),
         Some(Fault::Slow(millis)) => tokio::time::sleep(Duration::from_millis(millis)).await,
-        Some(Fault::Throttle | Fault::Status(_) | Fault::Denied | Fault::Truncated | Fault::Late(_))
+        Some(
+            Fault::Throttle
+            | Fault::Status(_)
+            | Fault::Denied
+            | Fault::Truncated
+            | Fault::Bare
+            | Fault::Page(_)
+            | Fault::Late(_),
+        )
         | None => {}
     }
     let cut = reply.fault == Some(Fault::Truncated);
@@ -293,6 +301,10 @@ impl Shared {
         });
         let protocol =
             service.map_or(Protocol::Query { version: "", namespace: "" }, |service| service.protocol);
+        if let Some(Fault::Page(status)) = fault {
+            let text = "<!DOCTYPE html>\n<html><title>Not implemented</title></html>".to_owned();
+            return Reply { status, kind: "text/html", text, fault };
+        }
         Reply { fault, ..rendered(protocol, &input.action, result) }
     }
 
@@ -316,7 +328,8 @@ impl Shared {
             Some(Fault::Denied) => Some(faults::denied(name, action)),
             Some(Fault::Reset) => Some(ApiError::new("Reset", "the connection is closed")),
             Some(Fault::Late(_)) => Some(ApiError::new("Late", "not yet")),
-            Some(Fault::LostReply | Fault::Slow(_) | Fault::Truncated) | None => None,
+            Some(Fault::Page(status)) => Some(ApiError::new("Page", "a page for people").status(status)),
+            Some(Fault::LostReply | Fault::Slow(_) | Fault::Truncated | Fault::Bare) | None => None,
         };
         let now = self.world.now;
         let limits = self.world.settings.buckets;
@@ -332,7 +345,10 @@ impl Shared {
             let code = if service.protocol == Protocol::Ec2 { "UnknownParameter" } else { "ValidationError" };
             return (Err(ApiError::new(code, format!("The parameter {parameter} is not recognized"))), fault);
         }
-        let result = (operation.run)(&mut self.world, input);
+        let mut result = (operation.run)(&mut self.world, input);
+        if let (Some(Fault::Bare), Ok(Value::Object(fields))) = (fault, &mut result) {
+            fields.retain(|_, field| !field.is_array());
+        }
         // Only what the call itself did: what follows from it by itself is the work of time.
         self.world.settle_targets();
         self.world.judge(action);

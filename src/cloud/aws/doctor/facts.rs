@@ -8,6 +8,7 @@ use aws_sdk_elasticloadbalancingv2::types::{LoadBalancer, TargetGroup};
 
 use super::super::api::Api;
 use super::super::asgs::{Home, by_name};
+use super::super::belongings::hooks;
 use super::super::ec2::{SecurityGroup, Subnet, TemplateVersion};
 use super::super::limit::Family;
 use super::super::memory::Memory;
@@ -232,9 +233,7 @@ impl<'a> Facts<'a> {
     async fn read_hooks(&mut self, reading: &mut Reading<'_>) {
         let api = reading.api;
         for name in self.groups.keys() {
-            let call = api.autoscaling.describe_lifecycle_hooks().auto_scaling_group_name(name);
-            let answer = api.send(Family::AutoScaling, "DescribeLifecycleHooks", call.send()).await;
-            let hooks = reading.heard(answer).and_then(|answer| answer.lifecycle_hooks).unwrap_or_default();
+            let hooks = reading.heard(hooks(api, name).await).unwrap_or_default();
             self.hooks.insert(name.clone(), hooks);
         }
     }
