@@ -40,6 +40,9 @@ pub struct Global {
     /// else `file:.deployer/journal`
     #[arg(long, global = true, value_name = "URL", env = "DEPLOYER_STORE")]
     pub store: Option<Address>,
+    /// Read logs that are not signed, though a journal key is set: such as began before there was one
+    #[arg(long, global = true, env = "DEPLOYER_ALLOW_UNSIGNED")]
+    pub allow_unsigned: bool,
     /// Where this host's own state is kept: the local backend, who is driving
     #[arg(long, global = true, value_name = "DIR", env = "DEPLOYER_STATE", default_value = ".deployer")]
     pub state: PathBuf,
@@ -165,7 +168,9 @@ impl Verb {
                 Which::One(id) => one(&id.service),
             },
             Self::Drill(args) => one(&args.service),
-            Self::Journal(Journal::Verify { service }) => service.iter().cloned().collect(),
+            Self::Journal(Journal::Verify { service } | Journal::Compact(Compact { service, .. })) => {
+                service.iter().cloned().collect()
+            }
             Self::Validate(_)
             | Self::Init(_)
             | Self::Schema
@@ -478,6 +483,24 @@ pub enum Journal {
         /// Only this service
         service: Option<ServiceName>,
     },
+    /// Pack the logs of rollouts that were over long ago into one object each; nothing that they say is lost
+    Compact(Compact),
+}
+
+/// `journal compact`.
+#[derive(Debug, Args)]
+pub struct Compact {
+    /// Only this service
+    pub service: Option<ServiceName>,
+    /// Only what has been over for this long, at least 7d
+    #[arg(long, value_name = "DURATION", default_value = "90d")]
+    pub older_than: Span,
+    /// Leave this many of the newest rollouts of each environment as they are
+    #[arg(long, value_name = "NUMBER", default_value_t = 20)]
+    pub keep: usize,
+    /// Only say what would be packed
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// A reason is one line that people can read, and one that cannot forge another line.

@@ -10,7 +10,7 @@ use super::args::{Global, Output, Wish};
 use super::error::CliError;
 use super::exit;
 use crate::drive::{Clock, Stop};
-use crate::journal::{AnyStore, Content, Journal};
+use crate::journal::{AnyStore, Content, Journal, Signing};
 use crate::model::{EnvironmentName, RolloutId, ServiceName, Span};
 use crate::report::{Account, Timeline};
 use crate::rollout::{Actor, Recorded, Rollout, Verdict};
@@ -34,7 +34,7 @@ pub struct Context {
 
 impl Context {
     /// # Errors
-    /// Deployment files that name no store, or more than one.
+    /// Deployment files that name no store, or more than one; a journal key that is none.
     pub fn new(
         global: Global,
         stop: watch::Receiver<Stop>,
@@ -44,7 +44,9 @@ impl Context {
         let address = super::store::address(&global, services)?;
         let store = AnyStore::at(&address, &me.nonce, &|name| std::env::var(name).ok());
         let remote = store.remote();
-        let journal = Journal::new(store, me.nonce.clone());
+        let key = super::store::key(&|name| std::env::var_os(name))?;
+        let signing = Signing { key, allow_unsigned: global.allow_unsigned };
+        let journal = Journal::new(store, me.nonce.clone()).signing(signing);
         Ok(Self { clock: Clock::system(), me, journal, remote, stop, global })
     }
 
@@ -176,7 +178,7 @@ impl Context {
 
     /// How often a driver looks for orders: within a second it obeys, and in two it knows who replaced it.
     pub fn orders_every(&self) -> Span {
-        if self.remote { Span(700) } else { Span(250) }
+        if self.remote { Span(700) } else { Span(100) }
     }
 
     /// The state of a rollout as its journal tells it.
@@ -242,7 +244,8 @@ fn content(facts: &[Recorded]) -> Result<Option<Content>, CliError> {
     }))
 }
 
-fn fold(facts: &[Recorded]) -> Result<Rollout, CliError> {
+/// The state that some facts come to.
+pub fn fold(facts: &[Recorded]) -> Result<Rollout, CliError> {
     Rollout::fold(facts).map_err(|error| crate::drive::OpenError::OutOfOrder(error).into())
 }
 

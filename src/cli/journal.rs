@@ -4,8 +4,17 @@ use super::args::Output;
 use super::context::Context;
 use super::error::CliError;
 use super::exit;
-use crate::journal::Verdict;
+use crate::journal::{Signed, Verdict};
 use crate::model::ServiceName;
+
+/// What is known of a log's signatures, for people.
+fn words_of(signed: Signed) -> &'static str {
+    match signed {
+        Signed::Not => "not signed",
+        Signed::Fits => "signed with this key",
+        Signed::Unchecked => "signed (not checked: no journal key is set)",
+    }
+}
 
 /// Checks every entry of every rollout of a service, or of all.
 pub async fn verify(context: &Context, service: Option<&ServiceName>) -> Result<u8, CliError> {
@@ -19,10 +28,10 @@ pub async fn verify(context: &Context, service: Option<&ServiceName>) -> Result<
             for id in context.journal.rollouts(service, &environment).await? {
                 let report = context.journal.verify(&id).await?;
                 let (ok, words) = match &report.verdict {
-                    Verdict::Sound { head, unknown } if unknown.is_empty() => {
-                        (true, format!("{} events, head {}", head.seq, head.digest))
+                    Verdict::Sound { head, unknown, signed } if unknown.is_empty() => {
+                        (true, format!("{} events, {}, head {}", head.seq, words_of(*signed), head.digest))
                     }
-                    Verdict::Sound { head, unknown } => {
+                    Verdict::Sound { head, unknown, .. } => {
                         let kinds: Vec<_> =
                             unknown.iter().map(|(seq, kind)| format!("{seq} `{kind}`")).collect();
                         (

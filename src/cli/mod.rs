@@ -29,6 +29,7 @@ macro_rules! eprintln {
 
 mod args;
 mod backend;
+mod compact;
 mod context;
 mod doctor;
 mod error;
@@ -126,6 +127,7 @@ async fn run(context: &Context, verb: Verb) -> Result<u8, CliError> {
         Verb::Local(Local::Logs { instance, lines }) => local::logs(context, &instance, lines).await,
         Verb::Local(Local::Stop) => local::stop(context).await,
         Verb::Journal(Journal::Verify { service }) => journal::verify(context, service.as_ref()).await,
+        Verb::Journal(Journal::Compact(args)) => compact::compact(context, &args).await,
         Verb::Schema
         | Verb::Completions { .. }
         | Verb::Man { .. }

@@ -5,7 +5,7 @@ use super::backend::AnyBackend;
 use super::context::Context;
 use super::error::CliError;
 use super::life::driven;
-use super::plan::{next, prepare, waivers};
+use super::plan::{after, prepare, waivers};
 use super::rollout::{begin, code, take_over, verdict_code};
 use super::{exit, show};
 use crate::drive::{OpenError, Outcome, Presence, follow, order};
@@ -200,8 +200,9 @@ async fn bring_back(
     let backend = AnyBackend::of(&spec, &context.global.state)?;
     let wish =
         Wish { revision: Some(revision.clone()), exceptions: args.exceptions.clone(), ..Wish::default() };
+    context.journal.may_follow(id, context.journal.read(id).await?.head.signed)?;
     let purpose = Purpose::Rollback { of: id.number };
-    let (draft, _) = prepare(context, &spec, &backend, next(context, &spec).await?, purpose, &wish).await?;
+    let (draft, _) = prepare(context, &spec, &backend, after(&spec, Some(id)), purpose, &wish).await?;
     show::say(context, &format!("blue is gone: bringing {revision} back by a new rollout"));
     show::remarks(context, &draft);
     begin(context, &backend, draft.plan, Span::ZERO).await

@@ -33,11 +33,17 @@ pub async fn plan(context: &Context, args: PlanArgs) -> Result<u8, CliError> {
     Ok(if args.detailed_exitcode && changes { exit::CHANGES } else { exit::DONE })
 }
 
-/// The rollout that would be opened next.
-pub async fn next(context: &Context, spec: &Spec) -> Result<RolloutId, CliError> {
+/// The rollout that would be opened next: to be shown, and not to be opened. Between two lists another may have begun.
+async fn next(context: &Context, spec: &Spec) -> Result<RolloutId, CliError> {
     let last = context.journal.latest(&spec.service, &spec.environment).await?;
+    Ok(after(spec, last.as_ref()))
+}
+
+/// The rollout right after one that was seen to be over. Whoever else begins one meanwhile takes this very number, so
+/// that one of the two is refused.
+pub fn after(spec: &Spec, last: Option<&RolloutId>) -> RolloutId {
     let number = last.map_or(1, |id| id.number + 1);
-    Ok(RolloutId { service: spec.service.clone(), environment: spec.environment.clone(), number })
+    RolloutId { service: spec.service.clone(), environment: spec.environment.clone(), number }
 }
 
 /// Looks at the world and plans; a refusal is shown and ends with its code.

@@ -4,16 +4,16 @@ use std::io::{IsTerminal as _, Write as _};
 
 use super::args::{Rollout as Args, Wish};
 use super::backend::AnyBackend;
-use super::context::Context;
+use super::context::{Context, fold};
 use super::error::CliError;
 use super::life::{Left, driven, driving, mark};
 use super::orders::{asked_by_this_run, go_on};
-use super::plan::{next, prepare, read_plan};
+use super::plan::{after, prepare, read_plan};
 use super::release::{refuse_older, release};
 use super::{exit, github, show};
 use crate::cloud::{Backend as _, Scope};
 use crate::drive::{DriveError, Driver, Hands, Notice, OpenError, Outcome, Settings, open, resume};
-use crate::journal::AnyStore;
+use crate::journal::{AnyStore, JournalFault};
 use crate::model::{
     FleetId, Hold, Plan, Purpose, RolloutId, Seen, ServiceName, Share, Span, Step, StrategyName,
 };
@@ -52,8 +52,8 @@ async fn one(context: &Context, service: &ServiceName, args: &Args) -> Result<u8
             }
         }
     }
-    wait_for_turn(context, &spec, args.wait_lock).await?;
-    let id = next(context, &spec).await?;
+    let last = wait_for_turn(context, &spec, args.wait_lock).await?;
+    let id = after(&spec, last.as_ref());
     if let Some(path) = &args.plan {
         let plan = binding(context, &backend, read_plan(path)?, &id).await?;
         refuse_older(context, &plan).await?;
@@ -76,19 +76,24 @@ async fn one(context: &Context, service: &ServiceName, args: &Args) -> Result<u8
 const TURN_EVERY: Span = Span::secs(1);
 const TURN_EVERY_REMOTE: Span = Span::secs(5);
 
-/// One rollout at a time: the journal lets nobody open the next while one is open, and says so early here.
-async fn wait_for_turn(context: &Context, spec: &Spec, wait: Span) -> Result<(), CliError> {
+/// One rollout at a time: the last one, which is over. Only the number right behind it may be opened.
+async fn wait_for_turn(context: &Context, spec: &Spec, wait: Span) -> Result<Option<RolloutId>, CliError> {
     let give_up = context.clock.now() + wait;
     loop {
-        let Some(id) = context.journal.latest(&spec.service, &spec.environment).await? else { return Ok(()) };
+        let Some(id) = context.journal.latest(&spec.service, &spec.environment).await? else {
+            return Ok(None);
+        };
         // What is summed up is over.
-        if context.journal.summary(&id).await?.is_some() {
-            return Ok(());
+        if let Some(summary) = context.journal.summary(&id).await? {
+            context.journal.may_follow(&id, summary.signed())?;
+            return Ok(Some(id));
         }
-        let rollout = context.read(&id).await?;
+        let history = context.journal.read(&id).await?;
+        context.journal.may_follow(&id, history.head.signed)?;
+        let rollout = fold(&history.into_recorded()?)?;
         if rollout.verdict().is_some() {
             context.sum_up(&id).await;
-            return Ok(());
+            return Ok(Some(id));
         }
         let now = context.clock.now();
         if now >= give_up {
@@ -116,6 +121,23 @@ fn locked(id: &RolloutId, rollout: &Rollout, alive: bool) -> CliError {
         format!("go on with `deployer resume {0}`, or go back with `deployer rollback {0}`", id.service)
     };
     CliError::new(text).hint(hint).code(exit::LOCKED)
+}
+
+/// Somebody else began the rollout that was to be begun here, and may have ended it since.
+async fn beaten(context: &Context, id: &RolloutId) -> Result<CliError, CliError> {
+    let rollout = context.read(id).await?;
+    if rollout.verdict().is_none() {
+        let alive = driven(context, id).await == Some(true);
+        return Ok(locked(id, &rollout, alive));
+    }
+    let by = rollout.driver();
+    let text = format!(
+        "rollout {} of `{}` was begun and ended by {}@{} meanwhile",
+        id.number, id.service, by.user, by.host
+    );
+    Ok(CliError::new(text)
+        .hint(format!("look at it with `deployer show {id}`, then begin again"))
+        .code(exit::LOCKED))
 }
 
 /// A stored plan counts only in the world that it was made for.
@@ -183,10 +205,11 @@ async fn bootstrap(
         );
     }
     let (draft, _) = prepare(context, &first, backend, id, Purpose::Deploy, &wish).await?;
+    let first = draft.plan.rollout.clone();
     match begin(context, backend, draft.plan, Span::ZERO).await? {
         exit::DONE => {
             show::say(context, "");
-            Ok(Bootstrapped::Done(next(context, spec).await?))
+            Ok(Bootstrapped::Done(after(spec, Some(&first))))
         }
         code => Ok(Bootstrapped::Failed(code)),
     }
@@ -227,7 +250,13 @@ pub async fn begin(
     let mark = mark(context, &id);
     let screen = show::Screen::new(context, &id.service, Timeline::default());
     let hands = hands(context, attend, screen.onlooker());
-    let driver = open(&context.journal, backend, plan, hands).await?;
+    let driver = match open(&context.journal, backend, plan, hands).await {
+        Err(OpenError::Journal(JournalFault::Taken { .. })) => {
+            screen.close();
+            return Err(beaten(context, &id).await?);
+        }
+        driver => driver?,
+    };
     let code = drive(context, driver, screen, &id).await;
     drop(mark);
     code

@@ -12,7 +12,7 @@ pub enum Severity {
     Unchecked,
     /// A rollout can go on, and somebody should know.
     Warn,
-    /// A rollout would be refused, or would fail.
+    /// A rollout would be refused, or would fail, or strangers could meddle with it.
     Fail,
 }
 

@@ -33,6 +33,16 @@ pub trait Backend: Send + Sync {
     /// Reads every fleet, group, route and target in scope: afresh, and to the last page. What only somebody else's hand
     /// can have changed since the last look may be some seconds old; [`Backend::retire`] reads all of it again.
     fn look(&self, scope: &Scope) -> impl Future<Output = Result<Inventory, Fault>> + Send;
+    /// Looks as well, and may spare calls where `leeway` says that nothing is decided by the difference. A look that was
+    /// taken with leeway counts only for decisions that leave as much.
+    fn look_with(
+        &self,
+        scope: &Scope,
+        leeway: &Leeway,
+    ) -> impl Future<Output = Result<Inventory, Fault>> + Send {
+        let _ = leeway;
+        self.look(scope)
+    }
     /// Makes one reversible change. Repeated under the same token it changes nothing more. It may go by the last look, so
     /// whoever changed something looks before the next change.
     fn change(&self, change: &Change, token: &Token) -> impl Future<Output = Result<(), Fault>> + Send;
@@ -51,6 +61,34 @@ pub struct Scope {
     pub groups: BTreeSet<GroupId>,
     /// Fleets that must appear in the answer, or be missing in the cloud.
     pub fleets: BTreeSet<FleetId>,
+}
+
+/// What of a look may be older than the rest of it, because nothing is decided by the difference. None of it touches what
+/// a change of ours has altered since, nor the reading before a fleet is taken away.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Leeway {
+    /// Which groups and machines there are may be some seconds old.
+    pub surroundings: bool,
+    /// Where routes send their traffic may be some seconds old.
+    pub routes: bool,
+    /// Fleets of which targets that were healthy may be taken for healthy up to a minute longer.
+    pub settled: BTreeSet<FleetId>,
+    /// The fleet that is waited for in all its groups: while one of them is seen not to be there yet, the others may be some
+    /// seconds old.
+    pub awaited: Option<FleetId>,
+    /// Somebody waits for this look: a limit that we set ourselves may be borrowed from.
+    pub urgent: bool,
+}
+
+impl Leeway {
+    /// Whether a look that was taken with this leeway is good enough where `most` may be left.
+    #[must_use]
+    pub fn within(&self, most: &Self) -> bool {
+        (most.surroundings || !self.surroundings)
+            && (most.routes || !self.routes)
+            && self.settled.is_subset(&most.settled)
+            && (self.awaited.is_none() || self.awaited == most.awaited)
+    }
 }
 
 /// One reversible change.

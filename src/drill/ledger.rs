@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::Deserialize;
 
 use crate::cloud::sim::{Call, Violation, violation};
-use crate::cloud::{Backend, Capability, Change, Fault, Scope};
+use crate::cloud::{Backend, Capability, Change, Fault, Leeway, Scope};
 use crate::coverage::Retirement;
 use crate::journal::{Key, MemoryStore};
 use crate::model::{FleetId, Hold, Inventory, Plan, Share, Token};
@@ -208,6 +208,10 @@ pub(super) struct Watched<B> {
 impl<B: Backend> Backend for Watched<B> {
     async fn look(&self, scope: &Scope) -> Result<Inventory, Fault> {
         self.door.look(scope).await
+    }
+
+    async fn look_with(&self, scope: &Scope, leeway: &Leeway) -> Result<Inventory, Fault> {
+        self.door.look_with(scope, leeway).await
     }
 
     async fn change(&self, change: &Change, token: &Token) -> Result<(), Fault> {

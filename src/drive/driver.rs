@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::clock::Clock;
 use super::signal::Stop;
-use crate::cloud::{Backend, Change, Fault, FaultKind, Scope};
+use crate::cloud::{Backend, Change, Fault, FaultKind, Leeway, Scope};
 use crate::coverage::{Gap, Retirement};
 use crate::journal::{JournalFault, Log, Store};
 use crate::model::{Span, Time, Token};
@@ -66,7 +66,7 @@ impl Default for Settings {
             journal_max: Span::secs(60),
             orders_every: Span(250),
             attend: Span::ZERO,
-            calls_max: 16,
+            calls_max: 32,
             machine: Machine::default(),
         }
     }
@@ -141,6 +141,8 @@ pub struct Driver<'a, B, S, O> {
     pub(super) news_at: Time,
     /// When the log was last known to name no other driver.
     pub(super) ours_at: Time,
+    /// What the last look was spared.
+    pub(super) leeway: Leeway,
 }
 
 /// The waits between attempts at a look double from the first to the last.
@@ -174,7 +176,7 @@ where
                 return self.release("asked to stop", Outcome::Interrupted).await;
             }
             let now = self.clock.now();
-            let next = (self.settings.machine.decide)(&self.state, now);
+            let next = self.grounded((self.settings.machine.decide)(&self.state, now), now);
             (self.onlooker)(&self.state, &Notice::Next(&next));
             let stays = matches!(next, Next::Paused { .. } | Next::Promote { .. });
             let since = *attended.get_or_insert(now);
@@ -205,6 +207,15 @@ where
             if let Some(by) = fenced {
                 return Ok(Outcome::Fenced { by });
             }
+        }
+    }
+
+    /// Nothing is done on a look that was spared more than the phase can leave in which it is to be done: the look itself
+    /// may have changed the phase.
+    fn grounded(&self, next: Next, now: Time) -> Next {
+        match next {
+            Next::Change(..) | Next::Retire(..) if !self.leeway.within(&self.state.leeway(now)) => Next::Look,
+            next => next,
         }
     }
 
@@ -244,13 +255,15 @@ where
     async fn look(&mut self) -> Result<Option<Box<Actor>>, DriveError> {
         let (mut wait, mut refused) = (LOOK_RETRY_FIRST, 0);
         loop {
-            let (scope, began) = (self.scope(), self.clock.now());
+            let (scope, leeway, began) =
+                (self.scope(), self.state.leeway(self.clock.now()), self.clock.now());
             let (backend, call_max) = (self.backend, self.settings.call_max);
-            let look = limited(call_max, "look", async { backend.look(&scope).await });
+            let look = limited(call_max, "look", async { backend.look_with(&scope, &leeway).await });
             let fault = match self.unless_fenced(look).await? {
                 Err(by) => return Ok(Some(by)),
                 Ok(Ok(mut inventory)) => {
                     inventory.looked_at = began;
+                    self.leeway = leeway;
                     return self.saw(Event::Looked { inventory: Box::new(inventory) }).await;
                 }
                 Ok(Err(fault)) => fault,

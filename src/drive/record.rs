@@ -170,6 +170,9 @@ pub(super) fn transient(fault: &JournalFault) -> bool {
         | JournalFault::UnknownEvent { .. }
         | JournalFault::TooLarge { .. }
         | JournalFault::TooMany { .. }
+        | JournalFault::Keyless { .. }
+        | JournalFault::Packed { .. }
+        | JournalFault::Busy { .. }
         | JournalFault::Number { .. } => false,
     }
 }

@@ -5,7 +5,7 @@ use tokio::sync::watch;
 use super::clock::Clock;
 use super::driver::{DriveError, Driver, Machine, Notice, Settings};
 use super::signal::Stop;
-use crate::cloud::Backend;
+use crate::cloud::{Backend, Leeway};
 use crate::journal::{Appended, Journal, JournalFault, Log, Store};
 use crate::model::{Plan, RolloutId, Span, Time};
 use crate::rollout::{Actor, Event, Order, OutOfOrder, Recorded, Rollout};
@@ -221,6 +221,7 @@ impl<O> Hands<O> {
             onlooker: self.onlooker,
             news_at: Time::default(),
             ours_at: Time::default(),
+            leeway: Leeway::default(),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Whichever store an address names.
 
 use super::bucket::{Address, BucketStore, Reach};
-use super::{FileStore, Key, Put, Store, StoreFault};
+use super::{FileStore, Journal, JournalFault, Key, Put, Store, StoreFault, Sweep};
+use crate::cloud::Finding;
 use crate::model::Span;
 
 /// A folder or a bucket. The port's calls are not object-safe, so they are handed on by name.
@@ -31,6 +32,28 @@ impl AnyStore {
         match self {
             Self::File(_) => false,
             Self::Bucket(_) => true,
+        }
+    }
+}
+
+impl Journal<AnyStore> {
+    /// Whether the store is fit to keep a journal, as far as it may be asked; a folder belongs to its user alone.
+    ///
+    /// # Errors
+    /// [`JournalFault::Store`] where this machine cannot ask at all.
+    pub async fn examine(&self) -> Result<Vec<Finding>, JournalFault> {
+        match self.store() {
+            AnyStore::File(_) => Ok(Vec::new()),
+            AnyStore::Bucket(store) => Ok(store.examine().await?),
+        }
+    }
+}
+
+impl Sweep for AnyStore {
+    async fn remove(&self, key: &Key) -> Result<(), StoreFault> {
+        match self {
+            Self::File(store) => store.remove(key).await,
+            Self::Bucket(store) => store.remove(key).await,
         }
     }
 }

@@ -7,8 +7,12 @@ use super::{Flaw, JournalFault};
 use crate::model::{RolloutId, Time};
 use crate::rollout::{Event, Recorded};
 
-/// The format of stored entries; a reader refuses a higher one.
-pub const JOURNAL_FORMAT: u64 = 1;
+/// The highest format of stored entries; a reader refuses a higher one.
+pub const JOURNAL_FORMAT: u64 = 2;
+/// The format of entries without a signature.
+const PLAIN: u64 = 1;
+/// The format of signed ones, which readers of the first one refuse by its number.
+const SIGNED: u64 = 2;
 /// The most entries of one rollout.
 pub const EVENTS_MAX: u64 = 100_000;
 
@@ -19,6 +23,11 @@ pub(super) const NO_DIGEST: &str = "00000000000000000000000000000000000000000000
 const SUM_OPEN: &[u8] = b",\"sum\":\"";
 const SUM_CLOSE: &[u8] = b"\"}\n";
 const SUM_LEN: usize = SUM_OPEN.len() + 64 + SUM_CLOSE.len();
+
+/// What is signed ends like this before its sum.
+const MAC_OPEN: &[u8] = b",\"mac\":\"";
+const MAC_CLOSE: &[u8] = b"\"";
+const MAC_LEN: usize = MAC_OPEN.len() + 64 + MAC_CLOSE.len();
 
 /// One entry of a rollout's log, read and checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,6 +112,7 @@ struct Object<E> {
     prev: String,
     at: Time,
     event: E,
+    mac: Option<String>,
     #[serde(rename = "sum")]
     _sum: String,
 }
@@ -118,12 +128,26 @@ pub(super) struct Decoded {
     pub rollout: RolloutId,
     pub prev: String,
     pub entry: Entry,
+    pub mac: Option<String>,
 }
 
-/// The bytes of an entry, with their sum.
-pub(super) fn encode(draft: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
+/// The format of what is signed, or is not.
+pub(super) fn format(signed: bool) -> u64 {
+    if signed { SIGNED } else { PLAIN }
+}
+
+/// The bytes of an entry, with their signature by `mac`, if there is one, and with their sum.
+pub(super) fn encode(
+    draft: &impl Serialize,
+    mac: impl FnOnce(&[u8]) -> Option<String>,
+) -> Result<Vec<u8>, serde_json::Error> {
     let mut bytes = serde_json::to_vec(draft)?;
     bytes.pop(); // The closing brace comes after the sum.
+    if let Some(mac) = mac(&bytes) {
+        bytes.extend_from_slice(MAC_OPEN);
+        bytes.extend_from_slice(mac.as_bytes());
+        bytes.extend_from_slice(MAC_CLOSE);
+    }
     let sum = digest(&bytes);
     bytes.extend_from_slice(SUM_OPEN);
     bytes.extend_from_slice(sum.as_bytes());
@@ -149,6 +173,18 @@ pub(super) fn unseal(bytes: &[u8]) -> Result<&[u8], Flaw> {
     if sum == digest(body).as_bytes() { Ok(body) } else { Err(Flaw::Edited) }
 }
 
+/// What a signature is over, and the signature: of a body as [`unseal`] gives it. Without one, all of it and none.
+pub(super) fn split_mac(body: &[u8]) -> (&[u8], Option<&str>) {
+    let found = body.split_at_checked(body.len().wrapping_sub(MAC_LEN)).and_then(|(signed, ending)| {
+        let mac = ending.strip_prefix(MAC_OPEN)?.strip_suffix(MAC_CLOSE)?;
+        Some((
+            signed,
+            std::str::from_utf8(mac).ok().filter(|mac| mac.bytes().all(|b| b.is_ascii_hexdigit()))?,
+        ))
+    });
+    found.map_or((body, None), |(signed, mac)| (signed, Some(mac)))
+}
+
 /// An entry that is whole and that this version cannot read: newer, of an unknown kind, or no entry.
 fn decode_unknown(bytes: &[u8], reason: &serde_json::Error) -> Result<Decoded, Flaw> {
     let malformed = |reason: &dyn std::fmt::Display| Flaw::Malformed { reason: reason.to_string() };
@@ -170,18 +206,26 @@ fn settle<E>(object: Object<E>, fact: impl FnOnce(E) -> Fact) -> Result<Decoded,
     if object.v > JOURNAL_FORMAT {
         return Err(Flaw::Newer { format: object.v });
     }
-    if object.v != JOURNAL_FORMAT {
-        return Err(Flaw::Malformed { reason: format!("there never was a format {}", object.v) });
+    if object.v != format(object.mac.is_some()) {
+        let with = if object.mac.is_some() { "with" } else { "without" };
+        return Err(Flaw::Malformed {
+            reason: format!("there is no format {} {with} a signature", object.v),
+        });
     }
     let entry = Entry { seq: object.seq, at: object.at, writer: object.writer, fact: fact(object.event) };
-    Ok(Decoded { rollout: object.rollout, prev: object.prev, entry })
+    Ok(Decoded { rollout: object.rollout, prev: object.prev, entry, mac: object.mac })
 }
 
 /// The SHA-256 of some bytes, as 64 hexadecimal digits.
 pub(super) fn digest(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+/// Bytes as hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let nibbles = |byte: u8| [byte >> 4, byte & 15].map(|nibble| char::from(DIGITS[usize::from(nibble)]));
-    Sha256::digest(bytes).iter().flat_map(|byte| nibbles(*byte)).collect()
+    bytes.iter().flat_map(|byte| nibbles(*byte)).collect()
 }
 
 #[cfg(test)]

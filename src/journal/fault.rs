@@ -60,6 +60,25 @@ pub enum JournalFault {
         /// How many.
         max: u64,
     },
+    /// A rollout's log is signed, and whoever would add to it, or follow it, has no key: those who have it would refuse
+    /// the rest.
+    #[error("add to the journal behind rollout `{rollout}`: its log is signed, and no journal key is set")]
+    Keyless {
+        /// Which rollout.
+        rollout: RolloutId,
+    },
+    /// A log was packed: nobody adds to it any more.
+    #[error("append to rollout `{rollout}`: it has been over for long, and its log is packed")]
+    Packed {
+        /// Which rollout.
+        rollout: RolloutId,
+    },
+    /// A log that was to be packed is not over.
+    #[error("pack the log of rollout `{rollout}`: somebody adds to it")]
+    Busy {
+        /// Which rollout.
+        rollout: RolloutId,
+    },
     /// A rollout's number has no place in the journal.
     #[error("use rollout `{rollout}`: its number is not in 1 to 99999999")]
     Number {
@@ -78,6 +97,11 @@ impl JournalFault {
             Self::Missing { .. } => "list the rollouts that there are",
             Self::Taken { .. } => "somebody started a rollout just now; look at its status",
             Self::UnknownEvent { .. } => "use the version that wrote it, or a newer one",
+            Self::Keyless { .. } => {
+                "set DEPLOYER_JOURNAL_KEY or DEPLOYER_JOURNAL_KEY_FILE to the key of the others"
+            }
+            Self::Packed { .. } => "look at it with `deployer show`",
+            Self::Busy { .. } => "look at it with `deployer show`; nothing was taken away",
             Self::TooLarge { .. } | Self::TooMany { .. } | Self::Number { .. } => "begin a new rollout",
         }
     }
@@ -116,6 +140,10 @@ pub enum Flaw {
     },
     /// It is missing, though there is a later one.
     Hole,
+    /// It has no signature, though there is a key.
+    Unsigned,
+    /// Its signature does not fit the key.
+    Forged,
     /// It has a format that this version does not know.
     Newer {
         /// The format.
@@ -144,6 +172,13 @@ impl Flaw {
     #[must_use]
     pub fn hint(&self) -> &'static str {
         match self {
+            Self::Unsigned => {
+                "whoever wrote it had no journal key; where the log began before there was one, read it with \
+                 `--allow-unsigned`"
+            }
+            Self::Forged => {
+                "find out whether another key was in use (each bucket has one), or who else can write to the store"
+            }
             Self::Newer { .. } => "use the version that wrote it, or a newer one",
             Self::NotAFile { .. } => {
                 "find out who put it there; the journal follows no link and trusts no other user"
@@ -172,6 +207,8 @@ impl fmt::Display for Flaw {
             }
             Self::Foreign { rollout, seq } => write!(f, "it belongs elsewhere: entry {seq} of `{rollout}`"),
             Self::Hole => f.write_str("it is missing, though there is a later one"),
+            Self::Unsigned => f.write_str("it is not signed, and there is a journal key"),
+            Self::Forged => f.write_str("its signature does not fit the journal key"),
             Self::Newer { format } => {
                 write!(
                     f,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::temp::{sweep, sync, write_temp};
-use super::{Key, OBJECT_MAX, Put, Store, StoreAction, StoreFault, StoreFaultKind};
+use super::{Key, OBJECT_MAX, Put, Store, StoreAction, StoreFault, StoreFaultKind, Sweep};
 use crate::model::Span;
 
 /// Only the owner looks into a journal.
@@ -90,6 +90,17 @@ impl Store for FileStore {
 
     fn place(&self, key: &Key) -> String {
         self.0.at(key).display().to_string()
+    }
+}
+
+impl Sweep for FileStore {
+    async fn remove(&self, key: &Key) -> Result<(), StoreFault> {
+        let path = self.0.at(key);
+        match fs::remove_file(&path) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(fault(StoreAction::Remove, &path, &error)),
+        }
     }
 }
 

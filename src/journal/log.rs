@@ -1,10 +1,11 @@
 //! The log of one rollout, to append to.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use super::entry::{Draft, digest, encode};
+use super::entry::{Draft, digest, encode, format};
 use super::read::{Head, Track};
-use super::{EVENTS_MAX, Entry, JOURNAL_FORMAT, JournalFault, OBJECT_MAX, Put, Store};
+use super::{EVENTS_MAX, Entry, JournalFault, OBJECT_MAX, Put, Store, UNTOUCHED_MAX};
 use crate::model::RolloutId;
 use crate::rollout::Recorded;
 
@@ -15,6 +16,8 @@ pub struct Log<S> {
     track: Track,
     writer: String,
     head: Head,
+    /// When the store last answered, by the wall clock: other clocks stand still while a machine sleeps.
+    touched: SystemTime,
 }
 
 /// What became of an append.
@@ -30,7 +33,7 @@ pub enum Appended {
 
 impl<S: Store> Log<S> {
     pub(super) fn new(store: Arc<S>, track: Track, writer: String, head: Head) -> Self {
-        Self { store, track, writer, head }
+        Self { store, track, writer, head, touched: now() }
     }
 
     /// Which rollout.
@@ -53,6 +56,7 @@ impl<S: Store> Log<S> {
     /// # Errors
     /// [`JournalFault`]; the head stays where it was, except behind entries that were read and found sound.
     pub async fn append(&mut self, fact: &Recorded) -> Result<Appended, JournalFault> {
+        self.not_packed().await?;
         if self.create(fact).await? {
             return Ok(Appended::Created(self.head.seq));
         }
@@ -72,9 +76,19 @@ impl<S: Store> Log<S> {
     pub async fn news(&mut self) -> Result<Vec<Entry>, JournalFault> {
         let mut head = self.head.clone();
         let entries = self.track.read_on(&*self.store, &mut head).await?;
+        self.touched = now();
         // Only now: had a later one failed, the caller would not have got the earlier ones either.
         self.head = head;
         Ok(entries)
+    }
+
+    /// The next number of a log that was packed is free, and not for whoever slept all that time.
+    async fn not_packed(&mut self) -> Result<(), JournalFault> {
+        let untouched = now().duration_since(self.touched).unwrap_or_default();
+        if untouched > UNTOUCHED_MAX && self.track.packed(&*self.store).await? {
+            return Err(JournalFault::Packed { rollout: self.track.rollout.clone() });
+        }
+        Ok(())
     }
 
     /// Whether the fact is stored under the next number, as ours; the head moves to it.
@@ -86,8 +100,9 @@ impl<S: Store> Log<S> {
             Err(fault) if fault.ambiguous => self.settle(seq, &bytes, fault.into()).await?,
             Err(fault) => return Err(fault.into()),
         };
+        self.touched = now();
         if created {
-            self.head = Head { seq, digest: digest(&bytes) };
+            self.head = Head { seq, digest: digest(&bytes), signed: self.head.signed };
         }
         Ok(created)
     }
@@ -122,7 +137,7 @@ impl<S: Store> Log<S> {
             return Err(JournalFault::TooMany { rollout: rollout.clone(), max: EVENTS_MAX });
         }
         let draft = Draft {
-            v: JOURNAL_FORMAT,
+            v: format(self.head.signed),
             seq: self.head.seq + 1,
             rollout,
             writer: &self.writer,
@@ -130,11 +145,45 @@ impl<S: Store> Log<S> {
             at: fact.at,
             event: &fact.event,
         };
-        let bytes = encode(&draft).expect("every fact has string keys and finite numbers");
+        let mac = |bytes: &[u8]| if self.head.signed { self.track.signing.mac(bytes) } else { None };
+        let bytes = encode(&draft, mac).expect("every fact has string keys and finite numbers");
         if bytes.len() > OBJECT_MAX {
             let (event, bytes) = (fact.event.name(), bytes.len());
             return Err(JournalFault::TooLarge { rollout: rollout.clone(), event, bytes, max: OBJECT_MAX });
         }
         Ok(bytes)
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "only this clock goes on while a machine sleeps")]
+fn now() -> SystemTime {
+    SystemTime::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::{Journal, MemoryStore, Packed};
+    use crate::model::Time;
+    use crate::rollout::Event;
+
+    #[tokio::test]
+    async fn a_driver_that_slept_while_its_log_was_packed_adds_nothing_to_it() {
+        let store = MemoryStore::new();
+        let rollout =
+            RolloutId { service: "api".parse().unwrap(), environment: "local".parse().unwrap(), number: 1 };
+        let fact = |why: &str| Recorded { at: Time(1), event: Event::Released { why: why.into() } };
+        let journal = Journal::new(store.clone(), "w");
+        let mut sleeper = journal.open(&rollout, &fact("first")).await.unwrap();
+        let mut other = journal.log(&journal.read(&rollout).await.unwrap()).unwrap();
+        assert_eq!(other.append(&fact("second")).await.unwrap(), Appended::Created(2));
+        sleeper.touched = SystemTime::UNIX_EPOCH;
+        assert_eq!(journal.pack(&rollout).await.unwrap(), Packed::Done(2));
+        let refused = sleeper.append(&fact("late")).await.unwrap_err();
+        assert!(matches!(refused, JournalFault::Packed { .. }), "{refused}");
+        let refused = journal.open(&rollout, &fact("again")).await.unwrap_err();
+        assert!(matches!(refused, JournalFault::Taken { .. }), "{refused}");
+        let history = journal.read(&rollout).await.unwrap();
+        assert_eq!((history.head.seq, history.packed), (2, true));
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Key, OBJECT_MAX, Put, Store, StoreAction, StoreFault, StoreFaultKind};
+use super::{Key, OBJECT_MAX, Put, Store, StoreAction, StoreFault, StoreFaultKind, Sweep};
 use crate::model::Span;
 
 /// A store that ends with the process. A clone is another handle to the same objects.
@@ -155,6 +155,15 @@ impl Store for MemoryStore {
 
     fn place(&self, key: &Key) -> String {
         format!("memory:{key}")
+    }
+}
+
+impl Sweep for MemoryStore {
+    async fn remove(&self, key: &Key) -> Result<(), StoreFault> {
+        self.call(StoreAction::Remove, key, |objects| {
+            objects.remove(key);
+            Ok(())
+        })
     }
 }
 

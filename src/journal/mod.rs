@@ -9,10 +9,17 @@
 //! `{"v":1,"seq":2,"rollout":{…},"writer":"…","prev":"…","at":…,"event":{…},"sum":"…"}`. `prev` is the SHA-256 of
 //! the previous object's exact bytes (zeros in the first), `sum` that of this object's own bytes before `,"sum"`.
 //!
+//! In a log that was begun with a journal key every entry has format 2, and `"mac":"…"` before its sum: an HMAC over all
+//! that stands before it. With the key, an entry that lacks it or does not fit it is refused.
+//!
+//! A log that has been over for long may be packed into `entries.ndjson`: its entries as they are, a line each, and a last
+//! line that says how many and with which digest; see `archive.rs`.
+//!
 //! Beside the entries lie two objects that nothing depends on: `driver.json`, the driver's sign of life, written over,
 //! and `summary.json`, what a rollout that is over came to, written once. The store is a folder or a bucket.
 
 mod any;
+mod archive;
 mod bucket;
 mod entry;
 mod fault;
@@ -22,12 +29,14 @@ mod log;
 mod memory;
 mod pulse;
 mod read;
+mod sign;
 mod store;
 mod summary;
 mod temp;
 mod verify;
 
 pub use any::AnyStore;
+pub use archive::{Packed, UNTOUCHED_MAX};
 pub use bucket::{Address, BadAddress, Bucket, BucketStore, Keys, Provider, Reach};
 pub use entry::{EVENTS_MAX, Entry, Fact, JOURNAL_FORMAT, UnknownEvent};
 pub use fault::{Damage, Flaw, JournalFault};
@@ -37,6 +46,7 @@ pub use log::{Appended, Log};
 pub use memory::{Call, MemoryStore, Mishap};
 pub use pulse::Pulse;
 pub use read::{Head, History, Journal};
-pub use store::{OBJECT_MAX, Put, Store, StoreAction, StoreFault, StoreFaultKind};
+pub use sign::{BadJournalKey, JournalKey, KEY_MAX, KEY_MIN, Signing};
+pub use store::{OBJECT_MAX, Put, Store, StoreAction, StoreFault, StoreFaultKind, Sweep};
 pub use summary::{Content, Summary};
-pub use verify::{Report, Verdict};
+pub use verify::{Report, Signed, Verdict};

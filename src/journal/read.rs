@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use futures_util::stream::{self, StreamExt as _};
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
-use super::entry::{NO_DIGEST, decode, digest};
+use super::archive::Unpacked;
+use super::entry::{NO_DIGEST, decode, digest, split_mac, unseal};
 use super::{
-    Damage, EVENTS_MAX, Entry, Flaw, JournalFault, Key, Log, Store, StoreAction, StoreFault, StoreFaultKind,
+    Damage, EVENTS_MAX, Entry, Flaw, JournalFault, Key, Log, Signing, Store, StoreAction, StoreFault,
+    StoreFaultKind,
 };
 use crate::model::{EnvironmentName, RolloutId, ServiceName};
 use crate::rollout::Recorded;
@@ -23,6 +25,7 @@ pub struct Journal<S> {
     store: Arc<S>,
     writer: String,
     logs: AtomicU64,
+    signing: Arc<Signing>,
 }
 
 /// One rollout's log, read from the first entry to the last and checked.
@@ -34,6 +37,8 @@ pub struct History {
     pub entries: Vec<Entry>,
     /// The last entry.
     pub head: Head,
+    /// Whether the log is packed; nobody adds to it then.
+    pub packed: bool,
 }
 
 /// The last entry of a log that was read or written.
@@ -43,12 +48,14 @@ pub struct Head {
     pub seq: u64,
     /// The SHA-256 of its bytes.
     pub digest: String,
+    /// Whether the log is signed: all of its entries are, or none is.
+    pub signed: bool,
 }
 
 impl Head {
     /// The head of an empty log.
-    pub(super) fn none() -> Self {
-        Self { seq: 0, digest: NO_DIGEST.to_owned() }
+    pub(super) fn none(signed: bool) -> Self {
+        Self { seq: 0, digest: NO_DIGEST.to_owned(), signed }
     }
 }
 
@@ -65,7 +72,15 @@ impl History {
 impl<S: Store> Journal<S> {
     /// The journal in a store. `writer` names this process and no other: `Actor::nonce`.
     pub fn new(store: S, writer: impl Into<String>) -> Self {
-        Self { store: Arc::new(store), writer: writer.into(), logs: AtomicU64::new(0) }
+        let (logs, signing) = (AtomicU64::new(0), Arc::default());
+        Self { store: Arc::new(store), writer: writer.into(), logs, signing }
+    }
+
+    /// The same journal with a key, which signs the logs that it begins and proves what it reads.
+    #[must_use]
+    pub fn signing(mut self, signing: Signing) -> Self {
+        self.signing = Arc::new(signing);
+        self
     }
 
     /// Every service that was ever rolled out.
@@ -118,8 +133,19 @@ impl<S: Store> Journal<S> {
     /// # Errors
     /// [`JournalFault::Taken`] where somebody else began one of this number.
     pub async fn open(&self, rollout: &RolloutId, first: &Recorded) -> Result<Log<S>, JournalFault> {
-        let mut log = self.log_at(Track::new(rollout)?, Head::none());
-        if log.create(first).await? { Ok(log) } else { Err(JournalFault::Taken { rollout: rollout.clone() }) }
+        let track = self.track(rollout)?;
+        let mut log = self.log_at(track.clone(), Head::none(self.signing.signs()));
+        // A number that is free may be that of a log which was packed since the caller read the list.
+        let packed = async || match track.packed(&*self.store).await {
+            // The first entry is there: only whether it counts is not known.
+            Err(JournalFault::Store(fault)) => Err(JournalFault::from(fault.ambiguous())),
+            packed => packed,
+        };
+        if log.create(first).await? && !packed().await? {
+            Ok(log)
+        } else {
+            Err(JournalFault::Taken { rollout: rollout.clone() })
+        }
     }
 
     /// Reads a rollout from the first entry to the last, and checks every bit of it.
@@ -127,38 +153,82 @@ impl<S: Store> Journal<S> {
     /// # Errors
     /// [`JournalFault::Missing`], or [`JournalFault::Damaged`] with the place and what is wrong there.
     pub async fn read(&self, rollout: &RolloutId) -> Result<History, JournalFault> {
-        let track = Track::new(rollout)?;
-        // Only the highest number is taken from the list: while others append, a list may lack one in the middle.
-        let last = self.store.list(&track.folder).await?.iter().filter_map(seq_of).max();
-        let last = last.ok_or_else(|| JournalFault::Missing { rollout: rollout.clone() })?;
-        if last > EVENTS_MAX {
-            return Err(JournalFault::TooMany { rollout: rollout.clone(), max: EVENTS_MAX });
+        let track = self.track(rollout)?;
+        let listed = track.listed(&*self.store).await?;
+        let read = match listed.numbers.last() {
+            _ if listed.packed => Err(JournalFault::Missing { rollout: rollout.clone() }),
+            Some(last) => self.read_numbered(&track, *last).await,
+            None => Err(JournalFault::Missing { rollout: rollout.clone() }),
+        };
+        match read {
+            // It is packed, or was while it was read. What is left of its entries then is no log.
+            Err(missing) if lacks_entries(&missing) => match track.unpack(&*self.store).await? {
+                Some(Unpacked { mut entries, mut head }) => {
+                    entries.extend(track.read_on(&*self.store, &mut head).await?);
+                    Ok(History { rollout: rollout.clone(), entries, head, packed: true })
+                }
+                None => Err(missing),
+            },
+            read => read,
         }
-        let mut head = Head::none();
+    }
+
+    async fn read_numbered(&self, track: &Track, last: u64) -> Result<History, JournalFault> {
+        let rollout = track.rollout.clone();
+        if last > EVENTS_MAX {
+            return Err(JournalFault::TooMany { rollout, max: EVENTS_MAX });
+        }
+        let mut head = Head::none(false);
         let mut entries = track.read_to(&*self.store, &mut head, last).await?;
         entries.extend(track.read_on(&*self.store, &mut head).await?);
-        Ok(History { rollout: rollout.clone(), entries, head })
+        Ok(History { rollout, entries, head, packed: false })
+    }
+
+    /// Whether a rollout may follow one whose log is signed, or is not: where others have a key, a log without signatures
+    /// is one that they refuse.
+    ///
+    /// # Errors
+    /// [`JournalFault::Keyless`].
+    pub fn may_follow(&self, rollout: &RolloutId, signed: bool) -> Result<(), JournalFault> {
+        if signed && !self.signing.signs() {
+            return Err(JournalFault::Keyless { rollout: rollout.clone() });
+        }
+        Ok(())
     }
 
     /// The log behind a history, to append to.
     ///
     /// # Errors
-    /// [`JournalFault::UnknownEvent`]: who does not know what happened must not add to it.
+    /// [`JournalFault::UnknownEvent`]: who does not know what happened must not add to it. [`JournalFault::Keyless`]: nor
+    /// must who cannot sign a log that is signed.
     pub fn log(&self, history: &History) -> Result<Log<S>, JournalFault> {
         let unknown = history.entries.iter().find(|entry| matches!(entry.fact, super::Fact::Unknown(_)));
         if let Some(entry) = unknown {
             entry.clone().into_recorded(&history.rollout)?;
         }
-        Ok(self.log_at(Track::new(&history.rollout)?, history.head.clone()))
+        if history.packed {
+            return Err(JournalFault::Packed { rollout: history.rollout.clone() });
+        }
+        self.may_follow(&history.rollout, history.head.signed)?;
+        Ok(self.log_at(self.track(&history.rollout)?, history.head.clone()))
     }
 
     pub(super) fn store(&self) -> &S {
         &self.store
     }
 
+    pub(super) fn keyring(&self) -> &Signing {
+        &self.signing
+    }
+
+    pub(super) fn track(&self, rollout: &RolloutId) -> Result<Track, JournalFault> {
+        let (folder, signing) = (folder_of(rollout)?, Arc::clone(&self.signing));
+        Ok(Track { rollout: rollout.clone(), folder, signing })
+    }
+
     /// The place of an object beside a rollout's entries.
     pub(super) fn beside(rollout: &RolloutId, name: &str) -> Result<Key, JournalFault> {
-        Ok(Track::new(rollout)?.folder.join(name).expect("a plain name makes a good key"))
+        Ok(folder_of(rollout)?.join(name).expect("a plain name makes a good key"))
     }
 
     /// Each log writes under a name of its own: were two of one process to write the same words at the same time,
@@ -169,23 +239,24 @@ impl<S: Store> Journal<S> {
     }
 }
 
+/// What a list of a rollout's folder shows.
+pub(super) struct Listed {
+    /// The numbers of the entries, in order. Only the highest is to be relied on: while others append, a list may lack
+    /// one in the middle.
+    pub numbers: Vec<u64>,
+    /// Whether the packed log is there.
+    pub packed: bool,
+}
+
 /// The place of one rollout's entries.
 #[derive(Debug, Clone)]
 pub(super) struct Track {
     pub rollout: RolloutId,
     folder: Key,
+    pub signing: Arc<Signing>,
 }
 
 impl Track {
-    fn new(rollout: &RolloutId) -> Result<Self, JournalFault> {
-        if rollout.number == 0 || rollout.number > ROLLOUT_MAX {
-            return Err(JournalFault::Number { rollout: rollout.clone() });
-        }
-        let number = format!("{:08}", rollout.number);
-        let folder = folder(&[rollout.service.as_str(), rollout.environment.as_str(), &number]);
-        Ok(Self { rollout: rollout.clone(), folder })
-    }
-
     pub fn key(&self, seq: u64) -> Key {
         self.folder.join(&format!("{seq:08}.json")).expect("digits make a good key")
     }
@@ -193,6 +264,30 @@ impl Track {
     pub fn damage<S: Store>(&self, store: &S, seq: u64, flaw: Flaw) -> Damage {
         let key = self.key(seq);
         Damage { place: store.place(&key), key, flaw }
+    }
+
+    /// The place of an object beside the entries.
+    pub fn beside(&self, name: &str) -> Key {
+        self.folder.join(name).expect("a plain name makes a good key")
+    }
+
+    /// What a list shows.
+    pub async fn listed<S: Store>(&self, store: &S) -> Result<Listed, JournalFault> {
+        let keys = store.list(&self.folder).await?;
+        let mut numbers: Vec<_> = keys.iter().filter_map(seq_of).collect();
+        numbers.sort_unstable();
+        Ok(Listed { numbers, packed: keys.contains(&self.archive()) })
+    }
+
+    /// Every entry as it is stored, from the first to the last; none of them was checked.
+    pub async fn lines<S: Store>(&self, store: &S) -> Result<Vec<Vec<u8>>, JournalFault> {
+        let missing = || JournalFault::Missing { rollout: self.rollout.clone() };
+        let last = *self.listed(store).await?.numbers.last().ok_or_else(missing)?;
+        let reads = stream::iter(1..=last.min(EVENTS_MAX)).map(|seq| async move {
+            let read = self.get(store, seq).await?;
+            Ok(read.ok_or_else(|| self.damage(store, seq, Flaw::Hole))?)
+        });
+        reads.buffered(READS_MAX).try_collect().await
     }
 
     /// The bytes of an entry; what cannot be one is damage and not a fault of the store.
@@ -233,7 +328,7 @@ impl Track {
     }
 
     /// The entry right behind `head`, once everything about it has been checked; `head` moves to it.
-    fn accept<S: Store>(&self, store: &S, head: &mut Head, bytes: &[u8]) -> Result<Entry, Damage> {
+    pub fn accept<S: Store>(&self, store: &S, head: &mut Head, bytes: &[u8]) -> Result<Entry, Damage> {
         let seq = head.seq + 1;
         let decoded = decode(bytes).map_err(|flaw| self.damage(store, seq, flaw))?;
         if decoded.rollout != self.rollout || decoded.entry.seq != seq {
@@ -243,8 +338,25 @@ impl Track {
         if decoded.prev != head.digest {
             return Err(self.broken_chain(store, seq));
         }
-        *head = Head { seq, digest: digest(bytes) };
+        let signed = decoded.mac.is_some();
+        self.proves(bytes, decoded.mac.as_deref()).map_err(|flaw| self.damage(store, seq, flaw))?;
+        if seq > 1 && signed != head.signed {
+            let other = Flaw::Malformed { reason: "it is signed, in a log that is not".to_owned() };
+            return Err(self.damage(store, seq, if signed { other } else { Flaw::Unsigned }));
+        }
+        *head = Head { seq, digest: digest(bytes), signed };
         Ok(decoded.entry)
+    }
+
+    /// Whether the bytes of an entry, which says that it has this signature, fit the key, where there is one.
+    fn proves(&self, bytes: &[u8], said: Option<&str>) -> Result<(), Flaw> {
+        let (over, mac) = split_mac(unseal(bytes)?);
+        if mac == said {
+            self.signing.accept(over, mac)
+        } else {
+            // It would be signed to one reader and not to another.
+            Err(Flaw::Malformed { reason: "its signature does not stand where one stands".to_owned() })
+        }
     }
 
     /// Nothing stands before the first entry, so there the entry itself is at fault.
@@ -264,6 +376,24 @@ impl Track {
         let message = "the store says that it exists and has nothing to show";
         StoreFault::new(StoreFaultKind::Unreachable, StoreAction::Read, place, message).ambiguous().into()
     }
+}
+
+/// Whether entries are gone that there were, or there are none.
+fn lacks_entries(fault: &JournalFault) -> bool {
+    match fault {
+        JournalFault::Missing { .. } => true,
+        JournalFault::Damaged(damage) => damage.flaw == Flaw::Hole,
+        _ => false,
+    }
+}
+
+/// The folder of one rollout's entries.
+fn folder_of(rollout: &RolloutId) -> Result<Key, JournalFault> {
+    if rollout.number == 0 || rollout.number > ROLLOUT_MAX {
+        return Err(JournalFault::Number { rollout: rollout.clone() });
+    }
+    let number = format!("{:08}", rollout.number);
+    Ok(folder(&[rollout.service.as_str(), rollout.environment.as_str(), &number]))
 }
 
 /// A folder out of parts that are slugs or digits.

@@ -27,6 +27,12 @@ pub trait Store: Send + Sync + 'static {
     fn place(&self, key: &Key) -> String;
 }
 
+/// A store from which something may be taken away. No rollout needs it, and no runner the right to.
+pub trait Sweep: Store {
+    /// Removes an object; one that is not there is removed already.
+    fn remove(&self, key: &Key) -> impl Future<Output = Result<(), StoreFault>> + Send;
+}
+
 /// What became of a creation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Put {
@@ -60,6 +66,8 @@ pub enum StoreAction {
     Read,
     /// [`Store::list`] or [`Store::children`].
     List,
+    /// [`Sweep::remove`].
+    Remove,
 }
 
 /// The kinds of fault that a caller treats differently.
@@ -123,7 +131,7 @@ impl StoreFaultKind {
                 "keep the journal in a bucket of its own: on OSS one that never had versioning, elsewhere one that \
                  honours `If-None-Match`; see `What a bucket needs` in the README"
             }
-            Self::Unready => "set what the message names, then try again; nothing was changed",
+            Self::Unready => "set what the message names right, then try again; nothing was changed",
             Self::Unexpected => "see the message of the system",
         }
     }
@@ -162,6 +170,7 @@ impl fmt::Display for StoreAction {
             Self::Write => "write",
             Self::Read => "read",
             Self::List => "list",
+            Self::Remove => "remove",
         })
     }
 }

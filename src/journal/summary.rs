@@ -5,20 +5,18 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::entry::{encode, unseal};
-use super::{Head, Journal, JournalFault, Store};
+use super::entry::{encode, format, split_mac, unseal};
+use super::{Head, Journal, JournalFault, Signing, Store};
 use crate::model::{Fleet, GroupId, Purpose, Release, RolloutId, Span, StrategyName, Time};
 use crate::rollout::Actor;
 
-/// The format of stored summaries.
-const SUMMARY_FORMAT: u64 = 1;
 const NAME: &str = "summary.json";
 
 /// A rollout that ended with everything on one fleet, proved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Summary {
-    /// The format.
+    /// The format, numbered as that of entries.
     v: u64,
     /// Which rollout.
     pub rollout: RolloutId,
@@ -60,8 +58,16 @@ pub struct Content {
 }
 
 impl Summary {
-    fn bytes(&self) -> Vec<u8> {
-        encode(self).expect("every summary has string keys and finite numbers")
+    /// Whether the log is signed.
+    #[must_use]
+    pub fn signed(&self) -> bool {
+        self.v == format(true)
+    }
+
+    /// Signed where the log is: of one that is not, nobody would believe more than of the log itself.
+    fn bytes(&self, signing: &Signing) -> Vec<u8> {
+        let mac = |bytes: &[u8]| if self.signed() { signing.mac(bytes) } else { None };
+        encode(self, mac).expect("every summary has string keys and finite numbers")
     }
 }
 
@@ -77,8 +83,12 @@ impl<S: Store> Journal<S> {
         content: Content,
     ) -> Result<(), JournalFault> {
         let (seq, digest) = (head.seq, head.digest.clone());
-        let summary = Summary { v: SUMMARY_FORMAT, rollout: rollout.clone(), seq, digest, content };
-        self.store().put_new(&Self::beside(rollout, NAME)?, &summary.bytes()).await?;
+        if head.signed && !self.keyring().signs() {
+            return Ok(()); // Somebody who can sign it may.
+        }
+        let v = format(head.signed);
+        let summary = Summary { v, rollout: rollout.clone(), seq, digest, content };
+        self.store().put_new(&Self::beside(rollout, NAME)?, &summary.bytes(self.keyring())).await?;
         Ok(())
     }
 
@@ -89,8 +99,13 @@ impl<S: Store> Journal<S> {
     pub async fn summary(&self, rollout: &RolloutId) -> Result<Option<Summary>, JournalFault> {
         let Some(bytes) = self.store().get(&Self::beside(rollout, NAME)?).await? else { return Ok(None) };
         let Ok(body) = unseal(&bytes) else { return Ok(None) };
+        let (body, mac) = split_mac(body);
+        if self.keyring().accept(body, mac).is_err() {
+            return Ok(None);
+        }
         let text = [body, b"}"].concat();
         let read = serde_json::from_slice(&text).ok();
-        Ok(read.filter(|summary: &Summary| summary.v == SUMMARY_FORMAT && summary.rollout == *rollout))
+        let known = format(mac.is_some());
+        Ok(read.filter(|summary: &Summary| summary.v == known && summary.rollout == *rollout))
     }
 }

@@ -21,9 +21,22 @@ pub enum Verdict {
         head: Head,
         /// Numbers and names of the events that this version does not know, and so would not resume.
         unknown: Vec<(u64, String)>,
+        /// What is known of its signatures.
+        signed: Signed,
     },
     /// One is not.
     Damaged(Damage),
+}
+
+/// What a check found out about signatures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signed {
+    /// The log began without a key.
+    Not,
+    /// Every signature fits the key.
+    Fits,
+    /// It is signed, and nobody could tell by whom: there is no key here.
+    Unchecked,
 }
 
 impl<S: Store> Journal<S> {
@@ -44,7 +57,12 @@ impl<S: Store> Journal<S> {
                 }
                 let strange = history.entries.iter().filter(|entry| matches!(entry.fact, Fact::Unknown(_)));
                 let unknown = strange.map(|entry| (entry.seq, entry.kind().to_owned())).collect();
-                Verdict::Sound { head: history.head, unknown }
+                let signed = match (history.head.signed, self.keyring().signs()) {
+                    (false, _) => Signed::Not,
+                    (true, true) => Signed::Fits,
+                    (true, false) => Signed::Unchecked,
+                };
+                Verdict::Sound { head: history.head, unknown, signed }
             }
             Err(JournalFault::Damaged(damage)) => Verdict::Damaged(damage),
             Err(fault) => return Err(fault),

@@ -223,18 +223,27 @@ impl<'a> Sight<'a> {
     fn patience(self, now: Time) -> Span {
         let (rollout, pace) = (self.rollout, self.rollout.plan.pace);
         let since = rollout.entered_at.max(rollout.not_before);
-        let usual = Span(now.since(since).0 / LOOKS_IN_A_WAIT).clamp(pace.soon, pace.watch.max(pace.soon));
+        let usual = |since: Time| {
+            Span(now.since(since).0 / LOOKS_IN_A_WAIT).clamp(pace.soon, pace.watch.max(pace.soon))
+        };
         let expect = rollout.plan.expect;
         let ripe = match &rollout.phase {
             Phase::Provision if rollout.provisioned => rollout.entered_at + expect.provision,
             Phase::Settle { healthy_since: None } => rollout.entered_at + expect.settle,
             // Green carries everything meanwhile, and is watched.
             Phase::Drain { empty_since: None } => {
-                (since + self.longest_delay()).min(self.look.looked_at + pace.watch)
+                let (over, looked) = (self.drained_by(), self.look.looked_at);
+                return usual(since.max(over)).max(over.min(looked + pace.watch).since(looked));
             }
-            _ => return usual,
+            _ => return usual(since),
         };
-        usual.max(ripe.since(self.look.looked_at))
+        // From then on it may come at any moment.
+        usual(since.max(ripe)).max(ripe.since(self.look.looked_at))
+    }
+
+    /// When the last connection of blue has ended, as far as that is known.
+    pub(super) fn drained_by(self) -> Time {
+        self.rollout.entered_at.max(self.rollout.not_before) + self.longest_delay()
     }
 
     /// How long blue keeps its open connections, in the slowest of the groups that it is leaving.
@@ -354,6 +363,15 @@ impl<'a> Sight<'a> {
         }
         let gaps = self.gaps(now);
         if gaps.is_empty() { Want::from(self.want_deregistered(blue)) } else { Want::Covered(gaps) }
+    }
+
+    /// Whether blue is on its way out of every group: what stands of it drains.
+    pub(super) fn leaves(self) -> bool {
+        self.blue().is_some_and(|blue| {
+            let draining =
+                |id: &GroupId| self.side(id, blue).is_some_and(|side| side.count(Health::Draining) > 0);
+            self.want_deregistered(blue).is_empty() && self.look.groups_of(blue).iter().any(draining)
+        })
     }
 
     fn want_deregistered(self, fleet: &FleetId) -> Vec<Change> {

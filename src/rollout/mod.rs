@@ -8,6 +8,7 @@ mod advance;
 mod canon;
 mod decide;
 mod event;
+mod leeway;
 mod phase;
 mod sight;
 mod state;

@@ -428,7 +428,7 @@ impl Rollout {
 
     /// Turns round. Without a blue there is nowhere to go back to once green carries traffic.
     pub(super) fn go_back(&mut self, cause: Cause) {
-        let dark = self.lit.is_empty() && self.told.is_empty();
+        let dark = self.dark();
         let phase = match (&self.plan.blue, dark) {
             (Some(_), _) => Phase::Restore { cause },
             (None, true) => Phase::Withdraw { cause },

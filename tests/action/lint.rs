@@ -39,8 +39,8 @@ fn actionlint_zizmor_and_shellcheck_find_nothing() {
         eprintln!("skipped: the linters could not be brought");
         return;
     };
-    let (script, own) = (".github/actions/rollout/run.sh", ".ci/run");
-    passes(Command::new(bin.join("shellcheck")).args(["--severity=style", script, own]));
+    let scripts = [".github/actions/rollout/run.sh", ".ci/run", ".ci/release"];
+    passes(Command::new(bin.join("shellcheck")).arg("--severity=style").args(scripts));
     let shellcheck = format!("-shellcheck={}", bin.join("shellcheck").display());
     passes(Command::new(bin.join("actionlint")).args([&shellcheck, "-pyflakes="]).args(workflows()));
     let zizmor = [

@@ -134,6 +134,7 @@ impl Left {
                         assert!(["file", "line", "col", "title"].contains(&name.as_str()), "{command:?}");
                     }
                 }
+                "add-mask" => assert_eq!(command.message, crate::script::MASKED),
                 _ => panic!("{command:?} was obeyed"),
             }
             assert!((0..=1).contains(&open), "groups do not nest: {:?}", self.commands);

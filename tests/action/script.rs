@@ -4,7 +4,10 @@ use std::fs;
 use std::process::Command;
 
 use crate::rig::Rig;
-use crate::runner::{Step, program};
+use crate::runner::{Step, program, root};
+
+/// A secret that the runner is told to hide.
+pub const MASKED: &str = "100% a key\nof two lines, 0123456789abcdef";
 
 /// A release with one binary that prints what it is given.
 fn release(rig: &Rig, checksum_of: &str) -> String {
@@ -85,4 +88,61 @@ fn an_input_is_one_word_whatever_is_in_it() {
     assert!(!rig.dir().join("pwned").exists());
     let done = Step::new(&rig, "rollout").set("INPUT_PLAN_ONLY", "yes").start().wait().ended_with(2);
     assert!(done.out.starts_with("::error title=Bad input::"), "{}", done.out);
+}
+
+#[test]
+fn a_secret_that_came_as_a_plain_variable_is_hidden_before_anything_else_is_said() {
+    let rig = Rig::with_blue(|_| {});
+    let step = Step::new(&rig, "rollout").set("DEPLOYER_JOURNAL_KEY", MASKED);
+    let left = step.set("DEPLOYER_ALLOW_UNSIGNED", "true").set("AWS_SESSION_TOKEN", "short").run();
+    let left = left.ended_with(0, "completed");
+    left.obeys_only_us();
+    assert_eq!((left.commands[0].name.as_str(), left.commands[0].message.as_str()), ("add-mask", MASKED));
+    assert_eq!(left.commands.iter().filter(|command| command.name == "add-mask").count(), 1);
+    let rest = left.done.out.lines().skip(1).collect::<String>();
+    for line in MASKED.lines() {
+        assert!(!rest.contains(line) && !left.summary.contains(line), "{rest}");
+        assert!(left.outputs.values().all(|value| !value.contains(line)), "{:?}", left.outputs);
+    }
+}
+
+/// What a step of a workflow runs, by its name.
+fn step_of(workflow: &str, name: &str) -> String {
+    let text = fs::read_to_string(root().join(".github/workflows").join(workflow)).unwrap();
+    let step = text.split_once(&format!("- name: {name}\n")).unwrap().1;
+    let block = step.split_once("run: |\n").unwrap().1;
+    let lines = block.lines().take_while(|line| line.starts_with("          "));
+    lines.map(|line| &line[10..]).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_tag_of_the_major_version_moves_to_its_newest_release_and_never_back() {
+    let rig = Rig::new(|_| {});
+    let script = step_of("release.yml", "Move the tag of the major version");
+    // In the place of `gh`: knows these tags, and whether `v1` is among them.
+    let tags =
+        ["v1.2.0", "v1.10.0", "v1.9.3", "v1.11.0-rc.1"].map(|tag| format!("refs/tags/{tag}")).join("\n");
+    program(
+        &rig.dir().join("bin/gh"),
+        &format!(
+            "#!/bin/sh\ncase \"$*\" in\n*matching-refs/tags/v1.*) echo '{tags}' ;;\n\
+             *PATCH*) echo \"$@\" >> asked; test -e has-tag ;;\n*) echo \"$@\" >> asked ;;\nesac\n"
+        ),
+    );
+    let path = format!("{}:{}", rig.dir().join("bin").display(), std::env::var("PATH").unwrap());
+    let release = |tag: &str| {
+        let _ = fs::remove_file(rig.dir().join("asked"));
+        let mut command = Command::new("bash");
+        command.args(["--noprofile", "--norc", "-eo", "pipefail", "-c", &script]).current_dir(rig.dir());
+        command.env("PATH", &path).env("GITHUB_REPOSITORY", "a/b").env("GITHUB_SHA", "abc");
+        let done = command.env("GITHUB_REF_NAME", tag).output().unwrap();
+        assert!(done.status.success(), "{done:?}");
+        fs::read_to_string(rig.dir().join("asked")).unwrap_or_default()
+    };
+    let moved = "api --method PATCH repos/a/b/git/refs/tags/v1 -f sha=abc -F force=true\n";
+    let made = "api --method POST repos/a/b/git/refs -f ref=refs/tags/v1 -f sha=abc\n";
+    assert_eq!(release("v1.10.0"), format!("{moved}{made}"), "there is none yet");
+    fs::write(rig.dir().join("has-tag"), "").unwrap();
+    assert_eq!(release("v1.10.0"), moved);
+    assert_eq!(release("v1.9.3"), "", "a fix of an older release");
 }

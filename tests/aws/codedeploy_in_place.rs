@@ -24,7 +24,7 @@ fn provider(groups: &str) -> String {
 }
 
 /// A service of copied fleets, in two kinds of target groups.
-fn copied(edit: impl FnOnce(&mut Setup)) -> Rig {
+pub fn copied(edit: impl FnOnce(&mut Setup)) -> Rig {
     let rig = Rig::new(|setup| {
         setup.provider = provider("deployment_group: main");
         edit(setup);
@@ -39,7 +39,7 @@ fn groups(rig: &Rig) -> BTreeSet<String> {
 }
 
 /// Every instance of a fleet runs this bundle.
-fn runs(rig: &Rig, fleet: &str, bundle: &str) {
+pub fn runs(rig: &Rig, fleet: &str, bundle: &str) {
     let installed = rig.members(fleet).into_iter().map(|id| {
         rig.fake.world(|world| world.instances.get(&id).and_then(|instance| instance.revision.clone()))
     });
@@ -140,6 +140,20 @@ fn lost_replies_make_no_second_group_and_no_second_deployment() {
     runs(&rig, "api-v001", "api/2.zip");
     assert_eq!(rig.fake.count("CreateDeployment"), 1);
     assert_eq!(groups(&rig), set(&["main", "api-v1"]));
+}
+
+#[test]
+fn a_list_of_instances_that_is_not_there_is_no_empty_one() {
+    for action in ["ListDeploymentTargets", "BatchGetDeploymentTargets"] {
+        let rig = copied(|setup| setup.settings.step = 400);
+        rig.fake.fail(On::call(action).first(2), Fault::Bare);
+        rig.run(&["rollout", "api"]).ended_with(0);
+        assert!(rig.fake.fired() >= 1, "{action}");
+        let noted = serde_json::to_string(&rig.facts(1)).unwrap();
+        assert!(noted.contains("without the list that was asked for"), "{action} is told as unknown");
+        rig.serves("api-v001");
+        runs(&rig, "api-v001", "api/2.zip");
+    }
 }
 
 #[test]

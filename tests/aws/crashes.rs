@@ -3,7 +3,10 @@
 use std::sync::Mutex;
 
 use deployer::rollout::Verdict;
+use serde_json::json;
 
+use crate::alarms::{drive, scales_like_blue};
+use crate::codedeploy_in_place::{copied, runs};
 use crate::fake::{Fault, On};
 use crate::lanes::{beside_each_other, is_read, kill_at};
 use crate::rig::{Rig, Setup, until};
@@ -116,6 +119,89 @@ fn killed_at_every_fourth_boundary_a_pair_is_resumed_to_its_end() {
     let killed = killed.into_inner().unwrap();
     eprintln!("{} boundaries of a pair", killed.len());
     assert!(killed.len() >= 6, "{killed:?}");
+}
+
+/// A service whose bundle is installed in place on fleets that have a warm pool, and alarms.
+fn furnished() -> Rig {
+    let rig = copied(|setup| {
+        setup.call_timeout = "2s";
+        quick(setup);
+    });
+    drive(&rig);
+    let pool = json!({ "MinSize": "1", "PoolState": "Stopped" });
+    rig.fake.world(|world| world.fleets.get_mut("api").unwrap().warm_pool = Some(pool));
+    rig
+}
+
+/// The fleet has what blue had: its bundle, its warm pool, and what scales it.
+fn is_furnished(rig: &Rig, number: u64, bundle: &str) {
+    let (fleet, twin) = (fleet(number), if number % 2 == 1 { "public-b" } else { "public-a" });
+    rig.is_left_with(&fleet);
+    runs(rig, &fleet, bundle);
+    scales_like_blue(rig, &fleet, twin);
+    rig.fake.world(|world| {
+        let groups: Vec<_> = world.deployment_groups.iter().map(|group| group.name.clone()).collect();
+        assert_eq!(groups, ["main".to_owned(), format!("api-v{number}")]);
+        let pool = world.fleets[&fleet].warm_pool.clone();
+        assert_eq!(pool, Some(json!({ "MinSize": "1", "PoolState": "Stopped" })));
+        let ours = world.alarms.values().filter(|alarm| alarm.tags.contains_key("deployer:group"));
+        assert_eq!(
+            ours.filter(|alarm| !alarm.name.ends_with(&fleet)).count(),
+            0,
+            "no alarm of an older fleet"
+        );
+    });
+}
+
+#[test]
+fn killed_at_every_fourth_boundary_a_furnished_fleet_is_installed_and_furnished_in_the_end() {
+    let killed = Mutex::new(Vec::new());
+    beside_each_other(&LANES, |lane| {
+        let rig = furnished();
+        let mut number = 0;
+        for seq in (lane * 4 - 2..ENTRIES_MAX).step_by(LANES.len() * 4) {
+            number += 1;
+            let revision = (number + 1).to_string();
+            let crashed = kill_at(&rig, rig.start(&["rollout", "api", "--revision", &revision]), number, seq);
+            if !crashed && rig.entries(number) < seq {
+                break;
+            }
+            rig.run(&["resume", "api"]).ended_with(0);
+            is_furnished(&rig, number, &format!("api/{revision}.zip"));
+            killed.lock().unwrap().push(seq);
+        }
+    });
+    let killed = killed.into_inner().unwrap();
+    eprintln!("{} boundaries of furnished fleets", killed.len());
+    assert!(killed.len() >= 6, "{killed:?}");
+}
+
+#[test]
+fn killed_in_the_calls_that_furnish_and_install_a_fleet_a_rollout_is_resumed_to_its_end() {
+    let calls = [
+        "CreateDeploymentGroup",
+        "CreateDeployment",
+        "PutWarmPool",
+        "PutScalingPolicy",
+        "PutMetricAlarm",
+        "DeleteAlarms",
+        "DeleteDeploymentGroup",
+        "DeleteAutoScalingGroup",
+    ];
+    let late = |call: &&'static str| (*call, Fault::Late(400));
+    let cases: Vec<_> =
+        calls.iter().map(|call| (*call, Fault::Slow(HELD_FOR))).chain(calls.iter().map(late)).collect();
+    beside_each_other(&cases, |(action, fault)| {
+        let rig = furnished();
+        rig.run(&["rollout", "api", "--revision", "2"]).ended_with(0);
+        rig.fake.fail(On::call(action).first(1), *fault);
+        let mut running = rig.start(&["rollout", "api", "--revision", "3"]);
+        until("the call to be under way", || rig.fake.fired() > 0 || !running.runs());
+        assert!(running.runs(), "it waits for the reply");
+        running.kill();
+        rig.run(&["resume", "api"]).ended_with(0);
+        is_furnished(&rig, 2, "api/3.zip");
+    });
 }
 
 #[test]

@@ -69,9 +69,15 @@ impl Desk {
 
     /// Runs the program in the folder.
     pub fn run(&self, arguments: &[&str]) -> Done {
+        self.run_with(arguments, &[])
+    }
+
+    /// With more in its environment.
+    pub fn run_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Done {
         let mut command = Command::new(env!("CARGO_BIN_EXE_deployer"));
         command.args(arguments).current_dir(self.dir.path()).env_clear().envs(self.fake.env());
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("NO_COLOR", "1");
+        command.envs(environment.iter().copied());
         let done = command.output().unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Done { code: done.status.code().unwrap_or(-1), out: text(&done.stdout), err: text(&done.stderr) }
@@ -79,7 +85,7 @@ impl Desk {
 
     /// Every call that is no reading.
     pub fn writes(&self) -> Vec<String> {
-        let reads = ["Describe", "Get", "List", "BatchGet"];
+        let reads = ["Describe", "Get", "List", "BatchGet", "Simulate"];
         let calls = self.fake.calls().into_iter().map(|call| call.action);
         calls.filter(|action| !reads.iter().any(|read| action.starts_with(read))).collect()
     }

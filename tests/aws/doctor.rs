@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::desk::{Desk, Done};
-use crate::fake::{CodeDeployOptions, Fault, On, TargetGroupSettings};
+use crate::fake::{CodeDeployOptions, Fake, Fault, On, Settings, TargetGroupSettings};
 
 /// The findings of one severity, as `check: what`.
 fn findings(done: &Done, severity: &str) -> Vec<String> {
@@ -26,10 +26,11 @@ fn a_sound_service_is_found_ready_and_nothing_is_changed() {
     let done = desk.run(&["doctor", "api"]);
     assert_eq!((done.code, done.err.as_str()), (0, ""), "{}", done.out);
     let expected = "\
-doctor  api in prod: 10 ok, 1 not checked, 0 warnings, 0 failures
+doctor  api in prod: 11 ok, 0 not checked, 0 warnings, 0 failures
 
   ok   account              `111122223333` in eu-west-1
   ok   permissions          everything that has to be read can be read
+  ok   write permissions    IAM's simulator allows all 50 actions of `deployer policy aws`
   ok   fleets               `api-blue` in service
   ok   launch template      `api-blue` launches version 1 of `TEMPLATE`
   ok   twins                `public` and `public-2` have the same settings
@@ -38,9 +39,6 @@ doctor  api in prod: 10 ok, 1 not checked, 0 warnings, 0 failures
   ok   security groups      `edge` reaches green through `public-2` on 80 (health checks) and 80 (traffic)
   ok   security groups      `edge` reaches green through `public` on 80 (health checks) and 80 (traffic)
   ok   quotas               3 target groups for one Auto Scaling group, of 50; attached ten at a time
-
-  ?    write permissions    only EC2 has a dry run, so they were not tried
-         mend compare the role's policy with what `deployer policy aws` prints
 
 Nothing was changed.  next   deployer plan api
 ";
@@ -67,7 +65,7 @@ fn the_accident_is_seen_before_it_happens() {
         "undeclared groups: blue stands in the target group `partner`, which the file does not declare";
     assert_eq!(findings(&done, "fail"), [expected]);
     let text = desk.run(&["doctor", "api"]).out;
-    let end = text.split("\n\n").skip(3).collect::<Vec<_>>().join("\n\n");
+    let end = text.split("\n\n").skip(2).collect::<Vec<_>>().join("\n\n");
     let expected = "  \
   FAIL undeclared groups    blue stands in the target group `partner`, which the file does not declare
          why  whoever comes through it would lose the service with blue; a rollout is refused until it is covered
@@ -125,6 +123,92 @@ fn what_may_not_be_read_is_said_and_fails() {
     assert_eq!(done.code, 1);
     assert!(failures.contains("permissions: `DescribeSecurityGroups` is denied"), "{failures}");
     assert!(failures.contains("permissions: `DescribeLifecycleHooks` is denied"), "{failures}");
+}
+
+#[test]
+fn what_may_not_be_written_is_found_action_by_action() {
+    let desk = Desk::new();
+    desk.declare_all();
+    desk.fake.world(|world| {
+        world.may_not = ["autoscaling:DeleteAutoScalingGroup", "iam:PassRole"].map(str::to_owned).into();
+    });
+    let done = doctor(&desk);
+    let group = "arn:aws:autoscaling:eu-west-1:111122223333:autoScalingGroup:*:autoScalingGroupName";
+    let expected = [
+        format!("write permissions: `autoscaling:DeleteAutoScalingGroup` is denied on `{group}/*`"),
+        format!("write permissions: `autoscaling:DeleteAutoScalingGroup` is denied on `{group}/api-blue`"),
+        "write permissions: `iam:PassRole` is denied on `arn:aws:iam::111122223333:role/*`".to_owned(),
+    ];
+    assert_eq!((done.code, findings(&done, "fail")), (1, expected.to_vec()));
+    assert_eq!((desk.writes(), desk.fake.unknown()), (vec![], vec![]));
+}
+
+/// What `policy aws` prints and what the simulator was asked, statement by statement.
+#[test]
+fn the_simulator_is_asked_exactly_what_the_policy_prints() {
+    let desk = Desk::new();
+    desk.declare_all();
+    let printed: Value = serde_json::from_str(&desk.run(&["policy", "aws", "api"]).out).unwrap();
+    assert_eq!(doctor(&desk).code, 0);
+    let calls = desk.fake.calls().into_iter().filter(|call| call.action == "SimulatePrincipalPolicy");
+    let asked: Vec<_> = calls.map(|call| call.parameters).collect();
+    for (nth, statement) in printed["Statement"].as_array().unwrap().iter().enumerate() {
+        // The first question is asked twice: it also finds out what the role is called.
+        let asked = &asked[nth + 1];
+        assert_eq!(asked["ActionNames"], statement["Action"]);
+        assert_eq!(asked["ResourceArns"], statement["Resource"]);
+        assert_eq!(asked["PolicySourceArn"], "arn:aws:iam::111122223333:role/deployer");
+        let keys: Vec<_> = asked["ContextEntries"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|one| &one["ContextKeyName"])
+            .collect();
+        let conditions = statement["Condition"].as_object().into_iter().flat_map(serde_json::Map::values);
+        let expected: Vec<_> = conditions.flat_map(|pairs| pairs.as_object().unwrap().keys()).collect();
+        assert_eq!(keys, expected, "{statement}");
+    }
+    assert_eq!(asked.len(), printed["Statement"].as_array().unwrap().len() + 1);
+}
+
+#[test]
+fn where_the_simulator_tells_nothing_permissions_to_write_are_not_passed() {
+    for (fault, words) in [
+        (Fault::Denied, "may not ask IAM's simulator"),
+        (Fault::Page(501), "does not speak this operation (HTTP 501)"),
+        (Fault::Bare, "the answer does not judge"),
+    ] {
+        let desk = Desk::new();
+        desk.declare_all();
+        desk.fake.fail(On::call("SimulatePrincipalPolicy"), fault);
+        let done = doctor(&desk);
+        let unchecked = findings(&done, "unchecked").join("\n");
+        assert!(unchecked.starts_with("write permissions: not checked: "), "{fault:?}: {unchecked}");
+        assert!(unchecked.contains(words), "{fault:?}: {unchecked}");
+        assert!(done.out.contains("allow the role `iam:SimulatePrincipalPolicy`"), "{}", done.out);
+        assert!(!findings(&done, "ok").iter().any(|line| line.starts_with("write permissions")));
+    }
+}
+
+#[test]
+fn a_role_with_a_path_is_found_by_its_name() {
+    let desk = Desk::new();
+    desk.declare_all();
+    desk.fake.world(|world| world.role_path = "/ci/".to_owned());
+    assert!(findings(&doctor(&desk), "ok").iter().any(|line| line.starts_with("write permissions")));
+    desk.fake.fail(On::call("GetRole"), Fault::Denied);
+    let done = doctor(&desk);
+    assert_eq!((done.code, findings(&done, "unchecked").len()), (0, 1), "{}", done.out);
+}
+
+#[test]
+fn iam_is_asked_where_its_own_endpoint_is() {
+    let (desk, iam) = (Desk::new(), Fake::start(Settings::default()));
+    desk.declare_all();
+    let done = desk.run_with(&["doctor", "api"], &[("AWS_ENDPOINT_URL_IAM", &iam.url())]);
+    assert_eq!(done.code, 0, "{}", done.out);
+    let asked = |fake: &Fake| fake.count("SimulatePrincipalPolicy") > 0;
+    assert_eq!((asked(&desk.fake), asked(&iam)), (false, true));
 }
 
 #[test]

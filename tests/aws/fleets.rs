@@ -391,6 +391,43 @@ fn every_template_of_a_mixed_policy_is_pinned() {
     assert_eq!(policy["InstancesDistribution"]["OnDemandPercentageAboveBaseCapacity"], "50");
 }
 
+#[test]
+fn a_list_that_an_answer_lacks_is_no_empty_list() {
+    for action in [
+        "DescribeLifecycleHooks",
+        "DescribePolicies",
+        "DescribeScheduledActions",
+        "DescribeNotificationConfigurations",
+        "DescribeAutoScalingGroups",
+    ] {
+        let stage = Stage::copy(furnish);
+        stage.fake.fail(On::call(action), Fault::Bare);
+        let refused = stage.provision("api-v2", "3").unwrap_err();
+        assert_eq!(refused.action, action, "{refused}");
+        assert!(refused.message.contains("without the list that was asked for"), "{refused}");
+        assert_eq!(changes(&stage.fake), 0, "{action}");
+    }
+    let stage = Stage::copy(|_| {});
+    stage.fake.fail(On::call("DescribeInstanceRefreshes"), Fault::Bare);
+    assert_eq!(stage.freeze("api").unwrap_err().kind, FaultKind::Unexpected);
+    assert_eq!(changes(&stage.fake), 0);
+}
+
+#[test]
+fn an_endpoint_that_does_not_know_an_operation_is_not_asked_for_ever() {
+    for status in [500, 501] {
+        let stage = Stage::copy(furnish);
+        stage.fake.fail(On::call("DescribePolicies"), Fault::Page(status));
+        let refused = stage.provision("api-v2", "3").unwrap_err();
+        assert!(!refused.kind.retryable(), "{refused}");
+        assert!(
+            refused.message.contains(&format!("does not speak this operation (HTTP {status})")),
+            "{refused}"
+        );
+        assert_eq!(changes(&stage.fake), 0, "{refused}");
+    }
+}
+
 fn frozen(stage: &Stage, fleet: &str) -> (BTreeSet<String>, Option<String>, Vec<bool>) {
     stage.fake.world(|world| {
         let protected = world.members(fleet).map(|(_, member)| member.protected).collect();
@@ -434,6 +471,62 @@ fn a_thaw_puts_back_what_the_freeze_changed_whatever_was_lost_between() {
         assert_eq!((suspended, tag), (own.clone(), None), "{freezing:?} {thawing:?}");
         assert!(protected.iter().all(|protected| !protected), "{freezing:?} {thawing:?}");
     }
+}
+
+#[test]
+fn only_ec2_judges_green_while_it_is_held_still_whatever_is_lost_between() {
+    let judge = |stage: &Stage, fleet: &str| stage.described(fleet)["HealthCheckType"].clone();
+    let lost = ["CreateOrUpdateTags", "UpdateAutoScalingGroup", "SuspendProcesses", "DeleteTags"];
+    for action in std::iter::once(None).chain(lost.map(Some)) {
+        let stage = Stage::copy(|world| set(world, "api", &json!({ "HealthCheckType": "ELB,VPC_LATTICE" })));
+        stage.freeze("api").unwrap();
+        stage.provision("api-v2", "3").unwrap();
+        let go_wrong = || {
+            if let Some(action) = action {
+                stage.fake.fail(On::call(action).first(1), Fault::LostReply);
+            }
+        };
+        go_wrong();
+        let first = stage.freeze("api-v2");
+        assert_eq!(first.is_err(), action.is_some_and(|action| action != "DeleteTags"), "{action:?}");
+        stage.fake.heal();
+        // Asked again, each is as it was.
+        stage.freeze("api-v2").unwrap();
+        stage.freeze("api").unwrap();
+        assert_eq!(
+            (judge(&stage, "api"), judge(&stage, "api-v002")),
+            (json!("ELB,VPC_LATTICE"), json!("EC2"))
+        );
+        go_wrong();
+        let _ = stage.thaw("api-v2");
+        stage.fake.heal();
+        stage.thaw("api-v2").unwrap();
+        let (suspended, tag, _) = frozen(&stage, "api-v002");
+        assert_eq!(
+            (judge(&stage, "api-v002"), suspended, tag),
+            (json!("ELB,VPC_LATTICE"), BTreeSet::new(), None),
+            "{action:?}"
+        );
+    }
+}
+
+#[test]
+fn a_copy_of_a_green_that_was_never_given_back_is_judged_as_that_one_was() {
+    let stage = Stage::copy(|_| {});
+    stage.freeze("api").unwrap();
+    stage.provision("api-v2", "3").unwrap();
+    stage.wait("green", |world| world.in_service("api-v002").len() == 3);
+    stage.freeze("api-v2").unwrap();
+    stage.fake.world(|world| {
+        let members = world.instances.values_mut().filter_map(|instance| instance.member.as_mut());
+        members.filter(|member| member.fleet == "api").for_each(|member| member.protected = false);
+        let fleet = world.fleets.get_mut("api").unwrap();
+        (fleet.min, fleet.desired) = (0, 0);
+    });
+    stage.wait("blue's end", |world| world.members("api").count() == 0);
+    stage.provision("api-v3", "3").unwrap();
+    assert_eq!(stage.described("api-v002")["HealthCheckType"], "EC2");
+    assert_eq!(stage.described("api-v003")["HealthCheckType"], "ELB");
 }
 
 #[test]

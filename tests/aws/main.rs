@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop, and say where")]
 #![expect(clippy::disallowed_methods, reason = "what is waited for and measured here happens in real time")]
 
+mod alarms;
 mod desk;
 mod doctor;
 mod codedeploy;

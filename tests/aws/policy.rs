@@ -89,12 +89,15 @@ fn read_only_changes_nothing_and_each_way_of_deploying_adds_its_own() {
     let desk = Desk::new();
     desk.declare_all();
     let read_only = actions(&policy(&desk, &["--read-only"]));
-    assert!(read_only.iter().all(|action| action.contains(":Describe")), "{read_only:?}");
+    let reads = |action: &String| [":Describe", ":ListTags"].iter().any(|read| action.contains(read));
+    assert!(read_only.iter().all(reads), "{read_only:?}");
     let copy = actions(&policy(&desk, &[]));
     for needed in [
         "autoscaling:CreateAutoScalingGroup",
         "autoscaling:DeleteAutoScalingGroup",
         "elasticloadbalancing:ModifyRule",
+        "cloudwatch:PutMetricAlarm",
+        "cloudwatch:TagResource",
     ] {
         assert!(copy.contains(needed), "{needed}");
     }
@@ -107,7 +110,12 @@ fn read_only_changes_nothing_and_each_way_of_deploying_adds_its_own() {
     for needed in ["codedeploy:ContinueDeployment", "codedeploy:UpdateDeploymentGroup"] {
         assert!(managed.contains(needed), "{needed}: {managed:?}");
     }
-    for foreign in ["autoscaling:CreateAutoScalingGroup", "ec2:RunInstances", "iam:PassRole"] {
+    for foreign in [
+        "autoscaling:CreateAutoScalingGroup",
+        "ec2:RunInstances",
+        "iam:PassRole",
+        "cloudwatch:PutMetricAlarm",
+    ] {
         assert!(!managed.contains(foreign), "{foreign}");
     }
     rewrite(&desk, "deployment_group: dg,", "deployment_group: dg, complete: true,");
@@ -135,6 +143,7 @@ fn called() -> BTreeSet<String> {
                 ("Family::AutoScaling,", "autoscaling"),
                 ("Family::CodeDeploy,", "codedeploy"),
                 ("send_ec2(", "ec2"),
+                ("Family::CloudWatch,", "cloudwatch"),
             ] {
                 for call in text.split(begin).skip(1) {
                     let Some(action) =

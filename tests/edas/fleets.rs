@@ -203,3 +203,29 @@ async fn a_scaling_group_is_kept_from_acting_by_itself_and_what_others_suspended
     assert_eq!(suspended(), before);
     assert_ne!(look(&backend).await.fleet(&fleet("blue")).unwrap().scaling, Scaling::Frozen);
 }
+
+#[tokio::test]
+async fn a_list_that_an_answer_lacks_is_never_an_empty_one_and_a_page_for_people_no_answer() {
+    let reads = ["QueryApplicationStatus", "ListDeployGroup", "ListRecentChangeOrder", "ListServerGroups"];
+    for fault in [Fault::Bare, Fault::Page(404)] {
+        for action in
+            reads.into_iter().chain(["DescribeLoadBalancers", "DescribeScalingInstances", "ListRules"])
+        {
+            let rig = Rig::new(Settings::default(), Hosts::Idle);
+            rig.fake.world(|world| {
+                // CLB says of a list that has nothing that it has nothing, and leaves it out.
+                world.clb("old");
+                world.scaling_group("blue", &rig.blue);
+            });
+            rig.fake.fail(On::call(action), fault);
+            let scope = deployer::cloud::Scope {
+                service: "api".parse().unwrap(),
+                groups: ["public".parse().unwrap()].into(),
+                fleets: [fleet("blue"), fleet("green")].into(),
+            };
+            let Ok(seen) = rig.backend().look(&scope).await else { continue };
+            let blind = !seen.unread.is_empty() || seen.groups.values().any(|group| group.known().is_none());
+            assert!(blind, "{action} {fault:?}: {seen:?}");
+        }
+    }
+}

@@ -8,7 +8,7 @@ mod sign;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -75,6 +75,9 @@ struct State {
     requests: AtomicUsize,
     refused_signatures: AtomicUsize,
     overwritten: Mutex<Vec<String>>,
+    skew_secs: AtomicI64,
+    strict_clock: AtomicBool,
+    settings: Mutex<BTreeMap<&'static str, (u16, String)>>,
 }
 
 impl Fake {
@@ -170,8 +173,23 @@ impl Fake {
     }
 
     pub fn insert(&self, key: &str, bytes: &[u8]) {
-        let object = Object { bytes: bytes.to_vec(), modified: Some(now()) };
+        let object = Object { bytes: bytes.to_vec(), modified: Some(self.state.now()) };
         self.state.objects.lock().unwrap().insert(key.into(), object);
+    }
+
+    /// The bucket's clock is so far ahead of this host's.
+    pub fn skew_secs(&self, ahead: i64) {
+        self.state.skew_secs.store(ahead, Ordering::Relaxed);
+    }
+
+    /// Signatures of another time than the bucket's are refused, as both clouds do.
+    pub fn strict_clock(&self, strict: bool) {
+        self.state.strict_clock.store(strict, Ordering::Relaxed);
+    }
+
+    /// What the bucket answers to `?question`, which it does not know otherwise.
+    pub fn answer(&self, question: &'static str, status: u16, body: &str) {
+        self.state.settings.lock().unwrap().insert(question, (status, body.to_owned()));
     }
 
     /// Objects that were written over another one, but for hints that are meant to be.
@@ -237,12 +255,36 @@ impl State {
             self.refused_signatures.fetch_add(1, Ordering::Relaxed);
             return Ok(refuse(403, "SignatureDoesNotMatch"));
         }
+        if self.strict_clock.load(Ordering::Relaxed) && !self.is_of_our_time(&head.headers) {
+            return Ok(self.dated(refuse(403, "RequestTimeTooSkewed")));
+        }
         let reply = self.act(&head.method, (bucket, key), &head.headers, head.uri.query(), &body);
         if let Mishap::SlowReply(time) = mishap {
             tokio::time::sleep(time).await;
         }
         tokio::time::sleep(delay / 2).await;
-        if mishap == Mishap::LostAfter { Err(Broken) } else { Ok(reply) }
+        if mishap == Mishap::LostAfter { Err(Broken) } else { Ok(self.dated(reply)) }
+    }
+
+    fn dated(&self, mut reply: Reply) -> Reply {
+        reply.headers_mut().insert("date", http_date(self.now()).parse().unwrap());
+        reply
+    }
+
+    /// Whether a request was signed within a quarter of an hour of the bucket's time.
+    fn is_of_our_time(&self, headers: &HeaderMap) -> bool {
+        let date = headers.get(if self.oss { "x-oss-date" } else { "x-amz-date" }).unwrap().to_str().unwrap();
+        let signed = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", date).unwrap();
+        let signed = signed.to_zoned(jiff::tz::TimeZone::UTC).unwrap().timestamp();
+        let ours = jiff::Timestamp::try_from(self.now()).unwrap();
+        (ours.as_second() - signed.as_second()).abs() <= 15 * 60
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a bucket has a clock of its own")]
+    fn now(&self) -> SystemTime {
+        let skew = self.skew_secs.load(Ordering::Relaxed);
+        let by = Duration::from_secs(skew.unsigned_abs());
+        if skew < 0 { SystemTime::now() - by } else { SystemTime::now() + by }
     }
 
     fn act(
@@ -257,8 +299,17 @@ impl State {
             return refuse(404, "NoSuchBucket");
         }
         match (method.as_str(), key) {
-            ("GET", "") => self.list(query.unwrap_or_default()),
+            ("GET", "") => match self.settings.lock().unwrap().get(query.unwrap_or_default()) {
+                Some((200, body)) => self.reply(StatusCode::OK).body(Full::new(body.clone().into())).unwrap(),
+                Some((status, code)) => refuse(*status, code),
+                // As servers do that do not know a question.
+                None => self.list(query.unwrap_or_default()),
+            },
             ("PUT", key) if !key.is_empty() => self.put(key, headers, body),
+            ("DELETE", key) if !key.is_empty() => {
+                self.objects.lock().unwrap().remove(key);
+                self.reply(StatusCode::NO_CONTENT).body(Full::default()).unwrap()
+            }
             ("GET" | "HEAD", key) => match self.objects.lock().unwrap().get(key) {
                 Some(object) => self.found(object, method == Method::HEAD),
                 None => refuse(404, "NoSuchKey"),
@@ -288,13 +339,12 @@ impl State {
             }
             self.overwritten.lock().unwrap().push(key.to_owned());
         }
-        objects.insert(key.to_owned(), Object { bytes: body.to_vec(), modified: Some(now()) });
+        objects.insert(key.to_owned(), Object { bytes: body.to_vec(), modified: Some(self.now()) });
         self.reply(StatusCode::OK).header("etag", "\"e\"").body(Full::default()).unwrap()
     }
 
     fn found(&self, object: &Object, head: bool) -> Reply {
-        let at = jiff::Timestamp::try_from(object.modified.unwrap()).unwrap();
-        let at = at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        let at = http_date(object.modified.unwrap());
         let reply = self.reply(StatusCode::OK).header("last-modified", at).header("etag", "\"e\"");
         let reply = reply.header("content-length", object.bytes.len());
         let body = if head { Bytes::new() } else { Bytes::from(object.bytes.clone()) };
@@ -324,7 +374,6 @@ fn refuse(status: u16, code: &str) -> Reply {
     reply.body(Full::new(Bytes::from(text))).unwrap()
 }
 
-#[expect(clippy::disallowed_methods, reason = "a bucket has a clock of its own")]
-fn now() -> SystemTime {
-    SystemTime::now()
+fn http_date(at: SystemTime) -> String {
+    jiff::Timestamp::try_from(at).unwrap().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }

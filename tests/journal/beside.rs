@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use deployer::journal::{Content, Journal, MemoryStore, Pulse, Verdict};
+use deployer::journal::{Content, Journal, JournalKey, Key, MemoryStore, Pulse, Signing, Verdict};
 use deployer::model::{Release, Span, Time};
 use deployer::rollout::{Event, Recorded};
 
@@ -80,4 +80,35 @@ async fn a_sign_of_life_is_written_over_and_one_that_cannot_be_read_is_none() {
     store.tamper(objects);
     assert_eq!(journal.pulse(&rollout()).await.unwrap(), None);
     assert_eq!(journal.read(&rollout()).await.unwrap().entries.len(), 2);
+}
+
+#[tokio::test]
+async fn a_summary_of_a_signed_log_is_signed_and_believed_with_its_signature_alone() {
+    let key = || JournalKey::new(b"a-key-of-the-team-that-no-store-knows").unwrap();
+    let ours = |store: MemoryStore| {
+        Journal::new(store, "w").signing(Signing { key: Some(key()), allow_unsigned: false })
+    };
+    let store = MemoryStore::new();
+    let log = write(&ours(store.clone()), &all()).await;
+    // Who cannot sign it leaves its place to somebody who can.
+    Journal::new(store.clone(), "r").sum_up(&rollout(), log.head(), content()).await.unwrap();
+    assert_eq!(ours(store.clone()).summary(&rollout()).await.unwrap(), None);
+    ours(store.clone()).sum_up(&rollout(), log.head(), content()).await.unwrap();
+    assert_eq!(ours(store.clone()).summary(&rollout()).await.unwrap().unwrap().content, content());
+    assert!(Journal::new(store.clone(), "r").summary(&rollout()).await.unwrap().is_some());
+
+    let place: Key = "api/local/00000007/summary.json".parse().unwrap();
+    let text = body(&store.objects()[&place]);
+    let plain = text[..text.rfind(",\"mac\":").unwrap()].replacen("\"v\":2", "\"v\":1", 1);
+    for forged in [
+        text.replace("\"completed\":true", "\"completed\":false"),
+        plain,
+        text.replacen("\"v\":2", "\"v\":1", 1),
+    ] {
+        let mut objects = store.objects();
+        objects.insert(place.clone(), sealed(&forged));
+        let other = MemoryStore::new();
+        other.tamper(objects);
+        assert_eq!(ours(other).summary(&rollout()).await.unwrap(), None, "{forged}");
+    }
 }

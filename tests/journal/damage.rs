@@ -82,9 +82,9 @@ async fn a_missing_entry_is_named() {
 #[tokio::test]
 async fn a_newer_format_is_refused_by_its_number_even_where_it_looks_different() {
     let store = stored(&all()).await;
-    for newer in [r#"{"v":2"#.to_owned(), r#"{"v":2,"body":"?""#.to_owned()] {
+    for newer in [r#"{"v":3"#.to_owned(), r#"{"v":3,"body":"?""#.to_owned()] {
         let (place, flaw) = with(&store, 14, |object| *object = sealed(&newer)).await;
-        assert_eq!((place, flaw), (key(14), Flaw::Newer { format: 2 }));
+        assert_eq!((place, flaw), (key(14), Flaw::Newer { format: 3 }));
     }
     let same_fields = |object: &mut Vec<u8>| *object = sealed(&body(object).replace("{\"v\":1", "{\"v\":9"));
     assert_eq!(with(&store, 14, same_fields).await, (key(14), Flaw::Newer { format: 9 }));

@@ -6,10 +6,13 @@ mod beside;
 mod bucket;
 mod damage;
 mod disk;
+mod doctor;
 mod facts;
 #[path = "../fake_bucket/mod.rs"]
 mod fake_bucket;
 mod golden;
-mod moto;
+mod packed;
 mod races;
 mod replies;
+mod servers;
+mod signed;

@@ -16,7 +16,7 @@ async fn log_with(mishap: Mishap, reads: Mishap) -> (MemoryStore, Log<MemoryStor
     store.on_call(move |call| match call.action {
         StoreAction::Write if writes.fetch_add(1, Ordering::Relaxed) == 0 => mishap,
         StoreAction::Read => reads,
-        StoreAction::Write | StoreAction::List => Mishap::None,
+        StoreAction::Write | StoreAction::List | StoreAction::Remove => Mishap::None,
     });
     (store, log)
 }
@@ -76,7 +76,7 @@ async fn a_rollout_has_one_opener_and_the_other_is_told() {
     let lost = MemoryStore::new();
     lost.on_call(|call| match call.action {
         StoreAction::Write => Mishap::LostAfter(StoreFaultKind::Unreachable),
-        StoreAction::Read | StoreAction::List => Mishap::None,
+        StoreAction::Read | StoreAction::List | StoreAction::Remove => Mishap::None,
     });
     let unconfirmed = Journal::new(lost.clone(), "w").open(&rollout(), &released("mine")).await.map(drop);
     assert!(matches!(&unconfirmed, Err(JournalFault::Store(fault)) if fault.ambiguous), "{unconfirmed:?}");
@@ -151,7 +151,8 @@ async fn the_journal_lists_what_there_is() {
 async fn a_check_reports_soundness_and_damage_alike() {
     let store = stored(&all()).await;
     let journal = Journal::new(store.clone(), "reader");
-    let Report { verdict: Verdict::Sound { head, unknown }, .. } = journal.verify(&rollout()).await.unwrap()
+    let Report { verdict: Verdict::Sound { head, unknown, .. }, .. } =
+        journal.verify(&rollout()).await.unwrap()
     else {
         panic!("sound log reported as damaged")
     };

@@ -11,6 +11,7 @@ mod facts;
 mod forward;
 mod gate;
 mod late;
+mod leeway;
 mod orders;
 mod planner;
 mod regressions;

@@ -1,30 +1,36 @@
 //! The real binary with its journal in a bucket: resumed, ordered and looked at from other runners.
 
+use std::process::Command;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use deployer::journal::{BucketStore, Journal, Provider};
 use deployer::rollout::{Event, Phase, Rollout, Verdict};
 
 use crate::fake_bucket::{BUCKET, Fake, KEY_ID, Mishap, REGION, SECRET};
-use crate::rig::{Done, Rig, Running, until};
+use crate::rig::{Done, Rig, Running, beside_each_other, until};
 
 const PREFIX: &str = "prefix/of-ours";
 
 /// A service on this host with its journal in a bucket, worked on by several runners.
-struct Site {
-    rig: Rig,
-    fake: Fake,
+pub struct Site {
+    pub rig: Rig,
+    pub fake: Fake,
 }
 
 impl Site {
-    fn new(provider: Provider, edit: impl FnOnce(&mut crate::rig::Deployment)) -> Self {
+    pub fn new(provider: Provider, edit: impl FnOnce(&mut crate::rig::Deployment)) -> Self {
         let site = Self { rig: Rig::new(edit), fake: Fake::start(provider) };
         site.run("one", &["rollout", "api", "--strategy", "switch", "--revision", "1.0.0"]).ended_with(0);
         site
     }
 
+    pub fn start(&self, runner: &str, args: &[&str]) -> Running {
+        self.rig.launch(self.command(runner, args), &format!("{runner} {}", args.join(" ")))
+    }
+
     /// A command on a runner: it has a state folder of its own, in which only the processes are the same ones.
-    fn start(&self, runner: &str, args: &[&str]) -> Running {
+    pub fn command(&self, runner: &str, args: &[&str]) -> Command {
         let state = self.rig.dir().join(format!("runner-{runner}"));
         if !state.exists() {
             let local = self.rig.dir().join(".deployer/local");
@@ -48,31 +54,37 @@ impl Site {
                 .env("ALIBABA_CLOUD_ACCESS_KEY_ID", KEY_ID)
                 .env("ALIBABA_CLOUD_ACCESS_KEY_SECRET", SECRET),
         };
-        self.rig.launch(command, &format!("{runner} {}", args.join(" ")))
+        command
     }
 
-    fn run(&self, runner: &str, args: &[&str]) -> Done {
+    pub fn run(&self, runner: &str, args: &[&str]) -> Done {
         self.start(runner, args).wait()
     }
 
-    fn journal(&self) -> Journal<BucketStore> {
+    pub fn journal(&self) -> Journal<BucketStore> {
         Journal::new(self.fake.store("test"), "test")
     }
 
-    fn has(&self, number: u64, seq: usize) -> bool {
+    pub fn has(&self, number: u64, seq: usize) -> bool {
         self.fake.objects().contains_key(&format!("{PREFIX}/api/local/{number:08}/{seq:08}.json"))
     }
 
-    fn state(&self, number: u64) -> Rollout {
+    pub fn latest(&self) -> u64 {
+        let one = Rig::id(1);
+        let latest = self.rig.block(self.journal().latest(&one.service, &one.environment)).unwrap();
+        latest.map_or(0, |id| id.number)
+    }
+
+    pub fn state(&self, number: u64) -> Rollout {
         let history = self.rig.block(self.journal().read(&Rig::id(number))).unwrap();
         Rollout::fold(&history.into_recorded().unwrap()).unwrap()
     }
 
-    fn until(&self, number: u64, what: &str, is_so: impl Fn(&Rollout) -> bool) {
+    pub fn until(&self, number: u64, what: &str, is_so: impl Fn(&Rollout) -> bool) {
         until(what, || self.has(number, 1) && is_so(&self.state(number)));
     }
 
-    fn sound(&self) {
+    pub fn sound(&self) {
         self.run("judge", &["journal", "verify"]).ended_with(0);
         assert_eq!((self.fake.overwritten(), self.fake.refused_signatures()), (vec![], 0));
         for seen in self.fake.objects().values() {
@@ -81,7 +93,7 @@ impl Site {
     }
 }
 
-fn in_mid_shift(state: &Rollout) -> bool {
+pub fn in_mid_shift(state: &Rollout) -> bool {
     matches!(state.phase(), Phase::Shift { reached: Some(_), .. })
 }
 
@@ -89,20 +101,45 @@ fn slow(file: &mut crate::rig::Deployment) {
     file.steps = "[{ share: 50, hold: 2s }, 100]";
 }
 
-#[test]
-fn killed_at_boundaries_of_its_journal_in_a_bucket_a_rollout_is_resumed_on_another_runner() {
-    for (provider, boundaries) in [(Provider::S3, [1, 4, 7, 11, 15]), (Provider::Oss, [2, 5, 9, 13, 17])] {
-        let site = Site::new(provider, |_| {});
-        for (n, seq) in boundaries.into_iter().enumerate() {
-            let (number, revision) = (n as u64 + 2, format!("{}.0.0", n + 2));
-            let mut first = site.start("one", &["rollout", "api", "--revision", &revision]);
-            until("the entry or the end", || site.has(number, seq) || !first.runs());
-            first.kill();
-            site.run("two", &["resume", "api", "--take-over"]).ended_with(0);
-            assert_eq!(site.state(number).verdict(), Some(&Verdict::Completed), "killed at {seq}");
+/// Kills a rollout at each of these entries, and ends it on another runner each time. Says where there was none.
+fn crash_at(provider: Provider, boundaries: impl Iterator<Item = usize>) -> Vec<usize> {
+    let site = Site::new(provider, |_| {});
+    let mut crossed = Vec::new();
+    for (number, seq) in (2_u64..).zip(boundaries) {
+        let revision = format!("{number}.0.0");
+        let mut first = site.start("one", &["rollout", "api", "--revision", &revision]);
+        until("the entry or the end", || site.has(number, seq) || !first.runs());
+        let ran = first.runs();
+        first.kill();
+        if !ran && !site.has(number, seq) {
+            break; // It ended before the boundary: there is none behind.
         }
-        site.sound();
+        site.run("two", &["resume", "api", "--take-over"]).ended_with(0);
+        assert_eq!(site.state(number).verdict(), Some(&Verdict::Completed), "killed at {seq}");
+        site.rig.answers(&revision);
+        crossed.push(seq);
     }
+    site.sound();
+    crossed
+}
+
+#[test]
+fn killed_at_every_boundary_of_its_journal_in_a_bucket_a_rollout_is_resumed_on_another_runner() {
+    const LANES: [usize; 4] = [1, 2, 3, 4];
+    let crossed = Mutex::new(Vec::new());
+    beside_each_other(&LANES, |lane| {
+        crossed.lock().unwrap().extend(crash_at(Provider::S3, (*lane..80).step_by(LANES.len())));
+    });
+    let mut crossed = crossed.into_inner().unwrap();
+    crossed.sort_unstable();
+    eprintln!("{} boundaries", crossed.len());
+    assert_eq!(crossed, (1..=crossed.len()).collect::<Vec<_>>());
+    assert!(crossed.len() >= 20, "{crossed:?}");
+}
+
+#[test]
+fn killed_at_boundaries_of_its_journal_in_oss_a_rollout_is_resumed_on_another_runner() {
+    assert_eq!(crash_at(Provider::Oss, [2, 5, 9, 13, 17].into_iter()).len(), 5);
 }
 
 #[test]
@@ -144,7 +181,7 @@ fn an_order_from_another_runner_is_obeyed_and_a_slow_bucket_that_loses_replies_l
     let mut n = 0_u32;
     site.fake.on_call(move |_| {
         n = n.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        match (n >> 16) % 25 {
+        match (n >> 16) % 100 {
             0 => Mishap::LostAfter,
             1 => Mishap::LostBefore,
             2 => Mishap::Refused(503, "SlowDown"),
@@ -190,6 +227,21 @@ fn an_older_release_never_overtakes_a_newer_one_unless_somebody_says_why() {
     let all: serde_json::Value = serde_json::from_str(&all.out).unwrap();
     let lines = all["rollouts"].as_array().unwrap();
     assert_eq!((lines.len(), lines[0]["rollout"].as_str().unwrap()), (1, "api/local/6"));
+    site.sound();
+}
+
+#[test]
+fn doctor_looks_at_the_bucket_too() {
+    let site = Site::new(Provider::S3, |_| {});
+    let unknown = site.run("one", &["doctor", "api"]).ended_with(0);
+    assert!(unknown.out.contains("?    journal access"), "{}", unknown.out);
+    assert!(unknown.out.contains("?    journal encryption"), "{}", unknown.out);
+    site.fake.answer("publicAccessBlock", 404, "NoSuchPublicAccessBlockConfiguration");
+    site.fake.answer("policyStatus", 200, "<PolicyStatus><IsPublic>true</IsPublic></PolicyStatus>");
+    let open = site.run("one", &["doctor", "api"]).ended_with(1);
+    let words =
+        "FAIL journal access       `s3://team.journal/prefix/of-ours` is open to strangers by its policy";
+    assert!(open.out.contains(words), "{}", open.out);
     site.sound();
 }
 

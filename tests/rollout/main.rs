@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "what is waited for and measured here happens in real time")]
 
 mod bucket;
+mod compact;
 mod crashes;
 mod failing;
 #[path = "../fake_bucket/mod.rs"]
@@ -13,7 +14,10 @@ mod job;
 mod loss;
 mod orders;
 mod plans;
+mod races;
 mod rig;
 mod secrets;
 mod signals;
+mod signed;
 mod trouble;
+mod weather;

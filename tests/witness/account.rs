@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 
 use crate::front::{self, Front, all, encoded};
 use crate::moto::Moto;
+use crate::timeline::Times;
 
-const REGION: &str = "eu-west-1";
+pub(crate) const REGION: &str = "eu-west-1";
 /// The account that moto plays.
-const ACCOUNT: &str = "123456789012";
+pub(crate) const ACCOUNT: &str = "123456789012";
 /// An image that every account of moto has.
 const IMAGE: &str = "ami-12c6146b";
 /// How long anything may take on a busy machine before a test gives up.
@@ -54,16 +55,22 @@ impl Account {
     /// The service at version 1 in an Auto Scaling group `api`: `public` as twins behind an ALB, `internal` as a group
     /// for both fleets behind an NLB.
     pub fn new(setup: &Setup) -> Self {
-        let moto = Moto::start();
-        let front = Front::start(moto.address);
-        let dir = tempfile::tempdir().unwrap();
-        let mut account = Self { dir, arns: BTreeMap::new(), front, _moto: moto, vpc: String::new() };
+        let mut account = Self::empty(Times::default());
         account.build();
         account.write(setup);
         account
     }
 
-    fn build(&mut self) {
+    /// Nothing but the servers, and a folder.
+    pub(crate) fn empty(times: Times) -> Self {
+        let moto = Moto::start();
+        let front = Front::start(moto.address, times);
+        let dir = tempfile::tempdir().unwrap();
+        Self { dir, arns: BTreeMap::new(), front, _moto: moto, vpc: String::new() }
+    }
+
+    /// A network with two subnets, and two versions of a launch template.
+    pub(crate) fn ground(&mut self) -> [String; 2] {
         let vpc = self.ec2("CreateVpc", &[("CidrBlock", "10.0.0.0/16")]);
         self.vpc = first(&vpc, "vpcId");
         let subnets = [("a", "10.0.0.0/20"), ("b", "10.0.16.0/20")].map(|(zone, block)| {
@@ -74,6 +81,11 @@ impl Account {
         let template = [("LaunchTemplateName", "api"), ("LaunchTemplateData.ImageId", IMAGE)];
         self.ec2("CreateLaunchTemplate", &template);
         self.ec2("CreateLaunchTemplateVersion", &template);
+        subnets
+    }
+
+    fn build(&mut self) {
+        let subnets = self.ground();
         let alb = self.balancer("edge", "application", &subnets);
         let nlb = self.balancer("inner", "network", &subnets);
         for (name, protocol) in [("public-a", "HTTP"), ("public-b", "HTTP"), ("internal", "TCP")] {
@@ -101,7 +113,7 @@ impl Account {
         );
     }
 
-    fn balancer(&self, name: &str, kind: &str, subnets: &[String; 2]) -> String {
+    pub(crate) fn balancer(&self, name: &str, kind: &str, subnets: &[String; 2]) -> String {
         let [one, two] = subnets;
         let of = [("Name", name), ("Type", kind), ("Subnets.member.1", one), ("Subnets.member.2", two)];
         first(&self.elb("CreateLoadBalancer", &of), "LoadBalancerArn")
@@ -112,7 +124,12 @@ impl Account {
         first(&self.elb("CreateTargetGroup", &of), "TargetGroupArn")
     }
 
-    fn listener(&self, balancer: &str, (protocol, port): (&str, &str), to: &[(String, &str)]) -> String {
+    pub(crate) fn listener(
+        &self,
+        balancer: &str,
+        (protocol, port): (&str, &str),
+        to: &[(String, &str)],
+    ) -> String {
         let action = "DefaultActions.member.1";
         let mut of = vec![
             ("LoadBalancerArn".to_owned(), balancer),
@@ -127,6 +144,19 @@ impl Account {
         }
         let of: Vec<_> = of.iter().map(|(name, value)| (name.as_str(), *value)).collect();
         first(&self.elb("CreateListener", &of), "ListenerArn")
+    }
+
+    /// Where commands run.
+    pub(crate) fn folder(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub(crate) fn vpc(&self) -> &str {
+        &self.vpc
+    }
+
+    pub(crate) fn front(&self) -> &Front {
+        &self.front
     }
 
     fn write(&self, setup: &Setup) {
@@ -169,7 +199,7 @@ impl Account {
         self.call(("ec2", "2016-11-15"), action, of)
     }
 
-    fn autoscaling(&self, action: &str, of: &[(&str, &str)]) -> String {
+    pub(crate) fn autoscaling(&self, action: &str, of: &[(&str, &str)]) -> String {
         self.call(("autoscaling", "2011-01-01"), action, of)
     }
 
@@ -284,6 +314,24 @@ impl Account {
 }
 
 impl Running {
+    /// The most memory that it ever had, in MB, where the system tells it in files; returns when it has ended.
+    pub(crate) fn peak(&mut self) -> f64 {
+        let mut most = 0;
+        let status = format!("/proc/{}/status", self.child.id());
+        while self.child.try_wait().unwrap().is_none() {
+            let text = fs::read_to_string(&status).unwrap_or_default();
+            let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u32>().ok());
+            most = most.max(kib.unwrap_or(0));
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        f64::from(most) / 1024.0
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn wait(mut self) -> Done {
         let began = Instant::now();
         let text = |path: &Path| fs::read_to_string(path).unwrap();
@@ -316,6 +364,6 @@ impl Done {
     }
 }
 
-fn first(xml: &str, name: &str) -> String {
+pub(crate) fn first(xml: &str, name: &str) -> String {
     all(xml, name).next().unwrap_or_else(|| panic!("no {name} in {xml}")).to_owned()
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
@@ -11,6 +12,8 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::sync::oneshot;
+
+use crate::timeline::{Timeline, Times};
 
 const AUTO_SCALING: &str = "http://autoscaling.amazonaws.com/doc/2011-01-01/";
 /// Calls after which instances may have ended.
@@ -21,13 +24,26 @@ const ENDERS: [&str; 4] = [
     "TerminateInstanceInAutoScalingGroup",
 ];
 
+/// Calls after which instances may have come, or have joined or left target groups.
+const MOVERS: [&str; 5] = [
+    "CreateAutoScalingGroup",
+    "UpdateAutoScalingGroup",
+    "SetDesiredCapacity",
+    "AttachLoadBalancerTargetGroups",
+    "DetachLoadBalancerTargetGroups",
+];
+
 /// The front, for as long as it lives.
 pub struct Front {
     pub address: SocketAddr,
-    actions: Arc<Mutex<Vec<String>>>,
+    calls: Calls,
+    timeline: Arc<Timeline>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
+
+/// Every operation that was answered, in order, with the time.
+type Calls = Arc<Mutex<Vec<(String, Instant)>>>;
 
 /// One call, or one answer, as it goes over the wire.
 pub struct Message {
@@ -36,23 +52,38 @@ pub struct Message {
 }
 
 impl Front {
-    pub fn start(moto: SocketAddr) -> Self {
+    pub fn start(moto: SocketAddr, times: Times) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
-        let actions = Arc::new(Mutex::new(Vec::new()));
+        let (calls, timeline) = (Calls::default(), Arc::new(Timeline::of(times)));
         let (stop, stopped) = oneshot::channel();
-        let seen = Arc::clone(&actions);
+        let scene = Scene { moto, calls: Arc::clone(&calls), timeline: Arc::clone(&timeline) };
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(serve(listener, moto, seen, stopped));
+            runtime.block_on(serve(listener, scene, stopped));
         });
-        Self { address, actions, stop: Some(stop), thread: Some(thread) }
+        Self { address, calls, timeline, stop: Some(stop), thread: Some(thread) }
     }
 
     /// Every operation that was asked for, in order.
     pub fn actions(&self) -> Vec<String> {
-        self.actions.lock().unwrap().clone()
+        self.calls().into_iter().map(|(action, _)| action).collect()
+    }
+
+    /// The same, with the time of each answer.
+    pub fn calls(&self) -> Vec<(String, Instant)> {
+        self.calls.lock().unwrap().clone()
+    }
+
+    /// Forgets what was asked, and when things happened.
+    pub fn begin(&self) {
+        self.calls.lock().unwrap().clear();
+        self.timeline.begin();
+    }
+
+    pub fn timeline(&self) -> &Timeline {
+        &self.timeline
     }
 }
 
@@ -65,12 +96,15 @@ impl Drop for Front {
     }
 }
 
-async fn serve(
-    listener: TcpListener,
+/// What every connection works with.
+#[derive(Clone)]
+struct Scene {
     moto: SocketAddr,
-    actions: Arc<Mutex<Vec<String>>>,
-    mut stopped: oneshot::Receiver<()>,
-) {
+    calls: Calls,
+    timeline: Arc<Timeline>,
+}
+
+async fn serve(listener: TcpListener, scene: Scene, mut stopped: oneshot::Receiver<()>) {
     let listener = tokio::net::TcpListener::from_std(listener).unwrap();
     loop {
         let accepted = tokio::select! {
@@ -78,44 +112,59 @@ async fn serve(
             accepted = listener.accept() => accepted,
         };
         let Ok((stream, _)) = accepted else { continue };
-        let actions = Arc::clone(&actions);
+        let scene = scene.clone();
         tokio::spawn(async move {
-            let service = service_fn(move |request| answer(moto, Arc::clone(&actions), request));
+            let service = service_fn(move |request| answer(scene.clone(), request));
             let http = hyper::server::conn::http1::Builder::new();
             drop(http.serve_connection(TokioIo::new(stream), service).await);
         });
     }
 }
 
-async fn answer(
-    moto: SocketAddr,
-    actions: Arc<Mutex<Vec<String>>>,
-    request: Request<Incoming>,
-) -> io::Result<Response<Full<Bytes>>> {
+async fn answer(scene: Scene, request: Request<Incoming>) -> io::Result<Response<Full<Bytes>>> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
     let form = String::from_utf8_lossy(&body).into_owned();
     let action = form.split('&').find_map(|pair| pair.strip_prefix("Action=")).unwrap_or_default().to_owned();
-    actions.lock().unwrap().push(action.clone());
     let signed = parts.headers.get("authorization").and_then(|value| value.to_str().ok());
     let signed = signed.unwrap_or_default().to_owned();
-    // moto answers one call at a time, and so may we.
-    let answered = tokio::task::spawn_blocking(move || {
-        if let Some(empty) = not_in_moto(&action) {
-            return Ok(Message { status: 200, body: empty });
-        }
-        if action == "DeleteAutoScalingGroup" && form.contains("ForceDelete=true") {
-            take_out_of_protection(moto, &signed, &form)?;
-        }
-        let answered = send(moto, &signed, &form)?;
-        if ENDERS.contains(&action.as_str()) {
-            deregister_the_terminated(moto, &signed)?;
-        }
-        Ok::<_, io::Error>(answered)
-    });
+    tokio::time::sleep(scene.timeline.times.call).await;
+    let calls = Arc::clone(&scene.calls);
+    let asked = action.clone();
+    let answered = tokio::task::spawn_blocking(move || pass(&scene, &signed, &action, &form));
     let message = answered.await.map_err(io::Error::other)??;
+    calls.lock().unwrap().push((asked, Instant::now()));
     let response = Response::builder().status(message.status).header("content-type", "text/xml");
     response.body(Full::from(message.body)).map_err(io::Error::other)
+}
+
+/// Hands a call on to moto, which answers one at a time.
+fn pass(scene: &Scene, signed: &str, action: &str, form: &str) -> io::Result<Message> {
+    let moto = scene.moto;
+    if let Some(empty) = not_in_moto(action) {
+        return Ok(Message { status: 200, body: empty });
+    }
+    if action == "DeleteAutoScalingGroup" && form.contains("ForceDelete=true") {
+        take_out_of_protection(moto, signed, form)?;
+    }
+    let moves = MOVERS.contains(&action) && scene.timeline.times.launch > Duration::ZERO;
+    let before = if moves { group(moto, signed, form)? } else { String::new() };
+    let answered = send(moto, signed, form)?;
+    if ENDERS.contains(&action) {
+        deregister_the_terminated(moto, signed)?;
+    }
+    if moves && answered.status < 300 {
+        scene.timeline.acted(form, [&before, &group(moto, signed, form)?]);
+    }
+    Ok(Message { body: scene.timeline.told(action, form, &answered.body), ..answered })
+}
+
+/// The Auto Scaling group that a call is about.
+fn group(moto: SocketAddr, signed: &str, form: &str) -> io::Result<String> {
+    let name =
+        form.split('&').find_map(|pair| pair.strip_prefix("AutoScalingGroupName=")).unwrap_or_default();
+    let of = "Action=DescribeAutoScalingGroups&Version=2011-01-01";
+    Ok(send(moto, signed, &format!("{of}&AutoScalingGroupNames.member.1={name}"))?.body)
 }
 
 /// Reads that moto does not have: it answers 500 with a page of HTML. Nothing here ever has any of these, so an empty
@@ -158,14 +207,13 @@ fn deregister_the_terminated(moto: SocketAddr, signed: &str) -> io::Result<()> {
 
 /// A forced deletion ends every instance on AWS; moto lets those run on that are protected from scale-in.
 fn take_out_of_protection(moto: SocketAddr, signed: &str, form: &str) -> io::Result<()> {
-    let group =
-        form.split('&').find_map(|pair| pair.strip_prefix("AutoScalingGroupName=")).unwrap_or_default();
     let of = "Version=2011-01-01";
-    let seen = format!("Action=DescribeAutoScalingGroups&{of}&AutoScalingGroupNames.member.1={group}");
-    let seen = send(moto, signed, &seen)?.body;
+    let name =
+        form.split('&').find_map(|pair| pair.strip_prefix("AutoScalingGroupName=")).unwrap_or_default();
+    let seen = group(moto, signed, form)?;
     for id in all(&seen, "InstanceId") {
         let call = format!(
-            "Action=SetInstanceProtection&{of}&AutoScalingGroupName={group}&InstanceIds.member.1={id}\
+            "Action=SetInstanceProtection&{of}&AutoScalingGroupName={name}&InstanceIds.member.1={id}\
              &ProtectedFromScaleIn=false"
         );
         send(moto, signed, &call)?;
@@ -228,6 +276,29 @@ pub fn encoded(text: &str) -> String {
         }
     }
     out
+}
+
+/// The value of a form's field.
+pub fn decoded(text: &str) -> String {
+    let (mut out, mut rest) = (Vec::new(), text.as_bytes());
+    while let [first, tail @ ..] = rest {
+        let code = tail.get(..2).and_then(|two| u8::from_str_radix(std::str::from_utf8(two).ok()?, 16).ok());
+        match (first, code) {
+            (b'%', Some(byte)) => {
+                out.push(byte);
+                rest = &tail[2..];
+            }
+            (b'+', _) => {
+                out.push(b' ');
+                rest = tail;
+            }
+            _ => {
+                out.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
 }
 
 fn hex(digit: u8) -> char {

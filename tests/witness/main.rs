@@ -31,8 +31,10 @@
 #![expect(clippy::disallowed_methods, reason = "other programs are waited for, in real time")]
 
 mod account;
+mod cost;
 mod front;
 mod moto;
+mod timeline;
 
 use account::{Account, Setup};
 

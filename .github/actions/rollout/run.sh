@@ -10,6 +10,19 @@ fail() { # TITLE TEXT, both without anything that came from outside
   exit "${3:-2}"
 }
 
+# Secrets that came as plain variables are shown by nobody from here on, whatever a later step of the job prints.
+mask() { # NAME
+  local value=${!1:-}
+  [ ${#value} -ge 16 ] || return 0 # What is shorter is no secret, and would blot out half of the log.
+  value=${value//%/%25}
+  value=${value//$'\r'/%0D}
+  printf '::add-mask::%s\n' "${value//$'\n'/%0A}"
+}
+for name in DEPLOYER_JOURNAL_KEY AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN ALIBABA_CLOUD_ACCESS_KEY_SECRET \
+  ALIBABA_CLOUD_SECURITY_TOKEN; do
+  mask "$name"
+done
+
 verb=${DEPLOYER_VERB:-rollout}
 service=${INPUT_SERVICE:-}
 [ -n "$service" ] || fail 'No service' 'the input "service" is empty'

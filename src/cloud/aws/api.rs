@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
@@ -11,9 +12,13 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
-use super::ec2::Ec2;
+use super::cloudwatch::{CLOUDWATCH, CloudWatch};
+use super::ec2::{EC2, Ec2};
 use super::fault;
+use super::iam::{IAM, Iam};
 use super::limit::{Family, Limits};
+use super::query::Wire;
+use super::whole::Whole;
 use crate::cloud::{Fault, FaultKind};
 use crate::model::Span;
 use crate::spec::AwsSpec;
@@ -28,9 +33,15 @@ pub(super) struct Api {
     pub elb: aws_sdk_elasticloadbalancingv2::Client,
     pub codedeploy: aws_sdk_codedeploy::Client,
     pub ec2: Ec2,
+    pub cloudwatch: CloudWatch,
+    pub iam: Iam,
+    /// Whose the credentials are, by ARN.
+    pub caller: String,
     /// What looks have read of CodeDeploy.
     pub seen: super::codedeploy::Seen,
     limits: Arc<Limits>,
+    /// Whether traffic waits for what is called now.
+    hurries: AtomicBool,
 }
 
 impl Api {
@@ -44,7 +55,7 @@ impl Api {
             Some(_) => Limits::none(),
             None => Limits::of(&spec.account, &spec.region, spec.reads_per_second),
         };
-        let api = Self::of(&config, limits, spec.call_timeout)?;
+        let mut api = Self::of(&config, limits, spec.call_timeout)?;
         match api.account(&config).await? {
             Some(account) if account == spec.account => Ok(api),
             other => {
@@ -71,7 +82,7 @@ impl Api {
             let message = "no region is configured: name one with --region or AWS_REGION";
             Fault::new(FaultKind::Invalid, "GetCallerIdentity", message)
         })?;
-        let api = Self::of(&config, Limits::of("unknown", &region, READS_PER_SECOND), call_timeout)?;
+        let mut api = Self::of(&config, Limits::of("unknown", &region, READS_PER_SECOND), call_timeout)?;
         let account = api.account(&config).await?.ok_or_else(|| {
             Fault::new(FaultKind::Unexpected, "GetCallerIdentity", "the answer names no account")
         })?;
@@ -79,20 +90,42 @@ impl Api {
     }
 
     fn of(config: &SdkConfig, limits: Arc<Limits>, call_timeout: Span) -> Result<Self, Fault> {
+        let wire = Wire::new(config, call_timeout.into())?;
         Ok(Self {
-            autoscaling: aws_sdk_autoscaling::Client::new(config),
+            autoscaling: aws_sdk_autoscaling::Client::from_conf(
+                aws_sdk_autoscaling::config::Builder::from(config).interceptor(Whole).build(),
+            ),
             elb: aws_sdk_elasticloadbalancingv2::Client::new(config),
             codedeploy: aws_sdk_codedeploy::Client::new(config),
-            ec2: Ec2::new(config, call_timeout.into())?,
+            ec2: Ec2(wire.to(&EC2)?),
+            cloudwatch: CloudWatch(wire.to(&CLOUDWATCH)?),
+            iam: Iam(wire.to(&IAM)?),
+            caller: String::new(),
             seen: super::codedeploy::Seen::default(),
             limits,
+            hurries: AtomicBool::new(false),
         })
     }
 
-    /// Whose the credentials are.
-    async fn account(&self, config: &SdkConfig) -> Result<Option<String>, Fault> {
+    /// Whether traffic waits for the next calls. The limits are our own guess at what AWS allows: whoever has to bring
+    /// traffic back asks AWS itself, and all others wait behind.
+    pub fn hurry(&self, hurries: bool) {
+        self.hurries.store(hurries, Ordering::Relaxed);
+    }
+
+    async fn turn(&self, family: Family) {
+        if self.hurries.load(Ordering::Relaxed) {
+            self.limits.borrow(family).await;
+        } else {
+            self.limits.take(family).await;
+        }
+    }
+
+    /// Whose account the credentials are for; the caller is kept.
+    async fn account(&mut self, config: &SdkConfig) -> Result<Option<String>, Fault> {
         let sts = aws_sdk_sts::Client::new(config);
         let who = self.send(Family::Sts, "GetCallerIdentity", sts.get_caller_identity().send()).await?;
+        self.caller = who.arn.unwrap_or_default();
         Ok(who.account)
     }
 
@@ -109,7 +142,7 @@ impl Api {
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
-        self.limits.take(family).await;
+        self.turn(family).await;
         let answer = call.await.map_err(|error| fault::of(action, &error));
         self.noted(family, action, answer)
     }
@@ -123,9 +156,22 @@ impl Api {
         action: &'static str,
         call: impl Future<Output = Result<T, Fault>>,
     ) -> Result<T, Fault> {
-        self.limits.take(Family::Ec2).await;
+        self.send_query(Family::Ec2, action, call).await
+    }
+
+    /// Sends one call that is spoken by hand likewise.
+    ///
+    /// # Errors
+    /// The call's [`Fault`].
+    pub async fn send_query<T>(
+        &self,
+        family: Family,
+        action: &'static str,
+        call: impl Future<Output = Result<T, Fault>>,
+    ) -> Result<T, Fault> {
+        self.turn(family).await;
         let answer = call.await;
-        self.noted(Family::Ec2, action, answer)
+        self.noted(family, action, answer)
     }
 
     fn noted<T>(&self, family: Family, action: &str, answer: Result<T, Fault>) -> Result<T, Fault> {

@@ -121,16 +121,10 @@ impl Home {
         Ok(fleets)
     }
 
-    /// One fleet's group.
-    ///
-    /// # Errors
-    /// [`FaultKind::Missing`] where there is none.
-    pub async fn fleet(&self, api: &Api, id: &FleetId) -> Result<AutoScalingGroup, Fault> {
-        let mut fleets = self.fleets(api, &[id.clone()].into()).await?;
-        fleets.remove(id).ok_or_else(|| {
-            let message = format!("no Auto Scaling group is the fleet `{id}`");
-            Fault::new(FaultKind::Missing, "DescribeAutoScalingGroups", message)
-        })
+    /// That a fleet has no group.
+    pub fn absent(&self, id: &FleetId) -> Fault {
+        let message = format!("no Auto Scaling group of {} is the fleet `{id}`", self.owner());
+        Fault::new(FaultKind::Missing, "DescribeAutoScalingGroups", message)
     }
 
     /// The resting half of a pair: it exists, and has and wants nothing.

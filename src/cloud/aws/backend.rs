@@ -8,8 +8,9 @@ use tokio::sync::OnceCell;
 use super::api::Api;
 use super::asgs::Home;
 use super::memory::Memory;
+use super::survey::Wish;
 use super::{codedeploy, fleet, freeze, look, traffic};
-use crate::cloud::{Backend, Capability, Change, Fault, FaultKind, Scope};
+use crate::cloud::{Backend, Capability, Change, Fault, FaultKind, Leeway, Scope};
 use crate::coverage::Retirement;
 use crate::model::{EnvironmentName, FleetId, Inventory, ServiceName, Span, Token};
 use crate::spec::{AwsFleets, AwsSpec};
@@ -59,8 +60,16 @@ impl AwsBackend {
 
 impl Backend for AwsBackend {
     async fn look(&self, scope: &Scope) -> Result<Inventory, Fault> {
+        self.look_with(scope, &Leeway::default()).await
+    }
+
+    async fn look_with(&self, scope: &Scope, leeway: &Leeway) -> Result<Inventory, Fault> {
         let (api, home) = (self.api().await?, &self.home);
-        let mut seen = Box::pin(look::look(api, home, &self.memory, scope)).await?;
+        api.hurry(leeway.urgent);
+        // What CodeDeploy moves comes and goes by its hand.
+        let none = Leeway { urgent: leeway.urgent, ..Leeway::default() };
+        let wish = Wish { scope, leeway: if self.managed() { &none } else { leeway } };
+        let mut seen = Box::pin(look::look(api, home, &self.memory, wish)).await?;
         // Nobody else watches CodeDeploy's clock while a rollout is held.
         if self.managed()
             && let Err(fault) = codedeploy::managed::shield(api).await
@@ -115,7 +124,9 @@ impl AwsBackend {
                 answer
             }
             Change::Register { fleet, groups } => {
-                Box::pin(traffic::register(api, home, &self.memory, fleet, groups)).await
+                let answer = Box::pin(traffic::register(api, home, &self.memory, fleet, groups)).await;
+                self.memory.forget_groups();
+                answer
             }
             Change::Shift { group, to, from, share } => {
                 Box::pin(traffic::shift(api, home, &self.memory, group, (to, from.as_ref()), *share)).await
@@ -123,8 +134,8 @@ impl AwsBackend {
             Change::Deregister { fleet, groups } => {
                 Box::pin(traffic::deregister(api, home, &self.memory, fleet, groups)).await
             }
-            Change::Freeze { fleet } => Box::pin(freeze::freeze(api, home, fleet)).await,
-            Change::Thaw { fleet } => Box::pin(freeze::thaw(api, home, fleet)).await,
+            Change::Freeze { fleet } => Box::pin(freeze::freeze(api, home, &self.memory, fleet)).await,
+            Change::Thaw { fleet } => Box::pin(freeze::thaw(api, home, &self.memory, fleet)).await,
         }
     }
 

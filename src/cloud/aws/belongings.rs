@@ -9,8 +9,9 @@ use aws_sdk_autoscaling::types::{
 };
 use futures_util::future::{self, BoxFuture, FutureExt as _};
 
+use super::alarms::{Driving, Renaming};
 use super::api::Api;
-use super::asgs::pages;
+use super::asgs::{given, pages};
 use super::freeze;
 use super::limit::Family;
 use crate::cloud::{Fault, FaultKind};
@@ -28,6 +29,7 @@ pub(super) struct Belongings {
     pub policies: Vec<ScalingPolicy>,
     pub schedules: Vec<ScheduledUpdateGroupAction>,
     pub notifications: Vec<NotificationConfiguration>,
+    pub driving: Driving,
 }
 
 impl Belongings {
@@ -42,12 +44,14 @@ impl Belongings {
             schedules(api, group),
             notifications(api, group)
         )?;
-        Ok(Self { hooks, policies, schedules, notifications })
+        let driving = Box::pin(Driving::of(api, &policies)).await?;
+        Ok(Self { hooks, policies, schedules, notifications, driving })
     }
 
     /// What stands against a copy, each with the way out.
     pub fn refusals(&self, group: &str, bundle: bool) -> Vec<String> {
         let mut refusals: Vec<_> = self.policies.iter().filter_map(|policy| refusal(group, policy)).collect();
+        refusals.extend(self.driving.refusals(group));
         let codedeploy = self.hooks.iter().find(|hook| is_codedeploy(hook));
         if let Some(hook) = codedeploy.filter(|_| !bundle) {
             refusals.push(format!(
@@ -76,15 +80,17 @@ impl Belongings {
         specified.collect()
     }
 
-    /// Gives everything but the hooks to a copy. Each of these calls puts something under its name, so a repeated one
+    /// Gives everything to a copy but the hooks, and what is only handed over in the end. Each of these calls puts something under its name, so a repeated one
     /// changes nothing more.
     ///
     /// # Errors
     /// The first fault, after every call has been answered.
     pub async fn give(&self, api: &Api, from: &AutoScalingGroup, to: &str) -> Result<(), Fault> {
         let source = from.auto_scaling_group_name().unwrap_or_default();
+        let renaming = Renaming { from: source, to, groups: BTreeMap::new(), policies: BTreeMap::new() };
         let mut calls: Vec<BoxFuture<'_, Result<(), Fault>>> = Vec::new();
-        calls.extend(self.policies.iter().map(|policy| put_policy(api, source, to, policy).boxed()));
+        let now = self.policies.iter().filter(|policy| !is_late(policy));
+        calls.extend(now.map(|policy| put_policy(api, &renaming, policy).map(|put| put.map(drop)).boxed()));
         calls.extend(self.schedules.iter().map(|action| put_schedule(api, to, action).boxed()));
         calls.extend(by_topic(&self.notifications).into_iter().map(|(topic, kinds)| {
             let call = api.autoscaling.put_notification_configuration().auto_scaling_group_name(to);
@@ -122,15 +128,19 @@ impl Belongings {
 pub(super) async fn hooks(api: &Api, group: &str) -> Result<Vec<LifecycleHook>, Fault> {
     let call = api.autoscaling.describe_lifecycle_hooks().auto_scaling_group_name(group);
     let answer = api.send(Family::AutoScaling, "DescribeLifecycleHooks", call.send()).await?;
-    Ok(answer.lifecycle_hooks.unwrap_or_default())
+    given("DescribeLifecycleHooks", answer.lifecycle_hooks)
 }
 
-async fn policies(api: &Api, group: &str) -> Result<Vec<ScalingPolicy>, Fault> {
+/// A group's scaling policies.
+///
+/// # Errors
+/// The call's fault.
+pub(super) async fn policies(api: &Api, group: &str) -> Result<Vec<ScalingPolicy>, Fault> {
     pages(|token| async move {
         let call = api.autoscaling.describe_policies().auto_scaling_group_name(group).max_records(PAGE_MAX);
         let call = call.set_next_token(token).send();
         let page = api.send(Family::AutoScaling, "DescribePolicies", call).await?;
-        Ok((page.scaling_policies.unwrap_or_default(), page.next_token))
+        Ok((given("DescribePolicies", page.scaling_policies)?, page.next_token))
     })
     .await
 }
@@ -140,7 +150,7 @@ async fn schedules(api: &Api, group: &str) -> Result<Vec<ScheduledUpdateGroupAct
         let call = api.autoscaling.describe_scheduled_actions().auto_scaling_group_name(group);
         let call = call.max_records(PAGE_MAX).set_next_token(token).send();
         let page = api.send(Family::AutoScaling, "DescribeScheduledActions", call).await?;
-        Ok((page.scheduled_update_group_actions.unwrap_or_default(), page.next_token))
+        Ok((given("DescribeScheduledActions", page.scheduled_update_group_actions)?, page.next_token))
     })
     .await
 }
@@ -150,7 +160,8 @@ async fn notifications(api: &Api, group: &str) -> Result<Vec<NotificationConfigu
         let call = api.autoscaling.describe_notification_configurations().auto_scaling_group_names(group);
         let call = call.max_records(PAGE_MAX).set_next_token(token).send();
         let page = api.send(Family::AutoScaling, "DescribeNotificationConfigurations", call).await?;
-        Ok((page.notification_configurations.unwrap_or_default(), page.next_token))
+        let found = given("DescribeNotificationConfigurations", page.notification_configurations)?;
+        Ok((found, page.next_token))
     })
     .await
 }
@@ -162,29 +173,7 @@ fn is_codedeploy(hook: &LifecycleHook) -> bool {
 fn refusal(group: &str, policy: &ScalingPolicy) -> Option<String> {
     let name = policy.policy_name().unwrap_or_default();
     match policy.policy_type().unwrap_or("SimpleScaling") {
-        "SimpleScaling" | "StepScaling" => {
-            let alarms: Vec<_> = policy.alarms().iter().filter_map(|alarm| alarm.alarm_name()).collect();
-            (!alarms.is_empty()).then(|| {
-                format!(
-                    "its scaling policy `{name}` is driven by alarms that act on it alone ({}), so green would not \
-                     scale: make it a target tracking policy, whose alarms come with it, or use a pair of groups \
-                     (`fleets.pair`), each with its own alarms",
-                    alarms.join(", ")
-                )
-            })
-        }
-        "TargetTrackingScaling" => {
-            let tracking = policy.target_tracking_configuration()?;
-            let kind =
-                tracking.predefined_metric_specification().and_then(|metric| metric.predefined_metric_type());
-            (kind == Some(&MetricType::AlbRequestCountPerTarget)).then(|| {
-                format!(
-                    "its scaling policy `{name}` tracks ALBRequestCountPerTarget, which AWS takes only for a target \
-                     group that is attached already, and green is attached later: track the metric \
-                     RequestCountPerTarget as a customized one, or use a pair of groups (`fleets.pair`)"
-                )
-            })
-        }
+        "SimpleScaling" | "StepScaling" | "TargetTrackingScaling" => None,
         "PredictiveScaling" => {
             // Customized metrics and their expressions name groups anywhere in their text, predefined ones a target group.
             let text = format!("{:?}", policy.predictive_scaling_configuration());
@@ -201,10 +190,28 @@ fn refusal(group: &str, policy: &ScalingPolicy) -> Option<String> {
     }
 }
 
-async fn put_policy(api: &Api, from: &str, to: &str, policy: &ScalingPolicy) -> Result<(), Fault> {
-    let tracking = policy.target_tracking_configuration().map(|config| tracked(config, from, to));
+/// Whether a policy can only be given to a group that stands in its target groups: it names one of them.
+pub(super) fn is_late(policy: &ScalingPolicy) -> bool {
+    let Some(tracking) = policy.target_tracking_configuration() else { return false };
+    let predefined = tracking.predefined_metric_specification();
+    let by_requests = predefined.and_then(|metric| metric.predefined_metric_type())
+        == Some(&MetricType::AlbRequestCountPerTarget);
+    let mut own = tracking.customized_metric_specification.clone();
+    by_requests || own.iter_mut().flat_map(dimensions).any(|one| one.name() == Some("TargetGroup"))
+}
+
+/// Gives the copy a policy like this one, and tells its ARN.
+///
+/// # Errors
+/// The call's fault.
+pub(super) async fn put_policy(
+    api: &Api,
+    renaming: &Renaming<'_>,
+    policy: &ScalingPolicy,
+) -> Result<Option<String>, Fault> {
+    let tracking = policy.target_tracking_configuration().map(|config| tracked(config, renaming));
     let steps = policy.step_adjustments.clone().filter(|steps| !steps.is_empty());
-    let call = api.autoscaling.put_scaling_policy().auto_scaling_group_name(to);
+    let call = api.autoscaling.put_scaling_policy().auto_scaling_group_name(renaming.to);
     let call = call
         .set_policy_name(policy.policy_name.clone())
         .set_policy_type(policy.policy_type.clone())
@@ -219,15 +226,19 @@ async fn put_policy(api: &Api, from: &str, to: &str, policy: &ScalingPolicy) -> 
         .set_target_tracking_configuration(tracking)
         .set_predictive_scaling_configuration(policy.predictive_scaling_configuration.clone())
         .set_enabled(policy.enabled);
-    api.send(Family::AutoScaling, "PutScalingPolicy", call.send()).await.map(drop)
+    let put = api.send(Family::AutoScaling, "PutScalingPolicy", call.send()).await?;
+    Ok(put.policy_arn)
 }
 
-/// A policy that follows a metric of its group follows the copy's on the copy.
-fn tracked(config: &TargetTrackingConfiguration, from: &str, to: &str) -> TargetTrackingConfiguration {
+/// A policy that follows a metric of its group or of a twin follows the copy's on the copy.
+fn tracked(config: &TargetTrackingConfiguration, renaming: &Renaming<'_>) -> TargetTrackingConfiguration {
     let mut config = config.clone();
-    let Some(metric) = config.customized_metric_specification.as_mut() else { return config };
-    for dimension in dimensions(metric).filter(|dimension| dimension.value() == Some(from)) {
-        dimension.value = Some(to.to_owned());
+    if let Some(metric) = config.predefined_metric_specification.as_mut() {
+        metric.resource_label = metric.resource_label.as_deref().map(|label| renaming.label(label));
+    }
+    for dimension in config.customized_metric_specification.iter_mut().flat_map(dimensions) {
+        let (name, value) = (dimension.name.as_deref(), dimension.value.as_deref());
+        dimension.value = name.zip(value).map(|(name, value)| renaming.dimension(name, value));
     }
     config
 }
@@ -320,28 +331,46 @@ mod tests {
             .build()
     }
 
+    fn renaming(group: &str) -> Renaming<'_> {
+        let groups = ["a", "b"].map(|name| (name.to_owned(), "b/2".to_owned())).into();
+        Renaming { from: "api", to: group, groups, policies: BTreeMap::new() }
+    }
+
     #[test]
-    fn a_policy_that_would_do_nothing_on_green_is_refused() {
+    fn a_policy_that_names_a_target_group_comes_late() {
         let step = ScalingPolicy::builder().policy_name("up").policy_type("StepScaling");
         let alarm = Alarm::builder().alarm_name("busy").build();
-        let refused = refusal("api", &step.clone().alarms(alarm).build()).unwrap();
-        assert!(refused.contains("`up`") && refused.contains("busy"), "{refused}");
-        assert_eq!(refusal("api", &step.build()), None);
-        assert!(refusal("api", &tracking(MetricType::AlbRequestCountPerTarget)).is_some());
-        assert_eq!(refusal("api", &tracking(MetricType::AsgAverageCpuUtilization)), None);
+        assert!(!is_late(&step.alarms(alarm).build()));
+        assert!(is_late(&tracking(MetricType::AlbRequestCountPerTarget)));
+        assert!(!is_late(&tracking(MetricType::AsgAverageCpuUtilization)));
+    }
+
+    #[test]
+    fn a_policy_of_an_unknown_kind_is_refused() {
+        let policy = ScalingPolicy::builder().policy_name("up").policy_type("Psychic").build();
+        assert!(refusal("api", &policy).is_some_and(|refused| refused.contains("`up` is a Psychic")));
     }
 
     #[test]
     fn a_tracked_metric_of_blue_becomes_one_of_green() {
-        let dimension =
-            |value: &str| MetricDimension::builder().name("AutoScalingGroupName").value(value).build();
-        let metric = |value| CustomizedMetricSpecification::builder().dimensions(dimension(value)).build();
-        let config = |value| {
-            let builder = TargetTrackingConfiguration::builder().target_value(1.0);
-            builder.customized_metric_specification(metric(value)).build()
+        let config = |group: &str, target: &str| {
+            let dimension =
+                |name: &str, value: &str| MetricDimension::builder().name(name).value(value).build();
+            let metric = CustomizedMetricSpecification::builder()
+                .dimensions(dimension("AutoScalingGroupName", group))
+                .dimensions(dimension("QueueName", "api"))
+                .dimensions(dimension("TargetGroup", &format!("targetgroup/{target}")));
+            let label = format!("app/edge/9/targetgroup/{target}");
+            let predefined = PredefinedMetricSpecification::builder().resource_label(label);
+            let predefined = predefined.predefined_metric_type(MetricType::AlbRequestCountPerTarget);
+            TargetTrackingConfiguration::builder()
+                .target_value(1.0)
+                .customized_metric_specification(metric.build())
+                .predefined_metric_specification(predefined.build())
+                .build()
         };
-        assert_eq!(tracked(&config("api"), "api", "api-v002"), config("api-v002"));
-        assert_eq!(tracked(&config("other"), "api", "api-v002"), config("other"));
+        assert_eq!(tracked(&config("api", "a/1"), &renaming("api-v002")), config("api-v002", "b/2"));
+        assert_eq!(tracked(&config("other", "c/3"), &renaming("api-v002")), config("other", "c/3"));
     }
 
     #[test]

@@ -16,6 +16,7 @@ use super::asgs::{FLEET, FROZEN, GROUP, Home, OWNER, REVISION, by_name, tag};
 use super::belongings::Belongings;
 use super::codedeploy::{CONTINUED, DEPLOYMENT};
 use super::fleet::{self, PENDING};
+use super::freeze;
 use super::limit::Family;
 use super::template::Launch;
 use crate::cloud::{Fault, FaultKind};
@@ -117,7 +118,8 @@ async fn create(
         Launch::Plain(template) => call.launch_template(template),
         Launch::Mixed(policy) => call.mixed_instances_policy(policy),
     };
-    match api.send(Family::AutoScaling, action, alike(call, blue).send()).await {
+    let call = alike(call, blue).set_health_check_type(freeze::judges(blue)?);
+    match api.send(Family::AutoScaling, action, call.send()).await {
         Ok(_) => return Ok(name),
         Err(fault) if fault.message.starts_with("AlreadyExists") => {}
         Err(fault) => return Err(fault),
@@ -140,10 +142,7 @@ async fn create(
 
 /// `api` or `api-v006`, and the fleet `api-v7`: `api-v007`.
 fn name(from: &str, fleet: &FleetId) -> Result<String, Fault> {
-    let versioned = from.rsplit_once("-v").filter(|(base, number)| {
-        !base.is_empty() && !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
-    });
-    let base = versioned.map_or(from, |(base, _)| base);
+    let base = base(from);
     let text = fleet.as_str();
     let digits = &text[text.trim_end_matches(|c: char| c.is_ascii_digit()).len()..];
     let number = digits.parse::<u64>().map_err(|_| {
@@ -151,6 +150,14 @@ fn name(from: &str, fleet: &FleetId) -> Result<String, Fault> {
         Fault::new(FaultKind::Invalid, "CreateAutoScalingGroup", message)
     })?;
     Ok(format!("{base}-v{number:03}"))
+}
+
+/// What the names of all copies begin with.
+pub(super) fn base(from: &str) -> &str {
+    let versioned = from.rsplit_once("-v").filter(|(base, number)| {
+        !base.is_empty() && !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+    });
+    versioned.map_or(from, |(base, _)| base)
 }
 
 /// What it is launched from, unless something about the group or what belongs to it cannot be copied.
@@ -239,7 +246,7 @@ fn tags(home: &Home, blue: &AutoScalingGroup, name: &str, fleet: &Fleet) -> Vec<
     copied.chain(ours).collect()
 }
 
-/// Every setting of the group itself, but its sizes, its name, what it is launched from and where it stands.
+/// Every setting of the group itself, but its sizes, its name, what it is launched from, where it stands and who judges.
 fn alike(
     call: CreateAutoScalingGroupFluentBuilder,
     blue: &AutoScalingGroup,
@@ -253,7 +260,6 @@ fn alike(
     call.set_vpc_zone_identifier(subnets)
         .set_availability_zones(zones)
         .set_placement_group(blue.placement_group.clone().filter(|group| !group.is_empty()))
-        .set_health_check_type(blue.health_check_type.clone())
         .set_health_check_grace_period(blue.health_check_grace_period)
         .set_default_cooldown(blue.default_cooldown)
         .set_capacity_rebalance(blue.capacity_rebalance)

@@ -12,6 +12,10 @@ where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
     let request_id = error.raw_response().and_then(request_id);
+    let raw = error.raw_response().and_then(|raw| Some((raw.status().as_u16(), raw.body().bytes()?)));
+    if let Some(fault) = raw.and_then(|(status, body)| not_spoken(action, status, body)) {
+        return Fault { request_id, ..fault };
+    }
     let fault = match error {
         SdkError::ConstructionFailure(_) => Fault::new(FaultKind::Invalid, action, chain(error)),
         SdkError::DispatchFailure(failure) => {
@@ -32,6 +36,23 @@ where
 fn served(action: &str, meta: &ErrorMetadata, status: u16) -> Fault {
     let code = meta.code().unwrap_or("an error without a code");
     coded(action, code, meta.message().unwrap_or("no reason given"), status)
+}
+
+/// The answer of an endpoint that does not know the operation: some emulators and proxies say so with a page for people.
+/// To ask again would get the same page. A gateway's 502, 503 and 504 are pages as well, and they pass.
+pub(super) fn not_spoken(action: &str, status: u16, body: &[u8]) -> Option<Fault> {
+    let begins = body.trim_ascii_start();
+    let page =
+        begins.starts_with(b"<!") || begins.get(..5).is_some_and(|tag| tag.eq_ignore_ascii_case(b"<html"));
+    if status != 501 && !(status == 500 && page) {
+        return None;
+    }
+    let message = format!(
+        "the endpoint does not speak this operation (HTTP {status}): it is not AWS's, or not all of it"
+    );
+    let fault = Fault::new(FaultKind::Unexpected, action, message);
+    // A server that broke down in the middle may have done its work.
+    Some(if status == 501 { fault } else { fault.ambiguous() })
 }
 
 /// By code, as AWS spells it on the wire; the status only where the code says nothing.
@@ -81,7 +102,9 @@ fn kind(code: &str, message: &str, status: u16) -> FaultKind {
         | "ApplicationDoesNotExist"
         | "InvalidLaunchTemplateId.NotFound"
         | "InvalidLaunchTemplateId.VersionNotFound"
-        | "InvalidInstanceID.NotFound" => FaultKind::Missing,
+        | "InvalidInstanceID.NotFound"
+        | "ResourceNotFound"
+        | "NoSuchEntity" => FaultKind::Missing,
         "LimitExceeded"
         | "LimitExceededFault"
         | "TooManyTargets"
@@ -131,6 +154,21 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_for_people_is_an_endpoint_that_does_not_know_the_operation() {
+        let kind = |status, body: &str| {
+            not_spoken("Do", status, body.as_bytes()).map(|fault| (fault.kind.retryable(), fault.ambiguous))
+        };
+        assert_eq!(kind(501, ""), Some((false, false)));
+        assert_eq!(kind(500, "\n<!DOCTYPE html><title>500</title>"), Some((false, true)));
+        assert_eq!(kind(500, "<HTML>"), Some((false, true)));
+        for (status, body) in
+            [(500, "<ErrorResponse>"), (500, ""), (503, "<html>"), (502, "<html>"), (400, "<html>")]
+        {
+            assert_eq!(kind(status, body), None, "{status} {body}");
+        }
+    }
 
     #[test]
     fn a_code_decides_and_a_status_only_where_the_code_says_nothing() {

@@ -1,6 +1,6 @@
 //! Fleets come and go.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_autoscaling::types::{AutoScalingGroup, DeletionProtection, Tag};
 
@@ -9,11 +9,12 @@ use super::arn;
 use super::asgs::{Home, OWNER, tag};
 use super::belongings;
 use super::freeze;
+use super::handover::hand_over;
 use super::limit::Family;
 use super::{codedeploy, copy, look, pair};
 use crate::cloud::{Fault, FaultKind};
 use crate::coverage::Retirement;
-use crate::model::{Fleet, GroupId, Token};
+use crate::model::{Fleet, FleetId, GroupId, Token};
 use crate::spec::{AwsFleets, AwsRevision};
 
 /// That a fleet's bundle has not been handed to CodeDeploy yet: whatever sizes it has, it is not complete. Written together
@@ -46,15 +47,36 @@ pub(super) async fn retire(api: &Api, home: &Home, proof: Retirement) -> Result<
     if let AwsFleets::Pair(names) = &home.spec.fleets {
         return Box::pin(pair::retire(api, home, names, &proof)).await;
     }
-    let mut fleets = home.fleets(api, &[id.clone()].into()).await?;
-    let group = fleets.remove(id).filter(|group| is_ours(home, group));
-    // One with a status is being deleted already.
-    let Some(group) = group.filter(|group| group.status().is_none()) else { return Ok(()) };
-    refuse_standing(api, home, &proof).await?;
+    // What is asked last is asked at once: nothing changes while one answer waits for another.
+    let (going, standing) = tokio::join!(going(api, home, id), refuse_standing(api, home, &proof));
+    let Some(Going { group, by_hook, others }) = going? else { return Ok(()) };
+    standing?;
     if matches!(home.spec.revision, AwsRevision::Bundle(_)) {
         Box::pin(codedeploy::inplace::remove(api, home, &group)).await?;
     }
-    delete(api, &group).await.or_else(gone)
+    if matches!(home.spec.fleets, AwsFleets::Copy { .. }) {
+        Box::pin(hand_over(api, home, &group, &others)).await?;
+    }
+    delete(api, &group, by_hook).await.or_else(gone)
+}
+
+/// A group that can go.
+struct Going {
+    group: AutoScalingGroup,
+    /// Whether its instances end by a hook.
+    by_hook: bool,
+    /// The service's other fleets.
+    others: BTreeMap<FleetId, AutoScalingGroup>,
+}
+
+/// The fleet's group, unless it is gone or being deleted already.
+async fn going(api: &Api, home: &Home, id: &FleetId) -> Result<Option<Going>, Fault> {
+    let mut fleets = home.fleets(api, &[id.clone()].into()).await?;
+    let group = fleets.remove(id).filter(|group| is_ours(home, group));
+    let Some(group) = group.filter(|group| group.status().is_none()) else { return Ok(None) };
+    let empty = group.instances().is_empty() && group.warm_pool_configuration().is_none();
+    let by_hook = !empty && ends_by_hook(api, group.auto_scaling_group_name().unwrap_or_default()).await?;
+    Ok(Some(Going { group, by_hook, others: fleets }))
 }
 
 /// How many instances the group wants, as far as the fleet is complete; none before that, so that it is provisioned
@@ -179,7 +201,7 @@ fn is_ours(home: &Home, group: &AutoScalingGroup) -> bool {
 
 /// A forced deletion ends every instance in one call, whatever protects it, and drops what its termination hooks still
 /// wait for. So a group with such hooks, or protected from it, is emptied first and deleted by a later try.
-async fn delete(api: &Api, group: &AutoScalingGroup) -> Result<(), Fault> {
+async fn delete(api: &Api, group: &AutoScalingGroup, by_hook: bool) -> Result<(), Fault> {
     let name = group.auto_scaling_group_name().unwrap_or_default();
     let protection = group.deletion_protection();
     if protection == Some(&DeletionProtection::PreventAllDeletion) {
@@ -188,8 +210,7 @@ async fn delete(api: &Api, group: &AutoScalingGroup) -> Result<(), Fault> {
     }
     let pool = group.warm_pool_configuration().is_some();
     let empty = group.instances().is_empty() && !pool;
-    let gently = protection == Some(&DeletionProtection::PreventForceDeletion)
-        || (!empty && ends_by_hook(api, name).await?);
+    let gently = protection == Some(&DeletionProtection::PreventForceDeletion) || by_hook;
     if gently && !empty {
         if pool {
             let call = api.autoscaling.delete_warm_pool().auto_scaling_group_name(name).force_delete(false);
@@ -238,7 +259,7 @@ mod tests {
     use aws_sdk_autoscaling::types::TagDescription;
 
     use super::*;
-    use crate::model::{FleetId, Revision};
+    use crate::model::Revision;
 
     #[test]
     fn green_scales_as_blue_does_and_never_below_the_plan() {

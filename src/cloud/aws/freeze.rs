@@ -3,14 +3,15 @@
 //! What we change is written into the group's [`FROZEN`] tag before it is changed, and the tag goes last. So at any time,
 //! after any crash and by any process, the tag says what may have to be put back, and nothing else ever is.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_autoscaling::types::{AutoScalingGroup, InstanceRefreshStatus, LifecycleState, Tag};
 use futures_util::future;
 
 use super::api::Api;
-use super::asgs::{FROZEN, Home, pages, tag};
+use super::asgs::{FROZEN, Home, given, pages, tag};
 use super::limit::Family;
+use super::memory::Memory;
 use super::pair;
 use crate::cloud::{Fault, FaultKind};
 use crate::model::{FleetId, Scaling};
@@ -19,6 +20,11 @@ use crate::spec::AwsFleets;
 /// What changes a group's size, or its instances, without being asked. `HealthCheck` and `ReplaceUnhealthy` go on: a
 /// dead instance is replaced in a frozen fleet too.
 const PROCESSES: [&str; 4] = ["AlarmNotification", "ScheduledActions", "AZRebalance", "InstanceRefresh"];
+/// Who judges green's instances meanwhile: EC2 alone. Where load balancers do, Auto Scaling would end every sick instance of
+/// green at once, and in a shared group from which blue has gone nobody at all would stand until blue is back. To suspend
+/// `ReplaceUnhealthy` is no way: what is marked as unhealthy never recovers (Auto Scaling user guide, 2023), so whoever was
+/// sick for a moment would be ended after the thaw, with blue gone. A dead instance is still replaced.
+const EC2: &str = "EC2";
 /// How many instances one `SetInstanceProtection` may name (Auto Scaling API reference).
 const PROTECTED_MAX: usize = 50;
 
@@ -26,16 +32,54 @@ const PROTECTED_MAX: usize = 50;
 ///
 /// # Errors
 /// [`FaultKind::Conflict`] while its instances are being refreshed; the call's fault.
-pub(super) async fn freeze(api: &Api, home: &Home, fleet: &FleetId) -> Result<(), Fault> {
-    hold(api, &home.fleet(api, fleet).await?, Reach::Instances).await
+pub(super) async fn freeze(api: &Api, home: &Home, memory: &Memory, fleet: &FleetId) -> Result<(), Fault> {
+    let mut fleets = seen(api, home, memory, fleet).await?;
+    let group = fleets.remove(fleet).ok_or_else(|| home.absent(fleet))?;
+    // Blue is held still before green is made, so whoever is frozen while another one is frozen already is green.
+    let green = tag(&group, FROZEN).is_none() && fleets.values().any(|other| tag(other, FROZEN).is_some());
+    let reach = if green && is_judged(&group) { Reach::Verdicts } else { Reach::Instances };
+    hold(api, &group, reach).await
+}
+
+/// The groups of the service's fleets by the last look, or by a new one.
+async fn seen(
+    api: &Api,
+    home: &Home,
+    memory: &Memory,
+    fleet: &FleetId,
+) -> Result<BTreeMap<FleetId, AutoScalingGroup>, Fault> {
+    match memory.last(fleet) {
+        Some(last) => Ok(last.fleets.clone()),
+        None => home.fleets(api, &[fleet.clone()].into()).await,
+    }
+}
+
+/// Who says which instances are well, as the group is to have it when it is not held still.
+pub(super) fn judges(group: &AutoScalingGroup) -> Result<Option<String>, Fault> {
+    let before = Record::of(group)?.and_then(|record| record.judges);
+    Ok(before.or_else(|| group.health_check_type.clone()))
+}
+
+/// Whether more than EC2 says who is well.
+fn is_judged(group: &AutoScalingGroup) -> bool {
+    group.health_check_type().is_some_and(|kinds| kinds.split(',').any(|kind| kind.trim() != EC2))
+}
+
+async fn judge(api: &Api, group: &AutoScalingGroup, by: &str) -> Result<(), Fault> {
+    let call = api.autoscaling.update_auto_scaling_group();
+    let call = call.set_auto_scaling_group_name(group.auto_scaling_group_name.clone()).health_check_type(by);
+    // Some judges are taken only together with it (Auto Scaling API reference, `HealthCheckGracePeriod`).
+    let call = call.set_health_check_grace_period(group.health_check_grace_period);
+    api.send(Family::AutoScaling, "UpdateAutoScalingGroup", call.send()).await.map(drop)
 }
 
 /// Gives back what [`freeze`] took, and nothing else.
 ///
 /// # Errors
 /// The call's fault.
-pub(super) async fn thaw(api: &Api, home: &Home, fleet: &FleetId) -> Result<(), Fault> {
-    thaw_group(api, &home.fleet(api, fleet).await?).await?;
+pub(super) async fn thaw(api: &Api, home: &Home, memory: &Memory, fleet: &FleetId) -> Result<(), Fault> {
+    let mut fleets = seen(api, home, memory, fleet).await?;
+    thaw_group(api, &fleets.remove(fleet).ok_or_else(|| home.absent(fleet))?).await?;
     match &home.spec.fleets {
         // The last call of a rollout: by now the other half is empty, and may be put back in its place.
         AwsFleets::Pair(names) => pair::settle_other(api, home, names, fleet).await,
@@ -87,6 +131,8 @@ enum Reach {
     Size,
     /// And which ones.
     Instances,
+    /// And who of them is well.
+    Verdicts,
 }
 
 async fn hold(api: &Api, group: &AutoScalingGroup, reach: Reach) -> Result<(), Fault> {
@@ -97,16 +143,23 @@ async fn hold(api: &Api, group: &AutoScalingGroup, reach: Reach) -> Result<(), F
         record.protection = before.as_ref().is_some_and(|before| before.protection);
     }
     let suspended = suspended(group);
+    if reach == Reach::Verdicts {
+        record.judges.clone_from(&group.health_check_type);
+    }
+    let judged = record.judges.is_some() && is_judged(group);
     let loose: Vec<_> =
         record.processes.iter().filter(|process| !suspended.contains(*process)).cloned().collect();
-    let bare =
-        if record.protection && reach == Reach::Instances { in_service(group, false) } else { Vec::new() };
-    if before.as_ref() == Some(&record) && loose.is_empty() && bare.is_empty() {
+    let bare = if record.protection && reach != Reach::Size { in_service(group, false) } else { Vec::new() };
+    if before.as_ref() == Some(&record) && loose.is_empty() && bare.is_empty() && !judged {
         return Ok(());
     }
     refuse_refresh(api, name).await?;
     if before.as_ref() != Some(&record) {
         write(api, name, &record).await?;
+    }
+    // The suspensions come last: a look takes them for a freeze that is done.
+    if judged {
+        judge(api, group, EC2).await?;
     }
     let suspend = async {
         if loose.is_empty() {
@@ -164,6 +217,9 @@ async fn give_back(api: &Api, group: &AutoScalingGroup, record: &Record) -> Resu
     // Protection goes first: a process that runs again could only take away instances that nobody protects.
     protect(api, name, &shielded, false).await?;
     resume.await?;
+    if let Some(before) = record.judges.as_deref().filter(|_| !is_judged(group)) {
+        judge(api, group, before).await?;
+    }
     let tag = Tag::builder().resource_id(name).resource_type("auto-scaling-group").key(FROZEN).build();
     let call = api.autoscaling.delete_tags().tags(tag);
     api.send(Family::AutoScaling, "DeleteTags", call.send()).await.map(drop)
@@ -201,7 +257,7 @@ async fn refuse_refresh(api: &Api, name: &str) -> Result<(), Fault> {
         let call = api.autoscaling.describe_instance_refreshes().auto_scaling_group_name(name);
         let call = call.max_records(100).set_next_token(token);
         let page = api.send(Family::AutoScaling, "DescribeInstanceRefreshes", call.send()).await?;
-        Ok((page.instance_refreshes.unwrap_or_default(), page.next_token))
+        Ok((given("DescribeInstanceRefreshes", page.instance_refreshes)?, page.next_token))
     });
     let running = refreshes.await?.into_iter().find(|refresh| !is_over(refresh.status()));
     let Some(refresh) = running else { return Ok(()) };
@@ -246,6 +302,8 @@ struct Record {
     processes: BTreeSet<String>,
     /// Whether the instances are protected by us: only where none was before.
     protection: bool,
+    /// Who judged its instances before, where somebody else than EC2 did.
+    judges: Option<String>,
 }
 
 impl Record {
@@ -261,6 +319,7 @@ impl Record {
         Self {
             processes: processes.into_iter().chain(running).collect(),
             protection: before.is_some_and(|before| before.protection) || bare,
+            judges: before.and_then(|before| before.judges.clone()),
         }
     }
 
@@ -280,12 +339,18 @@ impl Record {
     fn to_text(&self) -> String {
         let processes: Vec<_> = self.processes.iter().map(String::as_str).collect();
         let protection = if self.protection { "instances" } else { "none" };
-        format!("suspended={} protected={protection}", processes.join("+"))
+        let judges =
+            self.judges.as_ref().map(|kinds| format!(" judges={}", kinds.replace(' ', "").replace(',', "+")));
+        format!("suspended={} protected={protection}{}", processes.join("+"), judges.unwrap_or_default())
     }
 
     /// A process that we never suspend is never resumed, whatever the tag says.
     fn from_text(text: &str) -> Option<Self> {
         let (processes, protection) = text.strip_prefix("suspended=")?.split_once(" protected=")?;
+        let (protection, judges) = match protection.split_once(" judges=") {
+            Some((protection, kinds)) => (protection, Some(kinds.replace('+', ","))),
+            None => (protection, None),
+        };
         let processes: BTreeSet<_> =
             processes.split('+').filter(|process| !process.is_empty()).map(str::to_owned).collect();
         let protection = match protection {
@@ -294,7 +359,7 @@ impl Record {
             _ => return None,
         };
         let known = processes.iter().all(|process| PROCESSES.contains(&process.as_str()));
-        known.then_some(Self { processes, protection })
+        known.then_some(Self { processes, protection, judges })
     }
 }
 
@@ -321,8 +386,11 @@ mod tests {
 
     #[test]
     fn the_longest_record_fits_into_a_tag_and_can_be_read_back() {
-        let record =
-            Record { processes: PROCESSES.iter().map(ToString::to_string).collect(), protection: true };
+        let record = Record {
+            processes: PROCESSES.iter().map(ToString::to_string).collect(),
+            protection: true,
+            judges: Some("EBS,ELB,VPC_LATTICE".to_owned()),
+        };
         let text = record.to_text();
         assert!(text.len() <= 256, "{text}");
         assert!(text.chars().all(|c| c.is_ascii_alphanumeric() || "+-=._:/@ ".contains(c)), "{text}");
@@ -367,6 +435,15 @@ mod tests {
         assert_eq!(scaling(&group(Some(text), &PROCESSES, &[])), Scaling::Frozen);
         assert_eq!(scaling(&group(Some(text), &["AZRebalance"], &[])), Scaling::Active);
         assert_eq!(scaling(&group(None, &PROCESSES, &[])), Scaling::Active);
+    }
+
+    #[test]
+    fn only_what_load_balancers_judge_is_judged_by_more_than_ec2() {
+        let judged = |kinds: Option<&str>| {
+            is_judged(&AutoScalingGroup::builder().set_health_check_type(kinds.map(str::to_owned)).build())
+        };
+        assert_eq!((judged(None), judged(Some("EC2"))), (false, false));
+        assert_eq!((judged(Some("ELB")), judged(Some("EC2, VPC_LATTICE"))), (true, true));
     }
 
     #[test]

@@ -24,7 +24,9 @@ pub(super) enum Family {
     CodeDeploy,
     /// EC2's non-mutating calls.
     Ec2,
-    /// Who we are.
+    /// `CloudWatch`'s alarms: 9 reads and 3 writes a second are published.
+    CloudWatch,
+    /// Who we are, and what we may.
     Sts,
 }
 
@@ -36,6 +38,7 @@ impl Family {
             Self::ElbModify => (20.0, 3.0),
             Self::ElbRegister => (20.0, 4.0),
             Self::CodeDeploy => (10.0, 1.0),
+            Self::CloudWatch => (10.0, 5.0),
             Self::Sts => (10.0, 10.0),
         }
     }
@@ -91,6 +94,15 @@ impl Limits {
     /// Waits for a token.
     pub async fn take(&self, family: Family) {
         let wait = self.reserve(family);
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// Takes a token before it is there, up to a whole bucket of them: then waits as everybody does.
+    pub async fn borrow(&self, family: Family) {
+        let (burst, rate) = self.rate(family);
+        let wait = self.reserve(family).saturating_sub(Duration::from_secs_f64(burst / rate));
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
         }

@@ -11,7 +11,7 @@ use super::asgs::{Home, REVISION, tag};
 use super::health::target_seen;
 use super::memory::Memory;
 use super::route::Route;
-use super::survey::{Survey, is_held, listed};
+use super::survey::{Survey, Wish, is_held, listed};
 use super::{arn, codedeploy, freeze};
 use crate::cloud::{Fault, FaultKind, Scope};
 use crate::model::{
@@ -24,10 +24,15 @@ use crate::spec::{AwsGroup, AwsRevision};
 ///
 /// # Errors
 /// A fault that leaves nothing to look at.
-pub(super) async fn look(api: &Api, home: &Home, memory: &Memory, scope: &Scope) -> Result<Inventory, Fault> {
-    let survey = Arc::new(Survey::read(api, home, memory, scope).await?);
+pub(super) async fn look(
+    api: &Api,
+    home: &Home,
+    memory: &Memory,
+    wish: Wish<'_>,
+) -> Result<Inventory, Fault> {
+    let survey = Arc::new(Survey::read_with(api, home, memory, wish).await?);
     memory.remember(&survey);
-    let mut seen = Sighting { home, survey: &survey, scope }.inventory();
+    let mut seen = Sighting { home, survey: &survey, scope: wish.scope }.inventory();
     codedeploy::see(api, home, &survey.fleets, &mut seen).await;
     Ok(seen)
 }
@@ -44,7 +49,7 @@ pub(super) async fn stands_anywhere(
 ) -> Result<(BTreeSet<String>, BTreeSet<String>), Fault> {
     let scope =
         Scope { service: home.service.clone(), groups: BTreeSet::new(), fleets: [fleet.clone()].into() };
-    let (survey, _) = Box::pin(Survey::read_standing(api, home, &Memory::default(), &scope)).await?;
+    let survey = Box::pin(Survey::read_standing(api, home, &scope)).await?;
     if let Some(id) = survey.unknown_instances().next() {
         let message = format!("`{id}` is in service, and EC2 does not know it: where it stands is unknown");
         return Err(Fault::new(FaultKind::Conflict, "DescribeInstances", message));

@@ -4,17 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_sdk_autoscaling::types::{AutoScalingGroup, TrafficSourceState};
-use aws_sdk_elasticloadbalancingv2::types::{Rule, TargetGroup, TargetHealthDescription};
+use aws_sdk_elasticloadbalancingv2::types::{Listener, Rule, TargetGroup, TargetHealthDescription};
 
 use super::api::Api;
-use super::route::Route;
-use super::survey::{Reader, Survey};
-use crate::cloud::{Fault, clock};
+use super::ec2::Instance;
+use super::reader::{Ahead, Groups, Reader};
+use super::route::{Place, Route};
+use super::survey::Survey;
+use crate::cloud::{Fault, Leeway, clock};
 use crate::model::{FleetId, Span, Time};
 
 /// How long a target group that is none of ours may be remembered instead of read: only somebody else's hand can put an
 /// instance of ours into it meanwhile, and a fleet is taken away on a reading without any memory.
 pub(super) const OTHERS_FOR: Span = Span::secs(20);
+/// How long a target that was healthy is taken to be so where nothing is decided by it.
+pub(super) const WELL_FOR: Span = Span::secs(60);
 /// How long settings of target groups are remembered.
 pub(super) const SETTINGS_FOR: Span = Span::mins(5);
 /// How many paces a settled target group may be remembered; never longer than its targets go unchecked.
@@ -30,15 +34,25 @@ pub(super) struct Memory {
     inner: Mutex<Remembered>,
     /// The last look: changes are decided from it, and read only what it does not show.
     last: Mutex<Option<Arc<Survey>>>,
-    /// The routes of each balancer, read moments ago: changes that are made together read them together.
-    now: tokio::sync::Mutex<BTreeMap<String, (Time, Vec<Route>)>>,
+    /// Changes that are made together read the routes together.
+    routes: tokio::sync::Mutex<()>,
 }
 
 /// What was read, and when.
 #[derive(Debug, Default)]
 pub(super) struct Remembered {
     targets: BTreeMap<String, Kept>,
+    /// Every target group of the region.
+    pub groups: Option<(Time, Groups)>,
+    /// The instances of the fleets.
+    pub instances: Option<(Time, BTreeMap<String, Instance>)>,
+    /// By balancer.
+    pub listeners: BTreeMap<String, (Time, Vec<Listener>)>,
     pub rules: BTreeMap<String, (Time, Vec<Rule>)>,
+    /// The routes of each balancer, as they were read or written moments ago.
+    pub routes: BTreeMap<String, (Time, Vec<Route>)>,
+    /// Those of them that were changed since.
+    pub written: BTreeSet<Place>,
     pub attributes: BTreeMap<String, (Time, BTreeMap<String, String>)>,
     pub sources: BTreeMap<String, (Time, Vec<TrafficSourceState>)>,
     /// The names of the Auto Scaling groups that say by their tag that they are the service's.
@@ -58,15 +72,18 @@ impl Kept {
     pub fn is_settled(&self, now: Time, pace: Span, group: &TargetGroup, members: &BTreeSet<&str>) -> bool {
         let interval = group.health_check_interval_seconds().and_then(|secs| u64::try_from(secs).ok());
         let most = Span(pace.0 * SETTLED_PACES).min(Span::secs(interval.unwrap_or(0)));
+        now.since(self.read_at) < most && self.is_well(members)
+    }
+
+    /// Whether every target was healthy and every member stood in it.
+    pub fn is_well(&self, members: &BTreeSet<&str>) -> bool {
         let healthy = |target: &TargetHealthDescription| {
             let state = target.target_health().and_then(|health| health.state());
             state.is_some_and(|state| state.as_str() == "healthy")
         };
         let standing: BTreeSet<&str> =
             self.targets.iter().filter_map(|target| target.target()?.id()).collect();
-        now.since(self.read_at) < most
-            && self.targets.iter().all(healthy)
-            && members.iter().all(|id| standing.contains(id))
+        self.targets.iter().all(healthy) && members.iter().all(|id| standing.contains(id))
     }
 }
 
@@ -76,6 +93,11 @@ impl Memory {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
         let fresh = clock::now().since(last.begun) < LAST_FOR;
         (fresh && last.fleets.contains_key(fleet)).then_some(last)
+    }
+
+    /// The last look, however old: what the next one will need is mostly what this one needed.
+    pub fn guess(&self) -> Option<Arc<Survey>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Remembers a look.
@@ -93,22 +115,42 @@ impl Memory {
         balancers: &BTreeSet<String>,
         ours: &BTreeSet<String>,
     ) -> Result<Vec<Route>, Fault> {
-        let mut known = self.now.lock().await;
-        let now = clock::now();
-        known.retain(|_, (read_at, _)| now.since(*read_at) < NOW);
-        let unread: BTreeSet<_> = balancers.iter().filter(|arn| !known.contains_key(*arn)).cloned().collect();
-        let reader = Reader { api, memory: self, now, pace: Span::ZERO };
-        for (balancer, routes) in reader.routes(&unread, ours).await {
-            known.insert(balancer, (now, routes?));
-        }
-        let all =
-            balancers.iter().filter_map(|arn| known.get(arn)).flat_map(|(_, routes)| routes.iter().cloned());
-        Ok(all.collect())
+        let _together = self.routes.lock().await;
+        let (now, leeway) = (clock::now(), Leeway::default());
+        let known = |arn: &String| {
+            let same = |route: &Route, memory: &Remembered| {
+                !(memory.written.contains(&route.place) && ours.iter().any(|arn| route.names(arn)))
+            };
+            self.recall(now, NOW, |memory| {
+                memory.routes.get(arn).filter(|(_, routes)| routes.iter().all(|route| same(route, memory)))
+            })
+        };
+        let unread: BTreeSet<_> = balancers.iter().filter(|arn| known(arn).is_none()).cloned().collect();
+        let ahead = Ahead::default();
+        let reader = Reader { api, memory: self, now, pace: Span::ZERO, leeway: &leeway, ahead };
+        let mut all = reader.routes(&unread, ours).await;
+        all.extend(balancers.iter().filter_map(|arn| Some((arn.clone(), Ok(known(arn)?)))));
+        let all: Vec<_> = all.into_values().collect::<Result<_, _>>()?;
+        Ok(all.into_iter().flatten().collect())
     }
 
-    /// A route was written: whoever changes one next reads them again.
-    pub async fn routes_written(&self) {
-        self.now.lock().await.clear();
+    /// A route is written: nobody may go by what was read of it before. Whoever changes another one meanwhile may.
+    pub fn route_written(&self, place: &Place) {
+        let mut memory = self.inner();
+        memory.listeners.clear();
+        if matches!(place, Place::Rule(_)) {
+            memory.rules.clear();
+        }
+        memory.written.insert(place.clone());
+    }
+
+    /// The routes of a balancer were read.
+    pub fn keep_routes(&self, balancer: String, read_at: Time, routes: &[Route]) {
+        let mut memory = self.inner();
+        for route in routes {
+            memory.written.remove(&route.place);
+        }
+        memory.routes.insert(balancer, (read_at, routes.to_vec()));
     }
 
     /// What is remembered of a target group.
@@ -133,6 +175,11 @@ impl Memory {
     /// A fleet comes or goes by our hand.
     pub fn forget_fleets(&self) {
         self.inner().tagged = None;
+    }
+
+    /// Target groups come to be, or come behind a balancer, by our hand.
+    pub fn forget_groups(&self) {
+        self.inner().groups = None;
     }
 
     /// What was read at most so long ago.

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use aws_sdk_autoscaling::types::{AutoScalingGroup, Tag, TrafficSourceIdentifier};
 
 use super::api::Api;
-use super::asgs::{Home, REVISION, by_name, tag};
+use super::asgs::{Home, REVISION, by_name, given, tag};
 use super::detach::ATTACHED_MAX;
 use super::fleet::{self, PENDING, Sizes};
 use super::limit::Family;
@@ -252,7 +252,7 @@ async fn arns(api: &Api, home: &Home) -> Result<BTreeMap<String, String>, Fault>
     for some in names.chunks(NAMES_MAX) {
         let call = api.elb.describe_target_groups().set_names(Some(some.to_vec()));
         let page = api.send(Family::ElbRead, "DescribeTargetGroups", call.send()).await?;
-        let found = page.target_groups.unwrap_or_default().into_iter();
+        let found = given("DescribeTargetGroups", page.target_groups)?.into_iter();
         arns.extend(found.filter_map(|group| Some((group.target_group_name?, group.target_group_arn?))));
     }
     Ok(arns)

@@ -6,6 +6,7 @@
 use serde_json::{Value, json};
 
 use super::asgs::OWNER;
+use super::copy::base;
 use crate::cloud::Grant;
 use crate::cloud::grant::Place;
 use crate::spec::{AwsFleets, AwsGroup, AwsRevision, AwsSpec, CodeDeploy, Spec};
@@ -96,6 +97,8 @@ impl Writer<'_> {
                 "autoscaling:DescribeNotificationConfigurations",
                 "autoscaling:DescribePolicies",
                 "autoscaling:DescribeScheduledActions",
+                "cloudwatch:DescribeAlarms",
+                "cloudwatch:ListTagsForResource",
             ]);
         }
         if self.aws.fleets == AwsFleets::Managed {
@@ -201,6 +204,7 @@ impl Writer<'_> {
                     allow("MakeFleets", &["autoscaling:CreateAutoScalingGroup"], &any(), Some(asked)),
                     allow("ChangeFleets", &actions, &any(), Some(ours())),
                     allow("ChangeFirstFleet", &actions, &[self.group_named(from)], None),
+                    self.alarms(from),
                 ]
             }
             // CodeDeploy names its copies itself: nothing but the tag tells whose they are, and blue may have none yet.
@@ -209,6 +213,13 @@ impl Writer<'_> {
                 vec![allow("ChangeFleets", &actions, &any(), None)]
             }
         }
+    }
+
+    /// A copy's alarms end with its name.
+    fn alarms(&self, from: &str) -> Value {
+        let actions = ["cloudwatch:DeleteAlarms", "cloudwatch:PutMetricAlarm", "cloudwatch:TagResource"];
+        let named = self.arn("cloudwatch", &format!("alarm:*-{}-v*", base(from)));
+        allow("HandAlarmsOver", &actions, &[named], None)
     }
 
     /// Whoever makes or changes a group with a launch template must be allowed what it launches (Auto Scaling user guide,
@@ -285,7 +296,14 @@ impl Writer<'_> {
             Grant::Read => &["s3:GetObject"],
             Grant::ReadWrite => &["s3:GetObject", "s3:PutObject"],
         };
+        let asked = [
+            "s3:GetBucketAcl",
+            "s3:GetBucketPolicyStatus",
+            "s3:GetBucketPublicAccessBlock",
+            "s3:GetEncryptionConfiguration",
+        ];
         vec![
+            allow("LookAtJournalBucket", &asked, std::slice::from_ref(&root), None),
             allow("ListJournal", &["s3:ListBucket"], std::slice::from_ref(&root), Some(listed)),
             allow("Journal", actions, &[format!("{root}/{inside}")], None),
         ]

@@ -215,7 +215,10 @@ async fn write(
     [own, other]: [&str; 2],
     share: Share,
 ) -> Result<(), Fault> {
-    memory.routes_written().await;
+    memory.route_written(&route.place);
+    if !route.names(own) {
+        memory.forget_groups(); // They say which load balancer is in front of them.
+    }
     let (action, written) = match &route.place {
         Place::Listener(listener) => {
             let call = api.elb.modify_listener().listener_arn(listener).set_default_actions(Some(actions));

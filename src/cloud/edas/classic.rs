@@ -16,6 +16,8 @@ use crate::model::Span;
 
 /// How often CLB checks where it does not say it.
 const INTERVAL_SECS: u32 = 2;
+/// How many passed checks make a server healthy by default.
+const HEALTHY_CHECKS: u32 = 3;
 
 /// One balancer with all that stand behind it.
 #[derive(Debug)]
@@ -186,6 +188,7 @@ fn described(balancer: &str, group: &Group) -> ServerGroup {
         by_address: false,
         drain: Span::ZERO,
         interval: Span::secs(u64::from(INTERVAL_SECS)),
+        verdict: Span::ZERO,
         count: None,
         cuts: false,
     }
@@ -290,6 +293,9 @@ fn settle(group: &mut ServerGroup, listeners: &[&Listener]) {
             if let Some(secs) = own.health_check_interval {
                 group.interval = group.interval.max(Span::secs(u64::from(secs)));
             }
+            // One more: the first check comes up to an interval after the server.
+            let checks = u64::from(own.healthy_threshold.unwrap_or(HEALTHY_CHECKS)) + 1;
+            group.verdict = group.verdict.max(Span(group.interval.0.saturating_mul(checks)));
         }
         group.cuts |= takes_requests(listener);
     }

@@ -14,8 +14,8 @@ use super::servers::ServerGroup;
 use super::survey::{Survey, product_of};
 use crate::cloud::{Fault, Scope};
 use crate::model::{
-    FleetId, FleetSeen, GroupId, GroupSeen, InstanceId, Inventory, Scaling, Seen, Share, Sharing, Side, Span,
-    Steps, TargetId, TargetSeen,
+    FleetId, FleetSeen, GroupId, GroupSeen, Health, InstanceId, Inventory, Scaling, Seen, Share, Sharing,
+    Side, Span, Steps, TargetId, TargetSeen,
 };
 use crate::spec::{EdasGroup, EdasServers};
 
@@ -31,7 +31,7 @@ pub(super) async fn look(
 ) -> Result<Inventory, Fault> {
     let survey = Arc::new(Box::pin(Survey::read(client, home, memory, scope)).await?);
     memory.remember(&survey);
-    Ok(Sighting { home, survey: &survey, scope }.inventory())
+    Ok(Sighting { home, survey: &survey, scope, memory }.inventory())
 }
 
 /// A survey with the words to read it in.
@@ -40,6 +40,7 @@ pub(super) struct Sighting<'a> {
     pub home: &'a Home,
     pub survey: &'a Survey,
     pub scope: &'a Scope,
+    pub memory: &'a Memory,
 }
 
 impl<'a> Sighting<'a> {
@@ -239,11 +240,21 @@ impl<'a> Sighting<'a> {
             None => return Err("the health of its servers was not read".to_owned()),
         };
         let mut sides: BTreeMap<FleetId, Side> = BTreeMap::new();
+        let key = |server: &Server| {
+            let port = server.port.map_or_else(String::new, |port| format!(":{port}"));
+            format!("{}{port}", server.server_id)
+        };
+        let well = servers.iter().map(|own| (key(own), judge(own, servers, checks).0 == Health::Healthy));
+        let unjudged = self.memory.unjudged(&group.id, &well.collect(), group.verdict, self.survey.begun);
         for server in servers {
             let (fleet, instance) = self.side_of(server)?;
-            let port = server.port.map_or_else(String::new, |port| format!(":{port}"));
-            let id = TargetId::new(format!("{}{port}@{}", server.server_id, group.id));
-            let (health, reason) = judge(server, servers, checks);
+            let id = TargetId::new(format!("{}@{}", key(server), group.id));
+            let (health, reason) = match judge(server, servers, checks) {
+                (Health::Unhealthy, _) if unjudged.contains(&key(server)) => {
+                    (Health::Initial, Some("it came just now".to_owned()))
+                }
+                judged => judged,
+            };
             let target = TargetSeen { instance, health, reason };
             sides.entry(fleet).or_default().targets.insert(id.map_err(|bad| bad.to_string())?, target);
         }

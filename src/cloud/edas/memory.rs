@@ -1,6 +1,6 @@
 //! What need not be read every time, and for how long.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::api::ess;
@@ -27,7 +27,12 @@ pub(super) struct Memory {
     pub rules: tokio::sync::Mutex<()>,
     /// What EDAS is asked for now and then.
     pub settings: Settings,
+    /// By server group, who stands there since when.
+    newcomers: Mutex<BTreeMap<String, Newcomers>>,
 }
+
+/// By server, since when it has been seen, and whether it has ever been well.
+type Newcomers = BTreeMap<String, (Time, bool)>;
 
 /// By instance, the scaling group that it belongs to.
 pub(super) type Attached = BTreeMap<String, ess::Group>;
@@ -51,6 +56,29 @@ impl Memory {
     /// Remembers a look.
     pub fn remember(&self, survey: &Arc<Survey>) {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(survey));
+    }
+
+    /// Takes note of who stands in a server group and whether it is well, and says who may not have been judged yet: of
+    /// those that are ill, whoever came less than `verdict` ago and has never been well.
+    pub fn unjudged(
+        &self,
+        group: &str,
+        servers: &BTreeMap<String, bool>,
+        verdict: Span,
+        now: Time,
+    ) -> BTreeSet<String> {
+        let mut newcomers = self.newcomers.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = newcomers.entry(group.to_owned()).or_default();
+        known.retain(|server, _| servers.contains_key(server));
+        let mut unjudged = BTreeSet::new();
+        for (server, is_well) in servers {
+            let (since, was_well) = known.entry(server.clone()).or_insert((now, false));
+            *was_well |= is_well;
+            if !*was_well && now.since(*since) < verdict {
+                unjudged.insert(server.clone());
+            }
+        }
+        unjudged
     }
 
     /// Something was changed by our hand: no change goes by the look before it.
@@ -105,5 +133,25 @@ impl Memory {
 
     fn inner(&self) -> MutexGuard<'_, Remembered> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_newcomer_is_not_called_ill_before_it_can_have_passed_and_whoever_was_well_is_at_once() {
+        let (memory, verdict) = (Memory::default(), Span::secs(8));
+        let unjudged = |at: u64, servers: &[(&str, bool)]| {
+            let servers = servers.iter().map(|(name, well)| ((*name).to_owned(), *well)).collect();
+            memory.unjudged("rsp-1", &servers, verdict, Time(at * 1000)).into_iter().collect::<Vec<_>>()
+        };
+        assert_eq!(unjudged(0, &[("new", false), ("old", true)]), ["new"]);
+        assert_eq!(unjudged(7, &[("new", false), ("old", false)]), ["new"]);
+        assert!(unjudged(8, &[("new", false), ("old", false)]).is_empty());
+        // Who has left and comes back is new again.
+        assert!(unjudged(9, &[]).is_empty());
+        assert_eq!(unjudged(10, &[("old", false)]), ["old"]);
     }
 }

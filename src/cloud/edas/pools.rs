@@ -203,6 +203,7 @@ fn of_alb(group: alb::Group) -> ServerGroup {
         by_address: group.server_group_type.as_deref() == Some("Ip"),
         drain: Span::secs(u64::from(drain.unwrap_or(0))),
         interval: Span::secs(u64::from(interval.unwrap_or(ALB_INTERVAL_SECS))),
+        verdict: Span::ZERO,
         count: group.server_count,
         cuts: false,
     }
@@ -219,6 +220,7 @@ fn of_nlb(group: nlb::Group) -> ServerGroup {
         by_address: group.server_group_type.as_deref() == Some("Ip"),
         drain: Span::secs(u64::from(drain)),
         interval: Span::secs(u64::from(interval.unwrap_or(NLB_INTERVAL_SECS))),
+        verdict: Span::ZERO,
         count: group.server_count,
         cuts: false,
     }

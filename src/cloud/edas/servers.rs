@@ -50,6 +50,8 @@ pub(super) struct ServerGroup {
     pub drain: Span,
     /// How often a server is checked.
     pub interval: Span,
+    /// How long a new server is called ill before it can have passed: a CLB knows no other word for it. None elsewhere.
+    pub verdict: Span,
     /// How many servers the list of groups says it has.
     pub count: Option<u32>,
     /// Whether requests of HTTP come this way on a CLB, which takes a server out at once.

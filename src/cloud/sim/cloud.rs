@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
+use super::aged::Aged;
 use super::oracle::{Oracle, Violation};
 use super::trouble::{Outside, Trouble};
 use super::waits::Waits;
 use super::words::told;
 use super::world::World;
-use crate::cloud::{Backend, Capability, Change, Fault, FaultKind, Scope};
+use crate::cloud::{Backend, Capability, Change, Fault, FaultKind, Leeway, Scope};
 use crate::coverage::Retirement;
 use crate::model::{FleetId, GroupId, Inventory, Plan, Seen, Share, Sharing, Span, Time, Token, Waiver};
 
@@ -56,6 +57,8 @@ struct Inner {
     disturbed_at: Option<Time>,
     /// As when each door last saw the world.
     looks: Vec<Time>,
+    /// What each door has seen of late.
+    aged: Vec<Aged>,
     /// The world as it was, for reads that lag.
     past: VecDeque<World>,
     excused: Vec<Waiver>,
@@ -99,6 +102,7 @@ impl SimCloud {
             weather: weather.into(),
             disturbed_at: None,
             looks: vec![now],
+            aged: vec![Aged::default()],
             excused: Vec::new(),
             waits: None,
             broken: Vec::new(),
@@ -115,6 +119,7 @@ impl SimCloud {
         let mut inner = self.inner();
         let now = inner.now();
         inner.looks.push(now);
+        inner.aged.push(Aged::default());
         Self { inner: Arc::clone(&self.inner), door: inner.looks.len() - 1 }
     }
 
@@ -213,6 +218,9 @@ impl SimCloud {
             let lands = now + inner.latency();
             let lost = inner.draw(Trouble::LostReply, 10);
             let seen = inner.looks.get(self.door).copied().unwrap_or_default();
+            if let Some(aged) = inner.aged.get_mut(self.door) {
+                aged.sent(now, &call);
+            }
             inner.serial += 1;
             let key = (lands, inner.serial);
             inner.flying.insert(key, Flying { call, token: token.clone(), seen, done: None });
@@ -238,6 +246,10 @@ impl SimCloud {
 
 impl Backend for SimCloud {
     async fn look(&self, scope: &Scope) -> Result<Inventory, Fault> {
+        self.look_with(scope, &Leeway::default()).await
+    }
+
+    async fn look_with(&self, scope: &Scope, leeway: &Leeway) -> Result<Inventory, Fault> {
         let (there, back) = {
             let mut inner = self.inner();
             inner.calls += 1;
@@ -256,7 +268,11 @@ impl Backend for SimCloud {
             let mut inner = self.inner();
             let now = inner.now();
             inner.pass(now);
-            inner.read(scope, self.door)
+            let seen = inner.read(scope, self.door);
+            match inner.aged.get_mut(self.door) {
+                Some(aged) => aged.tell(now, seen, leeway),
+                None => seen,
+            }
         };
         tokio::time::sleep(back.into()).await;
         Ok(seen)

@@ -5,6 +5,7 @@
 //! one place. The [`Oracle`] reads the world and never the rollout, so that neither can excuse the other.
 
 mod act;
+mod aged;
 mod cloud;
 mod oracle;
 mod outside;

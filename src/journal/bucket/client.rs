@@ -4,16 +4,19 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_credential_types::provider::SharedCredentialsProvider;
 use opendal::services::{Oss, S3};
 use opendal::{HttpTransporter, Operator};
 use opendal_http_transport_reqwest::ReqwestTransport;
 use reqsign_aliyun_oss::{
     DefaultCredentialProvider, RequestSigner, SigningVersion, StaticCredentialProvider,
 };
+use reqsign_aws_v4::StaticCredentialProvider as FixedKeys;
 use reqsign_core::{Context, OsEnv, ProvideCredentialChain, Signer};
 use reqsign_file_read_tokio::TokioFileRead;
 
 use super::address::{Bucket, Provider};
+use super::ask::{Asker, Hand};
 use super::credentials::AwsChain;
 use super::sign::{Seen, Transport};
 
@@ -68,10 +71,17 @@ impl fmt::Debug for Keys {
 }
 
 /// A bucket at hand.
-#[derive(Debug)]
 pub(super) struct Client {
     pub operator: Operator,
     pub seen: Arc<Seen>,
+    /// Asks about the bucket itself.
+    pub asker: Asker,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("operator", &self.operator).finish_non_exhaustive()
+    }
 }
 
 impl Client {
@@ -81,16 +91,23 @@ impl Client {
         let http = http_client()?;
         let seen = Arc::new(Seen::default());
         let client = ReqwestTransport::new(http);
-        let (operator, signer) = match bucket.provider {
-            Provider::S3 => (s3(bucket, reach).await?, None),
+        let (operator, signer, asker) = match bucket.provider {
+            Provider::S3 => {
+                let road = S3Road::new(bucket, reach).await?;
+                (road.operator(bucket)?, None, road.asker(bucket, client.clone()))
+            }
             Provider::Oss => {
                 let region = oss_region(reach)?;
-                (oss(bucket, reach, &region)?, Some(oss_signer(bucket, reach, &region, client.clone())))
+                let sign = || oss_signer(bucket, reach, &region, client.clone());
+                let road = OssRoad::new(reach, &region);
+                let (hand, address) = (Hand::Oss(sign()), road.address(bucket));
+                let asker = Asker { address, client: client.clone(), hand };
+                (road.operator(bucket)?, Some(sign()), asker)
             }
         };
         let transport = HttpTransporter::new(Transport { client, signer, seen: Arc::clone(&seen) });
         let context = operator.context().with_http_transport(transport);
-        Ok(Self { operator: operator.with_context(context), seen })
+        Ok(Self { operator: operator.with_context(context), seen, asker })
     }
 }
 
@@ -108,30 +125,71 @@ fn http_client() -> Result<reqwest::Client, String> {
     })
 }
 
-async fn s3(bucket: &Bucket, reach: &Reach) -> Result<Operator, String> {
-    let mut builder = S3::default().bucket(&bucket.name).root(&root(bucket)).disable_config_load();
-    let (mut region, mut endpoint) = (reach.region.clone(), reach.endpoint.clone());
-    if let Some(keys) = &reach.keys {
-        builder = builder.access_key_id(&keys.id).secret_access_key(&keys.secret);
-    } else {
-        let chain = aws_config::defaults(aws_config::BehaviorVersion::v2026_01_12()).load().await;
-        region = region.or_else(|| chain.region().map(ToString::to_string));
-        endpoint = endpoint.or_else(|| chain.endpoint_url().map(str::to_owned));
-        let provider = chain.credentials_provider().ok_or("there is no chain of AWS credentials")?;
-        builder = builder.credential_provider_chain(ProvideCredentialChain::new().push(AwsChain(provider)));
+/// How a bucket of S3 is reached.
+struct S3Road {
+    region: String,
+    endpoint: String,
+    /// Whether the bucket is named by host; by path otherwise.
+    by_host: bool,
+    keys: S3Keys,
+}
+
+enum S3Keys {
+    Fixed(Keys),
+    Chain(SharedCredentialsProvider),
+}
+
+impl S3Road {
+    async fn new(bucket: &Bucket, reach: &Reach) -> Result<Self, String> {
+        let (mut region, mut endpoint) = (reach.region.clone(), reach.endpoint.clone());
+        let keys = if let Some(keys) = &reach.keys {
+            S3Keys::Fixed(keys.clone())
+        } else {
+            let chain = aws_config::defaults(aws_config::BehaviorVersion::v2026_01_12()).load().await;
+            region = region.or_else(|| chain.region().map(ToString::to_string));
+            endpoint = endpoint.or_else(|| chain.endpoint_url().map(str::to_owned));
+            S3Keys::Chain(chain.credentials_provider().ok_or("there is no chain of AWS credentials")?)
+        };
+        let given = endpoint.is_some();
+        let region = match region {
+            Some(region) => region,
+            None if given => "us-east-1".to_owned(),
+            None => return Err("no region is known; set AWS_REGION to the bucket's".to_owned()),
+        };
+        let endpoint = endpoint.unwrap_or_else(|| s3_endpoint(&region));
+        // A certificate for `*.s3…` does not cover a name with dots, and few other servers know buckets by host.
+        Ok(Self { by_host: !given && !bucket.name.contains('.'), region, endpoint, keys })
     }
-    let given = endpoint.is_some();
-    let region = match region {
-        Some(region) => region,
-        None if given => "us-east-1".to_owned(),
-        None => return Err("no region is known; set AWS_REGION to the bucket's".to_owned()),
-    };
-    let endpoint = endpoint.unwrap_or_else(|| s3_endpoint(&region));
-    // A certificate for `*.s3…` does not cover a name with dots, and few other servers know buckets by host.
-    if !given && !bucket.name.contains('.') {
-        builder = builder.enable_virtual_host_style();
+
+    fn chain(&self) -> ProvideCredentialChain<reqsign_aws_v4::Credential> {
+        match &self.keys {
+            S3Keys::Fixed(keys) => ProvideCredentialChain::new().push(FixedKeys::new(&keys.id, &keys.secret)),
+            S3Keys::Chain(provider) => ProvideCredentialChain::new().push(AwsChain(provider.clone())),
+        }
     }
-    Operator::new(builder.region(&region).endpoint(&endpoint)).map_err(|error| error.message().to_owned())
+
+    fn operator(&self, bucket: &Bucket) -> Result<Operator, String> {
+        let builder = S3::default().bucket(&bucket.name).root(&root(bucket)).disable_config_load();
+        let mut builder = builder.region(&self.region).endpoint(&self.endpoint);
+        builder = builder.credential_provider_chain(self.chain());
+        if self.by_host {
+            builder = builder.enable_virtual_host_style();
+        }
+        Operator::new(builder).map_err(|error| error.message().to_owned())
+    }
+
+    fn asker(&self, bucket: &Bucket, client: ReqwestTransport) -> Asker {
+        let request = reqsign_aws_v4::RequestSigner::new("s3", &self.region);
+        let hand = Hand::S3(Signer::new(Context::new(), self.chain(), request));
+        Asker { address: address(&self.endpoint, &bucket.name, self.by_host), client, hand }
+    }
+}
+
+/// A bucket's own address below an endpoint.
+fn address(endpoint: &str, bucket: &str, by_host: bool) -> String {
+    let endpoint = endpoint.trim_end_matches('/');
+    let (scheme, host) = endpoint.split_once("://").unwrap_or(("https", endpoint));
+    if by_host { format!("{scheme}://{bucket}.{host}/") } else { format!("{scheme}://{host}/{bucket}/") }
 }
 
 fn s3_endpoint(region: &str) -> String {
@@ -139,14 +197,32 @@ fn s3_endpoint(region: &str) -> String {
     format!("https://s3.{region}.amazonaws.com{china}")
 }
 
-fn oss(bucket: &Bucket, reach: &Reach, region: &str) -> Result<Operator, String> {
-    let own = format!("https://oss-{region}.aliyuncs.com");
-    let endpoint = reach.endpoint.as_deref().unwrap_or(&own);
-    // OSS itself knows buckets by host only; what stands in for it knows them by path.
-    let style = if endpoint.contains("aliyuncs.com") { "virtual" } else { "path" };
-    let builder = Oss::default().bucket(&bucket.name).root(&root(bucket)).endpoint(endpoint);
-    Operator::new(builder.addressing_style(style).skip_signature())
-        .map_err(|error| error.message().to_owned())
+/// How a bucket of OSS is reached.
+struct OssRoad {
+    endpoint: String,
+}
+
+impl OssRoad {
+    fn new(reach: &Reach, region: &str) -> Self {
+        let own = || format!("https://oss-{region}.aliyuncs.com");
+        Self { endpoint: reach.endpoint.clone().unwrap_or_else(own) }
+    }
+
+    /// OSS itself knows buckets by host only; what stands in for it knows them by path.
+    fn by_host(&self) -> bool {
+        self.endpoint.contains("aliyuncs.com")
+    }
+
+    fn operator(&self, bucket: &Bucket) -> Result<Operator, String> {
+        let style = if self.by_host() { "virtual" } else { "path" };
+        let builder = Oss::default().bucket(&bucket.name).root(&root(bucket)).endpoint(&self.endpoint);
+        Operator::new(builder.addressing_style(style).skip_signature())
+            .map_err(|error| error.message().to_owned())
+    }
+
+    fn address(&self, bucket: &Bucket) -> String {
+        address(&self.endpoint, &bucket.name, self.by_host())
+    }
 }
 
 /// The region that OSS's signature names.

@@ -5,8 +5,10 @@
 //! object means.
 
 mod address;
+mod ask;
 mod client;
 mod credentials;
+mod doctor;
 mod fault;
 mod probe;
 mod sign;

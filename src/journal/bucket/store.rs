@@ -11,7 +11,8 @@ use super::address::Bucket;
 use super::client::{Client, Reach};
 use super::fault::{fault, no_bucket};
 use super::probe::{self, Unproved, prove};
-use crate::journal::{Key, OBJECT_MAX, Put, Store, StoreAction, StoreFault, StoreFaultKind};
+use crate::cloud::Finding;
+use crate::journal::{Key, OBJECT_MAX, Put, Store, StoreAction, StoreFault, StoreFaultKind, Sweep};
 use crate::model::Span;
 
 /// How long one call may take before it counts as lost.
@@ -47,6 +48,15 @@ impl BucketStore {
         let (client, proved, calls) = (OnceCell::new(), OnceCell::new(), Semaphore::new(CALLS_MAX));
         Self(Arc::new(Inner { bucket, reach, client, proved, calls }))
     }
+
+    /// Whether the bucket is fit to keep a journal, as far as it may be asked. Changes nothing.
+    ///
+    /// # Errors
+    /// Where this machine cannot ask at all.
+    pub async fn examine(&self) -> Result<Vec<Finding>, StoreFault> {
+        let client = self.0.client(StoreAction::Read, &Key::root()).await?;
+        Ok(super::doctor::examine(self.0.bucket.provider, &self.0.bucket.to_string(), &client.asker).await)
+    }
 }
 
 impl Inner {
@@ -63,7 +73,22 @@ impl Inner {
     async fn writer(&self, key: &Key) -> Result<&Client, StoreFault> {
         let client = self.client(StoreAction::Write, key).await?;
         self.proved.get_or_try_init(|| Box::pin(self.prove(client, key))).await?;
+        if let Some(wrong) = client.seen.wrong_clock() {
+            return Err(StoreFault::new(StoreFaultKind::Unready, StoreAction::Write, self.place(key), wrong));
+        }
         if client.seen.versioned() { Err(self.unfit(key, probe::VERSIONED)) } else { Ok(client) }
+    }
+
+    /// A refusal whose cause is our own clock says so: both clouds refuse signatures of another hour.
+    fn clocked(&self, fault: StoreFault) -> StoreFault {
+        let wrong = self.client.get().and_then(|client| client.seen.wrong_clock());
+        match wrong.filter(|_| fault.kind == StoreFaultKind::Denied) {
+            Some(wrong) => {
+                let message = format!("{wrong} ({})", fault.message);
+                StoreFault { kind: StoreFaultKind::Unready, message, ..fault }
+            }
+            None => fault,
+        }
     }
 
     /// Has the bucket prove itself, whatever of that has to be asked again.
@@ -80,7 +105,7 @@ impl Inner {
             };
             if attempt == TRIES || !failed.kind.retryable() {
                 // Only a canary can have been written.
-                return Err(StoreFault { ambiguous: false, ..failed });
+                return Err(self.clocked(StoreFault { ambiguous: false, ..failed }));
             }
             tokio::time::sleep(wait).await;
             (wait, attempt) = (wait * 2, attempt + 1);
@@ -114,7 +139,7 @@ impl Inner {
             };
             unsure |= failed.ambiguous;
             if attempt == TRIES || !failed.kind.retryable() {
-                return Err(StoreFault { ambiguous: unsure, ..failed });
+                return Err(self.clocked(StoreFault { ambiguous: unsure, ..failed }));
             }
             tokio::time::sleep(wait).await;
             (wait, attempt) = (wait * 2, attempt + 1);
@@ -143,8 +168,16 @@ impl Inner {
 
 fn limit(action: StoreAction) -> Duration {
     match action {
-        StoreAction::Write | StoreAction::Read => CALL_MAX,
+        StoreAction::Write | StoreAction::Read | StoreAction::Remove => CALL_MAX,
         StoreAction::List => LIST_MAX,
+    }
+}
+
+impl Sweep for BucketStore {
+    async fn remove(&self, key: &Key) -> Result<(), StoreFault> {
+        let this = &*self.0;
+        let client = this.client(StoreAction::Remove, key).await?;
+        this.call(StoreAction::Remove, key, || client.operator.delete(key.as_str())).await
     }
 }
 

@@ -25,6 +25,10 @@ pub enum Fault {
     Denied,
     /// Applied, and the answer is cut in the middle.
     Truncated,
+    /// Applied, and answered whole but for its lists, which are not there at all.
+    Bare,
+    /// Not applied: the endpoint does not know the operation, and says so with this status and a page for people.
+    Page(u16),
 }
 
 /// Which calls a fault is for.

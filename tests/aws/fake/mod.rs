@@ -6,6 +6,7 @@
 
 mod autoscaling;
 mod build;
+mod cloudwatch;
 mod codedeploy;
 mod ec2;
 mod elb;
@@ -13,6 +14,7 @@ mod engine;
 mod faults;
 mod fleets;
 mod health;
+mod iam;
 mod input;
 mod limits;
 mod oracle;

@@ -118,7 +118,15 @@ async fn answer(handle: Arc<Handle>, request: Request<Incoming>) -> io::Result<R
     match reply.fault {
         Some(Fault::Reset | Fault::LostReply) => return Err(io::Error::other("the connection is closed")),
         Some(Fault::Slow(millis)) => tokio::time::sleep(Duration::from_millis(millis)).await,
-        Some(Fault::Throttle | Fault::Status(_) | Fault::Denied | Fault::Truncated | Fault::Late(_))
+        Some(
+            Fault::Throttle
+            | Fault::Status(_)
+            | Fault::Denied
+            | Fault::Truncated
+            | Fault::Bare
+            | Fault::Page(_)
+            | Fault::Late(_),
+        )
         | None => {}
     }
     let cut = reply.fault == Some(Fault::Truncated);

@@ -183,6 +183,10 @@ impl Shared {
         });
         let protocol =
             service.map_or(Protocol::Query { version: "", namespace: "" }, |service| service.protocol);
+        if let Some(Fault::Page(status)) = fault {
+            let text = "<!DOCTYPE html>\n<html><title>Not implemented</title></html>".to_owned();
+            return Reply { status, kind: "text/html", headers: Vec::new(), text, fault };
+        }
         Reply { fault, ..rendered(protocol, &input.action, result) }
     }
 
@@ -206,7 +210,8 @@ impl Shared {
             Some(Fault::Denied) => Some(limits::denied(name, action)),
             Some(Fault::Reset) => Some(ApiError::new("Reset", "the connection is closed")),
             Some(Fault::Late(_)) => Some(ApiError::new("Late", "not yet")),
-            Some(Fault::LostReply | Fault::Slow(_) | Fault::Truncated) | None => None,
+            Some(Fault::Page(status)) => Some(ApiError::new("Page", "a page for people").status(status)),
+            Some(Fault::LostReply | Fault::Slow(_) | Fault::Truncated | Fault::Bare) | None => None,
         };
         let now = self.world.now;
         let buckets = self.world.settings.buckets;
@@ -222,7 +227,10 @@ impl Shared {
             let code = if service.protocol == Protocol::Ec2 { "UnknownParameter" } else { "ValidationError" };
             return (Err(ApiError::new(code, format!("The parameter {parameter} is not recognized"))), fault);
         }
-        let result = (operation.run)(&mut self.world, input);
+        let mut result = (operation.run)(&mut self.world, input);
+        if let (Some(Fault::Bare), Ok(Value::Object(fields))) = (fault, &mut result) {
+            fields.retain(|_, field| !field.is_array());
+        }
         // Only what the call itself did: what follows from it by itself is the work of time.
         self.world.settle_targets();
         self.world.judge(action);

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::input::Input;
 use super::world::World;
-use super::{autoscaling, codedeploy, ec2, elb, sts};
+use super::{autoscaling, cloudwatch, codedeploy, ec2, elb, iam, sts};
 
 pub type Answer = Result<Value, ApiError>;
 
@@ -94,6 +94,22 @@ pub const SERVICES: &[Service] = &[
             namespace: "https://sts.amazonaws.com/doc/2011-06-15/",
         },
         operations: sts::OPERATIONS,
+    },
+    Service {
+        name: "monitoring",
+        protocol: Protocol::Query {
+            version: "2010-08-01",
+            namespace: "http://monitoring.amazonaws.com/doc/2010-08-01/",
+        },
+        operations: cloudwatch::OPERATIONS,
+    },
+    Service {
+        name: "iam",
+        protocol: Protocol::Query {
+            version: "2010-05-08",
+            namespace: "https://iam.amazonaws.com/doc/2010-05-08/",
+        },
+        operations: iam::OPERATIONS,
     },
     Service { name: "ec2", protocol: Protocol::Ec2, operations: ec2::OPERATIONS },
     Service {

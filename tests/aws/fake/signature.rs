@@ -13,7 +13,9 @@ pub fn service(parts: &Parts) -> Result<String, ApiError> {
     let credential = field(&header, "Credential=").ok_or_else(missing)?;
     let scope: Vec<&str> = credential.split('/').collect();
     match scope.as_slice() {
-        [KEY_ID, _, REGION, service, "aws4_request"] => Ok((*service).to_owned()),
+        // IAM is one for all regions, and lives in this one.
+        [KEY_ID, _, "us-east-1", "iam", "aws4_request"] => Ok("iam".to_owned()),
+        [KEY_ID, _, REGION, service, "aws4_request"] if *service != "iam" => Ok((*service).to_owned()),
         [KEY_ID, ..] => Err(ApiError::new(
             "SignatureDoesNotMatch",
             "Credential should be scoped to a valid region and service",

@@ -301,6 +301,11 @@ pub struct World {
     pub sick: BTreeSet<(String, String)>,
     /// Which lifecycle event fails for which deployed revision.
     pub broken: BTreeSet<(String, String)>,
+    /// By name.
+    pub alarms: BTreeMap<String, super::cloudwatch::Alarm>,
+    /// Actions that IAM's simulator denies to the role of the fake, and the path of that role.
+    pub may_not: BTreeSet<String>,
+    pub role_path: String,
     pub oracle: Oracle,
     pub last_id: u64,
 }
@@ -326,6 +331,9 @@ impl World {
             deployments: Vec::new(),
             sick: BTreeSet::new(),
             broken: BTreeSet::new(),
+            alarms: BTreeMap::new(),
+            may_not: BTreeSet::new(),
+            role_path: "/".to_owned(),
             oracle: Oracle::default(),
             last_id: 0,
         }

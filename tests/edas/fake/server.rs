@@ -270,6 +270,10 @@ impl Shared {
             parameters: input.tree,
             outcome,
         });
+        if let Some(Fault::Page(status)) = fault {
+            let text = "<!DOCTYPE html>\n<html><title>Not implemented</title></html>".to_owned();
+            return Reply { status, kind: "text/html", headers: Vec::new(), text, fault };
+        }
         let edas = asked.service.is_some_and(|service| service.name == "edas");
         Reply { fault, ..rendered(edas, &asked.action, &self.world.settings, result) }
     }
@@ -296,7 +300,8 @@ impl Shared {
             Some(Fault::Denied) => Some(denied(service.name, action)),
             Some(Fault::Reset) => Some(ApiError::new("Reset", "the connection is closed")),
             Some(Fault::Late(_)) => Some(ApiError::new("Late", "not yet")),
-            Some(Fault::LostReply | Fault::Slow(_) | Fault::Truncated) | None => None,
+            Some(Fault::Page(status)) => Some(ApiError::new("Page", "a page for people").status(status)),
+            Some(Fault::LostReply | Fault::Slow(_) | Fault::Truncated | Fault::Bare) | None => None,
         };
         let refusal = refusal.or_else(|| self.limited(action).then(throttled));
         if let Some(refusal) = refusal {
@@ -310,6 +315,7 @@ impl Shared {
             return (Err(ApiError::in_body(code, message)), fault);
         }
         let result = if operation.reads { self.read(operation, input) } else { self.write(operation, input) };
+        let result = if fault == Some(Fault::Bare) { result.map(bare) } else { result };
         if let Ok(reply) = &result {
             let strange =
                 shape.strange(reply).into_iter().map(|path| format!("{}:{action}{path}", service.name));
@@ -481,4 +487,15 @@ fn rendered(edas: bool, action: &str, settings: &Settings, result: Answer) -> Re
     }
     let text = Value::Object(fields).to_string();
     Reply { status, kind: "application/json;charset=utf-8", headers, text, fault: None }
+}
+
+/// The answer without its lists, wherever they stand in it.
+fn bare(mut answer: Value) -> Value {
+    if let Value::Object(fields) = &mut answer {
+        fields.retain(|_, field| !field.is_array());
+        for field in fields.values_mut() {
+            *field = bare(field.take());
+        }
+    }
+    answer
 }

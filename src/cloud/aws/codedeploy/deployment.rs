@@ -113,7 +113,7 @@ pub(super) async fn read(api: &Api, ids: &[String]) -> Result<Vec<DeploymentInfo
     for some in ids.chunks(BATCH_MAX) {
         let call = api.codedeploy.batch_get_deployments().set_deployment_ids(Some(some.to_vec()));
         let page = api.send(Family::CodeDeploy, "BatchGetDeployments", call.send()).await?;
-        infos.extend(page.deployments_info.unwrap_or_default());
+        infos.extend(given("BatchGetDeployments", page.deployments_info)?);
     }
     let absent = ids.iter().find(|id| !infos.iter().any(|info| info.deployment_id() == Some(id)));
     match absent {

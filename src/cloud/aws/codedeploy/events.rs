@@ -3,10 +3,10 @@
 use aws_sdk_codedeploy::types::{InstanceTarget, LifecycleEvent, LifecycleEventStatus, TargetLabel};
 
 use super::super::api::Api;
-use super::super::asgs::pages;
+use super::super::asgs::{given, pages};
 use super::super::limit::Family;
 use super::deployment::coded;
-use crate::cloud::Fault;
+use crate::cloud::{Fault, FaultKind};
 use crate::model::Time;
 
 /// How many targets one call may name (`BatchGetDeploymentTargets`: 25).
@@ -29,7 +29,7 @@ pub(super) async fn look(api: &Api, id: &str) -> Result<Vec<InstanceTarget>, Fau
     let ids = pages(|next| async move {
         let call = api.codedeploy.list_deployment_targets().deployment_id(id).set_next_token(next);
         let page = api.send(Family::CodeDeploy, "ListDeploymentTargets", call.send()).await?;
-        Ok((page.target_ids.unwrap_or_default(), page.next_token))
+        Ok((given("ListDeploymentTargets", page.target_ids)?, page.next_token))
     });
     let ids: Vec<String> = match ids.await {
         Ok(ids) => ids,
@@ -41,7 +41,15 @@ pub(super) async fn look(api: &Api, id: &str) -> Result<Vec<InstanceTarget>, Fau
         let call = api.codedeploy.batch_get_deployment_targets().deployment_id(id);
         let call = call.set_target_ids(Some(some.to_vec()));
         let page = api.send(Family::CodeDeploy, "BatchGetDeploymentTargets", call.send()).await?;
-        let found = page.deployment_targets.unwrap_or_default();
+        let found = given("BatchGetDeploymentTargets", page.deployment_targets)?;
+        if found.len() < some.len() {
+            let message = format!(
+                "the answer says nothing of {} of {} instances",
+                some.len() - found.len(),
+                some.len()
+            );
+            return Err(Fault::new(FaultKind::Unexpected, "BatchGetDeploymentTargets", message));
+        }
         targets.extend(found.into_iter().filter_map(|target| target.instance_target));
     }
     Ok(targets)

@@ -11,7 +11,7 @@ use aws_sdk_codedeploy::types::{DeploymentGroupInfo, DeploymentInfo};
 use aws_sdk_elasticloadbalancingv2::types::TargetTypeEnum;
 
 use super::super::api::Api;
-use super::super::asgs::{FLEET, GROUP, Home, OWNER, REVISION, by_name, tag};
+use super::super::asgs::{FLEET, GROUP, Home, OWNER, REVISION, by_name, given, tag};
 use super::super::limit::Family;
 use super::super::memory::Memory;
 use super::super::{freeze, traffic};
@@ -58,8 +58,8 @@ pub async fn change(site: Site<'_>, change: &Change, token: &Token) -> Result<()
             halt(api, found.ours.filter(|info| makes(info, fleet))).await?;
             traffic::deregister(api, home, memory, fleet, groups).await
         }
-        Change::Freeze { fleet } => Box::pin(freeze::freeze(api, home, fleet)).await,
-        Change::Thaw { fleet } => Box::pin(freeze::thaw(api, home, fleet)).await,
+        Change::Freeze { fleet } => Box::pin(freeze::freeze(api, home, &Memory::default(), fleet)).await,
+        Change::Thaw { fleet } => Box::pin(freeze::thaw(api, home, &Memory::default(), fleet)).await,
     };
     api.seen.forget();
     done
@@ -248,7 +248,7 @@ async fn by_instance(api: &Api, wanted: &BTreeSet<String>) -> Result<(), Fault> 
     for some in names.chunks(NAMES_MAX) {
         let call = api.elb.describe_target_groups().set_names(Some(some.to_vec()));
         let page = api.send(Family::ElbRead, action, call.send()).await?;
-        let groups = page.target_groups.unwrap_or_default();
+        let groups = given(action, page.target_groups)?;
         let other = groups.iter().find(|group| group.target_type() != Some(&TargetTypeEnum::Instance));
         if let Some(group) = other {
             let message = format!(

@@ -2,17 +2,18 @@
 
 use super::super::api::Api;
 use super::super::asgs::Home;
+use super::super::policy::policy;
 use super::facts::{Facts, Reading};
-use super::{codedeploy, fleets, groups, quotas, routes};
+use super::{codedeploy, fleets, groups, permissions, quotas, routes};
 use crate::cloud::notes::Notes;
-use crate::cloud::{Fault, Finding};
+use crate::cloud::{Fault, FaultKind, Finding, Grant};
 use crate::spec::{AwsRevision, AwsSpec, Spec};
 
 /// What EC2 answers to a dry run that would have been allowed (EC2 API reference, `DryRun`).
 const ALLOWED: &str = "DryRunOperation";
 
-/// Looks at everything that a rollout of this service would need. Changes nothing.
-pub async fn examine(spec: &Spec, aws: &AwsSpec, open: bool) -> Vec<Finding> {
+/// Looks at everything that a rollout of this service, with its journal in this store, would need. Changes nothing.
+pub async fn examine(spec: &Spec, aws: &AwsSpec, store: &str, open: bool) -> Vec<Finding> {
     let home =
         Home { service: spec.service.clone(), environment: spec.environment.clone(), spec: aws.clone() };
     let api = match Api::connect(aws, None).await {
@@ -27,7 +28,9 @@ pub async fn examine(spec: &Spec, aws: &AwsSpec, open: bool) -> Vec<Finding> {
     }
     findings.append(&mut reading.notes.findings);
     let Some(facts) = facts else { return findings };
-    findings.push(writes(&api, aws, &facts).await);
+    let document = policy(spec, aws, store, Grant::ReadWrite);
+    findings.extend(Box::pin(permissions::check(&api, &document)).await);
+    findings.extend(rehearsed(&api, aws, &facts).await);
     for check in
         [fleets::check, groups::check, routes::green, routes::check, codedeploy::check, quotas::check]
     {
@@ -44,33 +47,20 @@ fn no_way_in(aws: &AwsSpec, fault: &Fault) -> Finding {
         .mend("check the credentials (`aws sts get-caller-identity`), `account` and `region` in the file, and the network")
 }
 
-/// Only EC2 knows a dry run. ELBv2, Auto Scaling and CodeDeploy would have to be made to change something.
-async fn writes(api: &Api, aws: &AwsSpec, facts: &Facts<'_>) -> Finding {
-    let unchecked = || {
-        Finding::unchecked("write permissions", "only EC2 has a dry run, so they were not tried")
-            .mend("compare the role's policy with what `deployer policy aws` prints")
-    };
-    let Some(green) = facts.green.as_ref().filter(|_| aws.revision == AwsRevision::Ami) else {
-        return unchecked();
-    };
+/// EC2 knows a dry run, which judges more than the simulator does. ELBv2, Auto Scaling and CodeDeploy would have to be made
+/// to change something.
+async fn rehearsed(api: &Api, aws: &AwsSpec, facts: &Facts<'_>) -> Option<Finding> {
+    let green = facts.green.as_ref().filter(|_| aws.revision == AwsRevision::Ami)?;
     let image = green.image.as_deref().unwrap_or_default();
     let call = api.ec2.rehearse_launch_template_version(&green.template, green.number, image);
-    match api.send_ec2("CreateLaunchTemplateVersion", call).await {
-        Ok(()) => unchecked(),
-        Err(fault) if fault.message.starts_with(ALLOWED) => Finding::ok(
-            "write permissions",
-            "`ec2:CreateLaunchTemplateVersion` is allowed; the others have no dry run and were not checked",
-        )
-        .mend("compare the role's policy with what `deployer policy aws` prints"),
-        Err(fault) if fault.kind == crate::cloud::FaultKind::Denied => Finding::fail(
-            "write permissions",
-            format!("`ec2:CreateLaunchTemplateVersion` is denied: {}", fault.message),
-        )
-        .why("a version of the launch template with the new image cannot be made")
-        .mend("attach the policy that `deployer policy aws` prints"),
-        Err(fault) => Finding::warn(
-            "write permissions",
-            format!("the dry run of `ec2:CreateLaunchTemplateVersion` told nothing: {fault}"),
-        ),
-    }
+    let fault = api.send_ec2("CreateLaunchTemplateVersion", call).await.err()?;
+    Some(if fault.message.starts_with(ALLOWED) {
+        Finding::ok("dry run", "`ec2:CreateLaunchTemplateVersion` is allowed")
+    } else if fault.kind == FaultKind::Denied {
+        Finding::fail("dry run", format!("`ec2:CreateLaunchTemplateVersion` is denied: {}", fault.message))
+            .why("a version of the launch template with the new image cannot be made")
+            .mend("attach the policy that `deployer policy aws` prints")
+    } else {
+        Finding::warn("dry run", format!("that of `ec2:CreateLaunchTemplateVersion` told nothing: {fault}"))
+    })
 }

@@ -8,6 +8,7 @@ use aws_sdk_elasticloadbalancingv2::types::{LoadBalancer, TargetGroup};
 
 use super::super::api::Api;
 use super::super::asgs::{Home, by_name};
+use super::super::belongings::hooks;
 use super::super::ec2::{Subnet, TemplateVersion};
 use super::super::limit::Family;
 use super::super::memory::Memory;
@@ -64,7 +65,7 @@ impl<'a> Facts<'a> {
         let scope = Scope { service: home.service.clone(), groups: BTreeSet::new(), fleets: BTreeSet::new() };
         let survey = Box::pin(Survey::read(api, home, &Memory::default(), &scope)).await;
         let mut survey = reading.notes.heard(survey)?;
-        survey.read_every_attribute(api, home, &Memory::default(), &scope).await;
+        survey.read_every_attribute(api, home, &Memory::default()).await;
         let named = reading.notes.heard(by_name(api, &home.named()).await).unwrap_or_default();
         let mut facts = Self {
             home,
@@ -210,10 +211,7 @@ impl<'a> Facts<'a> {
     async fn read_hooks(&mut self, reading: &mut Reading<'_>) {
         let api = reading.api;
         for name in self.groups.keys() {
-            let call = api.autoscaling.describe_lifecycle_hooks().auto_scaling_group_name(name);
-            let answer = api.send(Family::AutoScaling, "DescribeLifecycleHooks", call.send()).await;
-            let hooks =
-                reading.notes.heard(answer).and_then(|answer| answer.lifecycle_hooks).unwrap_or_default();
+            let hooks = reading.notes.heard(hooks(api, name).await).unwrap_or_default();
             self.hooks.insert(name.clone(), hooks);
         }
     }

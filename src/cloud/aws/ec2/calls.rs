@@ -1,7 +1,7 @@
 //! The calls, each to the last page.
 
 use super::super::asgs::pages;
-use super::client::{Ec2, Form};
+use super::super::query::{Form, Query, Service};
 use super::things::{Instance, Subnet, TemplateVersion};
 use super::wire;
 use crate::cloud::firewall::SecurityGroup;
@@ -12,6 +12,19 @@ const NAMES_MAX: usize = 100;
 /// How many things a page may have, where the API takes a size.
 const PAGE: &str = "1000";
 
+/// Its version is botocore's.
+pub(in crate::cloud::aws) const EC2: Service = Service {
+    host: "ec2",
+    signed_as: "ec2",
+    version: "2016-11-15",
+    variable: "AWS_ENDPOINT_URL_EC2",
+    everywhere: false,
+};
+
+/// EC2, as far as we need it.
+#[derive(Debug)]
+pub(in crate::cloud::aws) struct Ec2(pub Query);
+
 impl Ec2 {
     /// Instances by id, in any order. One that EC2 knows no more is not among them.
     ///
@@ -20,9 +33,9 @@ impl Ec2 {
     pub async fn instances(&self, ids: &[String]) -> Result<Vec<Instance>, Fault> {
         let mut found = Vec::new();
         for some in ids.chunks(NAMES_MAX) {
-            let form = Form::new("DescribeInstances").among("instance-id", some).with("MaxResults", PAGE);
+            let form = among("DescribeInstances", "instance-id", some).with("MaxResults", PAGE);
             let all = pages(async |token| {
-                let page: wire::Instances = self.ask(&form.clone().maybe("NextToken", token)).await?;
+                let page: wire::Instances = self.0.ask(&form.clone().maybe("NextToken", token)).await?;
                 let next = page.next_token.clone();
                 Ok((page.into_instances(), next))
             });
@@ -39,7 +52,7 @@ impl Ec2 {
         let action = "DescribeLaunchTemplateVersions";
         let form = Form::new(action).with("LaunchTemplateId", id).with("LaunchTemplateVersion.1", version);
         let all = pages(async |token| {
-            let page: wire::Versions = self.ask(&form.clone().maybe("NextToken", token)).await?;
+            let page: wire::Versions = self.0.ask(&form.clone().maybe("NextToken", token)).await?;
             let next = page.next_token.clone();
             Ok((page.into_versions(), next))
         });
@@ -72,7 +85,7 @@ impl Ec2 {
             .with("VersionDescription", description)
             .with("LaunchTemplateData.ImageId", image)
             .with("ClientToken", client_token);
-        let made: wire::Created = self.ask(&form).await?;
+        let made: wire::Created = self.0.ask(&form).await?;
         Ok(made.number())
     }
 
@@ -91,7 +104,7 @@ impl Ec2 {
             .with("SourceVersion", source.to_string())
             .with("LaunchTemplateData.ImageId", image)
             .with("DryRun", "true");
-        let made: wire::Created = self.ask(&form).await?;
+        let made: wire::Created = self.0.ask(&form).await?;
         let message = format!("the dry run made version {} of `{id}`: delete it", made.number());
         Err(Fault::new(FaultKind::Unexpected, "CreateLaunchTemplateVersion", message))
     }
@@ -103,9 +116,9 @@ impl Ec2 {
     pub async fn security_groups(&self, ids: &[String]) -> Result<Vec<SecurityGroup>, Fault> {
         let mut found = Vec::new();
         for some in ids.chunks(NAMES_MAX) {
-            let form = Form::new("DescribeSecurityGroups").among("group-id", some).with("MaxResults", PAGE);
+            let form = among("DescribeSecurityGroups", "group-id", some).with("MaxResults", PAGE);
             let all = pages(async |token| {
-                let page: wire::SecurityGroups = self.ask(&form.clone().maybe("NextToken", token)).await?;
+                let page: wire::SecurityGroups = self.0.ask(&form.clone().maybe("NextToken", token)).await?;
                 let next = page.next_token.clone();
                 Ok((page.into_groups(), next))
             });
@@ -121,9 +134,9 @@ impl Ec2 {
     pub async fn subnets(&self, ids: &[String]) -> Result<Vec<Subnet>, Fault> {
         let mut found = Vec::new();
         for some in ids.chunks(NAMES_MAX) {
-            let form = Form::new("DescribeSubnets").among("subnet-id", some).with("MaxResults", PAGE);
+            let form = among("DescribeSubnets", "subnet-id", some).with("MaxResults", PAGE);
             let all = pages(async |token| {
-                let page: wire::Subnets = self.ask(&form.clone().maybe("NextToken", token)).await?;
+                let page: wire::Subnets = self.0.ask(&form.clone().maybe("NextToken", token)).await?;
                 let next = page.next_token.clone();
                 Ok((page.into_subnets(), next))
             });
@@ -131,4 +144,12 @@ impl Ec2 {
         }
         Ok(found)
     }
+}
+
+/// Only things that have one of these values: those which do not exist are left out of the answer, where naming them as
+/// ids fails the whole call.
+fn among(action: &'static str, filter: &str, values: &[String]) -> Form {
+    let named = Form::new(action).with("Filter.1.Name", filter);
+    let values = values.iter().enumerate();
+    values.fold(named, |form, (n, value)| form.with(format!("Filter.1.Value.{}", n + 1), value))
 }

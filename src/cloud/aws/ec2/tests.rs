@@ -1,6 +1,7 @@
 //! Documents as EC2 sends them, and others.
 
-use super::wire::{self, Refusal};
+use super::super::query::read;
+use super::wire;
 use crate::cloud::firewall::{Rule, Source};
 
 const INSTANCES: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
@@ -53,7 +54,7 @@ const INSTANCES: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
 
 #[test]
 fn instances_are_read_with_every_address_they_have() {
-    let page: wire::Instances = wire::read(INSTANCES).unwrap();
+    let page: wire::Instances = read(INSTANCES).unwrap();
     assert_eq!(page.next_token.as_deref(), Some("more"));
     let instances = page.into_instances();
     let [running, gone] = instances.as_slice() else { panic!("{instances:?}") };
@@ -69,14 +70,14 @@ fn instances_are_read_with_every_address_they_have() {
 fn an_empty_set_is_one_only_where_the_answer_says_so() {
     let empty =
         "<DescribeInstancesResponse><requestId>r</requestId><reservationSet/></DescribeInstancesResponse>";
-    assert!(wire::read::<wire::Instances>(empty).unwrap().into_instances().is_empty());
+    assert!(read::<wire::Instances>(empty).unwrap().into_instances().is_empty());
     let cut = &INSTANCES[..INSTANCES.len() - 40];
     for text in ["", "garbage", "<html><body>hello</body></html>", "{}", cut, "<DescribeInstancesResponse/>"]
     {
-        assert!(wire::read::<wire::Instances>(text).is_err(), "{text:?} was read");
+        assert!(read::<wire::Instances>(text).is_err(), "{text:?} was read");
     }
     for n in (0..INSTANCES.len() - 1).step_by(7) {
-        assert!(wire::read::<wire::Instances>(&INSTANCES[..n]).is_err(), "cut at {n}");
+        assert!(read::<wire::Instances>(&INSTANCES[..n]).is_err(), "cut at {n}");
     }
 }
 
@@ -97,7 +98,7 @@ fn a_template_version_shows_its_image_and_the_security_groups_of_its_first_inter
           <defaultVersion>false</defaultVersion>
           <launchTemplateData><securityGroupIdSet><item>sg-3</item></securityGroupIdSet></launchTemplateData></item>
       </launchTemplateVersionSet></DescribeLaunchTemplateVersionsResponse>";
-    let versions = wire::read::<wire::Versions>(text).unwrap().into_versions();
+    let versions = read::<wire::Versions>(text).unwrap().into_versions();
     let [seventh, sixth] = versions.as_slice() else { panic!("{versions:?}") };
     assert_eq!((seventh.number, seventh.default, seventh.description.clone()), (7, true, None));
     assert_eq!(seventh.image.as_deref(), Some("ami-7"));
@@ -109,7 +110,7 @@ fn a_template_version_shows_its_image_and_the_security_groups_of_its_first_inter
     let made = r"<CreateLaunchTemplateVersionResponse><launchTemplateVersion>
         <launchTemplateId>lt-1</launchTemplateId><versionNumber>8</versionNumber></launchTemplateVersion>
         <warning/></CreateLaunchTemplateVersionResponse>";
-    assert_eq!(wire::read::<wire::Created>(made).unwrap().number(), 8);
+    assert_eq!(read::<wire::Created>(made).unwrap().number(), 8);
 }
 
 #[test]
@@ -125,7 +126,7 @@ fn a_security_group_is_read_with_every_kind_of_source() {
           <item><ipProtocol>-1</ipProtocol><groups/><ipRanges/><ipv6Ranges/><prefixListIds/></item>
           <item><ipProtocol>icmp</ipProtocol><fromPort>-1</fromPort><toPort>-1</toPort></item>
         </ipPermissions><ipPermissionsEgress/><tagSet/></item></securityGroupInfo></DescribeSecurityGroupsResponse>";
-    let groups = wire::read::<wire::SecurityGroups>(text).unwrap().into_groups();
+    let groups = read::<wire::SecurityGroups>(text).unwrap().into_groups();
     let rule = |protocol: &str, ports, sources| Rule { protocol: protocol.into(), ports, sources };
     let sources = vec![
         Source::Cidr("10.0.0.0/8".into()),
@@ -146,21 +147,6 @@ fn subnets_are_read_with_the_addresses_of_both_families() {
         <availabilityZone>ap-east-1a</availabilityZone><cidrBlock>10.0.1.0/24</cidrBlock>
         <ipv6CidrBlockAssociationSet><item><ipv6CidrBlock>2001:db8:1::/64</ipv6CidrBlock></item>
         </ipv6CidrBlockAssociationSet></item></subnetSet></DescribeSubnetsResponse>";
-    let subnets = wire::read::<wire::Subnets>(text).unwrap().into_subnets();
+    let subnets = read::<wire::Subnets>(text).unwrap().into_subnets();
     assert_eq!(subnets[0].cidrs, ["10.0.1.0/24", "2001:db8:1::/64"]);
-}
-
-#[test]
-fn an_error_document_tells_its_code_and_anything_else_is_none() {
-    let text = r"<?xml version='1.0'?><Response><Errors><Error><Code>UnauthorizedOperation</Code>
-        <Message>You are not authorized.</Message></Error></Errors><RequestID>abc</RequestID></Response>";
-    let expected = Refusal {
-        code: "UnauthorizedOperation".into(),
-        message: "You are not authorized.".into(),
-        request_id: Some("abc".into()),
-    };
-    assert_eq!(wire::refusal(text), Some(expected));
-    for text in ["", "Service Unavailable", "<html/>", "<Response><Errors/></Response>", &text[..100]] {
-        assert_eq!(wire::refusal(text), None, "{text:?}");
-    }
 }

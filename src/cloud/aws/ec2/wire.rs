@@ -1,57 +1,10 @@
-//! EC2's XML.
+//! EC2's XML. The set that was asked for must be in an answer, so that a page of somebody else's is never taken for an
+//! empty set.
 
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 
 use super::things::{Instance, Subnet, TemplateVersion};
 use crate::cloud::firewall::{Rule, SecurityGroup, Source};
-
-/// An answer as one of the types below. The set that was asked for must be in it, so that a page of somebody else's is
-/// never taken for an empty set.
-///
-/// # Errors
-/// What is wrong with it.
-pub(super) fn read<T: DeserializeOwned>(text: &str) -> Result<T, String> {
-    quick_xml::de::from_str(text).map_err(|error| error.to_string())
-}
-
-/// An answer that says no.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
-    pub code: String,
-    pub message: String,
-    pub request_id: Option<String>,
-}
-
-/// Reads an error document; `None` where it is none.
-pub(super) fn refusal(text: &str) -> Option<Refusal> {
-    let document: ErrorDocument = read(text).ok()?;
-    let first = document.errors.error.into_iter().next()?;
-    let message = first.message.unwrap_or_else(|| "no reason given".to_owned());
-    Some(Refusal { code: first.code, message, request_id: document.request_id })
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct ErrorDocument {
-    errors: Errors,
-    #[serde(rename = "RequestID", alias = "RequestId")]
-    request_id: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Errors {
-    #[serde(default)]
-    error: Vec<ErrorItem>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct ErrorItem {
-    code: String,
-    message: Option<String>,
-}
 
 /// A set: empty, or its items.
 #[derive(Deserialize)]

@@ -123,6 +123,8 @@ pub struct Settings {
     pub connection_drain_timeout: Option<u32>,
     #[serde(default, deserialize_with = "number")]
     pub health_check_interval: Option<u32>,
+    #[serde(default, deserialize_with = "number")]
+    pub healthy_threshold: Option<u32>,
     #[serde(default)]
     pub master_slave_server_group_id: Option<String>,
 }

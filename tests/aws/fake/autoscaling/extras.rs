@@ -71,7 +71,15 @@ pub const OPERATIONS: &[Operation] = &[
         name: "DescribePolicies",
         knows: &["AutoScalingGroupName", "PolicyNames[]", "PolicyTypes[]", "NextToken", "MaxRecords"],
         run: |world, input| {
-            let found = of_fleets(world, input, |fleet| fleet.policies.values().cloned().collect());
+            let shown = |policy: &Value| {
+                let mut shown = policy.clone();
+                // Auto Scaling's own alarms of a target tracking policy are shown as they were given.
+                if shown.get("Alarms").is_none() {
+                    shown["Alarms"] = world.alarms_on(text(policy, "PolicyARN").unwrap_or_default());
+                }
+                shown
+            };
+            let found = of_fleets(world, input, |fleet| fleet.policies.values().map(shown).collect());
             let (names, types) = (input.list("PolicyNames"), input.list("PolicyTypes"));
             let asked = |list: &[String], value: Option<&str>| {
                 list.is_empty() || value.is_some_and(|value| list.iter().any(|one| one == value))
@@ -259,10 +267,26 @@ fn put_policy(world: &mut World, input: &Input) -> Answer {
     let (fleet, name) = (input.need("AutoScalingGroupName")?, input.need("PolicyName")?);
     let arn = format!("{}:policyName/{name}", world.fleet(fleet)?.arn);
     let mut policy = own_of(input, "AutoScalingGroupName")?.as_object().cloned().unwrap_or_default();
+    by_requests(world.fleet(fleet)?, input)?;
     policy.insert("PolicyARN".to_owned(), json!(arn));
     policy.entry("PolicyType").or_insert_with(|| json!("SimpleScaling"));
     world.fleet_mut(fleet)?.policies.insert(name.to_owned(), Value::Object(policy));
     Ok(json!({ "PolicyARN": arn, "Alarms": [] }))
+}
+
+/// Requests are counted for a target group that the fleet is attached to, and no other.
+fn by_requests(fleet: &Fleet, input: &Input) -> Result<(), ApiError> {
+    let metric = "/TargetTrackingConfiguration/PredefinedMetricSpecification";
+    let Some(metric) = input.tree.pointer(metric) else { return Ok(()) };
+    let label = text(metric, "ResourceLabel").and_then(|label| label.split_once("/targetgroup/"));
+    let attached = label.is_some_and(|(_, group)| {
+        fleet.registers_in().any(|one| one.id.ends_with(&format!(":targetgroup/{group}")))
+    });
+    if text(metric, "PredefinedMetricType") == Some("ALBRequestCountPerTarget") && !attached {
+        let message = "The resource label names no target group that is attached to the Auto Scaling group";
+        return Err(ApiError::new("ValidationError", message));
+    }
+    Ok(())
 }
 
 fn put_notifications(world: &mut World, input: &Input) -> Answer {

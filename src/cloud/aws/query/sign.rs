@@ -17,14 +17,14 @@ pub(super) fn headers(
     url: &str,
     form: &str,
     credentials: &Credentials,
-    region: &str,
+    (service, region): (&str, &str),
     now: SystemTime,
 ) -> Result<Vec<(String, String)>, String> {
     let identity = credentials.clone().into();
     let params = v4::SigningParams::builder()
         .identity(&identity)
         .region(region)
-        .name("ec2")
+        .name(service)
         .time(now)
         .settings(SigningSettings::default())
         .build()
@@ -68,7 +68,7 @@ mod tests {
                 "test",
             );
             let url = "https://ec2.ap-east-1.amazonaws.com/";
-            let headers = headers(url, form, &credentials, "ap-east-1", now).unwrap();
+            let headers = headers(url, form, &credentials, ("ec2", "ap-east-1"), now).unwrap();
             let find = |wanted: &str| {
                 headers.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str())
             };

@@ -1,0 +1,52 @@
+//! How much of a look the present phase decides nothing by.
+
+use super::phase::Phase;
+use super::sight::Sight;
+use super::state::Rollout;
+use crate::cloud::Leeway;
+use crate::model::{FleetId, Time};
+
+impl Rollout {
+    /// What a look at `now` may spare. Whoever acts on a look asks again: it has to be as good as the phase then needs.
+    #[must_use]
+    pub fn leeway(&self, now: Time) -> Leeway {
+        let blue: Option<&FleetId> = self.plan.blue.as_ref().map(|blue| &blue.id);
+        let green = &self.plan.green.id;
+        // Blue is judged when traffic is to go back to it, and not before.
+        let forward = Leeway { settled: blue.into_iter().cloned().collect(), ..Leeway::default() };
+        match &self.phase {
+            // Until it has carried something nobody is lost with green.
+            Phase::Provision | Phase::Register | Phase::Settle { .. } if self.dark() => {
+                let settling = matches!(self.phase, Phase::Settle { .. });
+                let proving = matches!(self.phase, Phase::Settle { healthy_since: Some(_) });
+                let settled = blue.into_iter().chain(Some(green).filter(|_| !proving)).cloned().collect();
+                let awaited = Some(green).filter(|_| settling && !proving).cloned();
+                Leeway { surroundings: true, routes: true, settled, awaited, urgent: false }
+            }
+            Phase::Shift { step, reached } => {
+                let over = self.hold_ends().is_some_and(|end| now >= end) || self.promoted || self.hurry;
+                let next = step + usize::from(over);
+                let holds = reached.is_some() && !over;
+                Leeway { surroundings: next + 1 < self.plan.steps.len(), routes: holds, ..forward }
+            }
+            // Nothing is left to do but to wait until the last connection of blue has ended.
+            Phase::Drain { empty_since: None } if self.sight().is_some_and(Sight::leaves) => {
+                let early = self.sight().is_some_and(|sight| now < sight.drained_by());
+                Leeway { surroundings: early, routes: early, awaited: blue.cloned(), ..Leeway::default() }
+            }
+            // Where blue is still seen on its way out of any group it is not proved to be out of all.
+            Phase::Retire => Leeway { awaited: blue.cloned(), ..Leeway::default() },
+            Phase::Provision
+            | Phase::Register
+            | Phase::Settle { .. }
+            | Phase::Bake { .. }
+            | Phase::Drain { .. } => forward,
+            Phase::Restore { .. } => Leeway { urgent: true, ..Leeway::default() },
+            Phase::Withdraw { .. } | Phase::Ended(_) => Leeway::default(),
+        }
+    }
+
+    pub(super) fn dark(&self) -> bool {
+        self.lit.is_empty() && self.told.is_empty()
+    }
+}

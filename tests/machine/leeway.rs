@@ -1,0 +1,169 @@
+//! What a look may be spared, and that nothing is done on one that was spared too much.
+
+use std::sync::Mutex;
+
+use deployer::cloud::sim::World;
+use deployer::cloud::{Backend, Capability, Change, Fault, Leeway, Scope};
+use deployer::coverage::Retirement;
+use deployer::drive::{Clock, Hands, Outcome, Settings, Stop, open};
+use deployer::journal::{Journal, MemoryStore};
+use deployer::model::{Health, Inventory, Seen, Share, Span, Token};
+use deployer::rollout::{Cause, Order, Verdict};
+
+use crate::common::{LANDS, NOW, actor, blue, green, group, plan};
+use crate::rig::{both, two_groups};
+
+/// What something rests on: how much the last look was spared.
+#[derive(Debug, Clone, PartialEq)]
+enum Deed {
+    Change(Change),
+    Retire,
+}
+
+/// A world behind the port that keeps account of the leeway that it was given.
+struct Told {
+    world: Mutex<World>,
+    clock: Clock,
+    looks: Mutex<Vec<Leeway>>,
+    deeds: Mutex<Vec<(Leeway, Deed)>>,
+    /// Green is ill as soon as it carries something.
+    ill: bool,
+}
+
+impl Told {
+    fn did(&self, deed: Deed) {
+        let last = self.looks.lock().unwrap().last().cloned().unwrap();
+        self.deeds.lock().unwrap().push((last, deed));
+    }
+}
+
+impl Backend for Told {
+    async fn look(&self, _: &Scope) -> Result<Inventory, Fault> {
+        unreachable!("a driver says how much leeway it leaves")
+    }
+
+    async fn look_with(&self, scope: &Scope, leeway: &Leeway) -> Result<Inventory, Fault> {
+        self.looks.lock().unwrap().push(leeway.clone());
+        let mut world = self.world.lock().unwrap();
+        world.tick(self.clock.now());
+        let mut seen = world.inventory(scope);
+        for group in seen.groups.values_mut() {
+            let Seen::Known(group) = group else { continue };
+            let side = group.sides.get_mut(&green()).filter(|side| self.ill && side.share > Share::NONE);
+            for target in side.into_iter().flat_map(|side| side.targets.values_mut()) {
+                target.health = Health::Unhealthy;
+            }
+        }
+        Ok(seen)
+    }
+
+    async fn change(&self, change: &Change, token: &Token) -> Result<(), Fault> {
+        self.did(Deed::Change(change.clone()));
+        self.world.lock().unwrap().apply(change, token)
+    }
+
+    async fn retire(&self, proof: Retirement, _: &Token) -> Result<(), Fault> {
+        self.did(Deed::Retire);
+        self.world.lock().unwrap().retire(proof.fleet());
+        Ok(())
+    }
+
+    fn capability(&self) -> Capability {
+        Capability { freeze: true, pace: Span::secs(1), lands: LANDS }
+    }
+}
+
+async fn driven(ill: bool) -> (Told, Outcome) {
+    let clock = Clock::starting(NOW);
+    let world = Mutex::new(two_groups(1));
+    let cloud = Told { world, clock, looks: Mutex::default(), deeds: Mutex::default(), ill };
+    let (asked, stop) = tokio::sync::watch::channel(Stop::No);
+    let hands = Hands {
+        me: actor("first"),
+        clock,
+        settings: Settings::default(),
+        stop,
+        onlooker: |_: &deployer::rollout::Rollout, _: &deployer::drive::Notice<'_>| {},
+    };
+    let journal = Journal::new(MemoryStore::new(), "first");
+    let plan = plan(&two_groups(1), &["internal", "public"]);
+    let mut driver = open(&journal, &cloud, plan, hands).await.unwrap();
+    let outcome = driver.run().await.unwrap();
+    drop((driver, asked));
+    (cloud, outcome)
+}
+
+/// What each deed asks of the look before it, whatever phase it is made in.
+fn rests_well(leeway: &Leeway, deed: &Deed) -> bool {
+    let strict = !leeway.surroundings && !leeway.routes && leeway.settled.is_empty();
+    match deed {
+        Deed::Change(Change::Deregister { fleet, .. }) if *fleet == blue() => {
+            !leeway.surroundings && !leeway.routes && !leeway.settled.contains(&green())
+        }
+        Deed::Retire | Deed::Change(Change::Shift { share: Share::NONE, .. }) => strict,
+        Deed::Change(Change::Shift { .. }) => !leeway.routes && !leeway.settled.contains(&green()),
+        Deed::Change(_) => true,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_deed_of_a_rollout_rests_on_a_look_that_was_spared_nothing_that_matters_to_it() {
+    let (cloud, outcome) = driven(false).await;
+    assert_eq!(outcome, Outcome::Ended(Verdict::Completed));
+    let deeds = cloud.deeds.lock().unwrap();
+    assert_eq!(deeds.iter().find(|(leeway, deed)| !rests_well(leeway, deed)), None);
+    assert!(deeds.iter().any(|(_, deed)| *deed == Deed::Retire));
+    let spared = cloud.looks.lock().unwrap().iter().filter(|leeway| **leeway != Leeway::default()).count();
+    assert!(spared > 0, "looks were spared something");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rollout_that_turns_round_on_a_look_with_leeway_looks_again_before_traffic_goes_back() {
+    let (cloud, outcome) = driven(true).await;
+    let Outcome::Ended(Verdict::RolledBack { cause: Cause::Sick { .. } }) = outcome else {
+        panic!("{outcome:?}")
+    };
+    let deeds = cloud.deeds.lock().unwrap();
+    assert_eq!(deeds.iter().find(|(leeway, deed)| !rests_well(leeway, deed)), None);
+    let back = |deed: &Deed| matches!(deed, Deed::Change(Change::Shift { share: Share::NONE, .. }));
+    assert!(deeds.iter().any(|(leeway, deed)| back(deed) && leeway.urgent));
+}
+
+#[test]
+fn before_green_carries_anything_it_is_waited_for_with_leeway_and_then_proved_without() {
+    let mut rig = both(|_| {});
+    let leeway = rig.state.leeway(rig.now());
+    assert!(leeway.surroundings && leeway.routes && leeway.settled == [blue(), green()].into());
+    rig.until_phase("settle");
+    let leeway = rig.state.leeway(rig.now());
+    assert!(!leeway.settled.contains(&green()) || leeway.awaited == Some(green()));
+    rig.until_phase("shift");
+    let leeway = rig.state.leeway(rig.now());
+    assert!(!leeway.routes && leeway.settled == [blue()].into() && leeway.awaited.is_none());
+}
+
+#[test]
+fn green_that_has_carried_traffic_is_never_taken_for_well_again() {
+    let mut rig = both(|_| {});
+    rig.until_phase("bake");
+    rig.world.build(&group("partner"), two_groups(1).groups[&group("public")].clone());
+    rig.world.attach(&blue(), &group("partner"));
+    rig.look();
+    rig.order(Order::Amend { group: group("partner") });
+    assert_eq!(rig.phase().name(), "register");
+    let leeway = rig.state.leeway(rig.now());
+    assert!(!leeway.settled.contains(&green()) && !leeway.surroundings && !leeway.routes);
+}
+
+#[test]
+fn blue_is_taken_away_and_taken_back_on_looks_with_no_leeway() {
+    let mut rig = both(|_| {});
+    rig.until_phase("retire");
+    let leeway = rig.state.leeway(rig.now());
+    assert!(!leeway.surroundings && !leeway.routes && leeway.settled.is_empty());
+    let mut rig = both(|_| {});
+    rig.until_phase("bake");
+    rig.order(Order::Rollback);
+    let leeway = rig.state.leeway(rig.now());
+    assert_eq!(leeway, Leeway { urgent: true, ..Leeway::default() });
+}
