@@ -58,7 +58,7 @@ pub(super) async fn hold(
         if all.len() > before.len() {
             ess::tag(client, id, (&key, &all.join(","))).await?;
         }
-        ess::suspend(client, id, &running, &format!("{token}-{id}")).await?;
+        ess::suspend(client, id, &running, token).await?;
     }
     Ok(())
 }
@@ -83,7 +83,7 @@ pub(super) async fn release(
     for (id, note) in &noted {
         let processes: Vec<&str> = note.split(',').filter(|process| PROCESSES.contains(process)).collect();
         if !processes.is_empty() {
-            ess::resume(client, id, &processes, &format!("{token}-{id}")).await?;
+            ess::resume(client, id, &processes, token).await?;
         }
         ess::untag(client, id, &key(home)).await?;
     }

@@ -310,6 +310,11 @@ impl Shared {
         if let Err(refusal) = self.legible(service, action, shape, asked) {
             return (Err(refusal), fault);
         }
+        // The official SDKs' own words: ASCII, and no longer than 64 characters.
+        if input.text("ClientToken").is_some_and(|token| token.len() > 64 || !token.is_ascii()) {
+            let text = "The specified parameter ClientToken is not valid.";
+            return (Err(ApiError::new("InvalidParameter.ClientToken", text)), fault);
+        }
         if let Some(at) = self.world.refusals.iter().position(|(of, _, _)| of == action) {
             let (_, code, message) = self.world.refusals.remove(at);
             return (Err(ApiError::in_body(code, message)), fault);

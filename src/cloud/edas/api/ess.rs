@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::page;
+use super::{page, pool};
 use crate::cloud::Fault;
 use crate::cloud::edas::client::{Call, Client, Product};
 
@@ -135,11 +135,11 @@ async fn processes_of(
     processes: &[&str],
     token: &str,
 ) -> Result<(), Fault> {
-    let mut call = Call::rpc(Product::Ess, action).with("ScalingGroupId", group).token(token);
+    let mut call = Call::rpc(Product::Ess, action).with("ScalingGroupId", group);
     for (n, process) in (1..).zip(processes) {
         call = call.with(format!("Processes.{n}"), process);
     }
-    client.send(call).await.map(|_: Done| ())
+    client.send(pool::known_again(call, token)).await.map(|_: Done| ())
 }
 
 /// A tag of a scaling group.
