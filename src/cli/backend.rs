@@ -37,8 +37,7 @@ impl AnyBackend {
                 Ok(Self::Aws(Box::new(AwsBackend::new(service, environment, aws.clone()))))
             }
             Provider::Edas(edas) => {
-                let (service, environment) = (spec.service.clone(), spec.environment.clone());
-                Ok(Self::Edas(Box::new(EdasBackend::new(service, environment, edas.clone()))))
+                Ok(Self::Edas(Box::new(EdasBackend::new(spec.service.clone(), edas.clone()))))
             }
         }
     }

@@ -54,7 +54,7 @@ async fn describe(args: &Init, environment: &EnvironmentName) -> Result<String, 
     if let Some(application) = &args.from_edas {
         let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         let region = args.region.clone().or_else(|| set("ALIBABA_CLOUD_REGION_ID"));
-        let found = edas::init::find(service, environment, application, region).await;
+        let found = edas::init::find(service, application, region).await;
         let found = found.map_err(failed("aliyun sts GetCallerIdentity"))?;
         return Ok(edas::init::write(service, environment, &found));
     }

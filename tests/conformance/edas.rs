@@ -139,9 +139,8 @@ fn run_here(sentence: impl AsyncFnOnce(Edas)) {
         let fake = Fake::start(settings);
         let (given, spec) = fake.world(build);
         let app = spec.application.clone();
-        let environment = "conformance".parse().unwrap();
         let over = Over { endpoint: fake.url(), id: KEY_ID.to_owned(), secret: SECRET.to_owned() };
-        let backend = EdasBackend::new(given.service.clone(), environment, spec.clone()).over(over);
+        let backend = EdasBackend::new(given.service.clone(), spec.clone()).over(over);
         let edas = Edas { backend, fake, given, app, spec };
         let (blue, declared) = (edas.given.blue.clone(), edas.given.declared());
         Box::pin(story::until(&edas, "blue serves", |seen| story::well(seen, &blue, &declared))).await;

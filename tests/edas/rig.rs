@@ -59,8 +59,7 @@ impl Rig {
 
     pub fn backend(&self) -> EdasBackend {
         let over = Over { endpoint: self.fake.url(), id: KEY_ID.to_owned(), secret: SECRET.to_owned() };
-        let (service, environment) = ("api".parse().unwrap(), "hongkong".parse().unwrap());
-        EdasBackend::new(service, environment, self.spec.clone()).over(over)
+        EdasBackend::new("api".parse().unwrap(), self.spec.clone()).over(over)
     }
 }
 

@@ -11,7 +11,7 @@ use super::patience::Site;
 use super::{fleets, freeze, hold, leave, look, preview, shift, traffic};
 use crate::cloud::{Backend, Capability, Change, Fault, FaultKind, Scope, clock};
 use crate::coverage::Retirement;
-use crate::model::{EnvironmentName, FleetId, Inventory, ServiceName, Span, Token};
+use crate::model::{FleetId, Inventory, ServiceName, Span, Token};
 use crate::spec::EdasSpec;
 
 /// One service in one region of one account.
@@ -27,8 +27,8 @@ pub struct EdasBackend {
 impl EdasBackend {
     /// The service as its deployment file describes it. Makes no call: credentials are looked for with the first one.
     #[must_use]
-    pub fn new(service: ServiceName, environment: EnvironmentName, spec: EdasSpec) -> Self {
-        let home = Home { service, environment, spec };
+    pub fn new(service: ServiceName, spec: EdasSpec) -> Self {
+        let home = Home { service, spec };
         Self { home, memory: Memory::default(), client: OnceCell::new(), over: None }
     }
 

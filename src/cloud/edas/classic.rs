@@ -213,19 +213,21 @@ async fn judge(
     for (id, balancer) in balancers {
         for group in balancer.groups.iter().filter(|group| standing.contains(&group.id)) {
             let own = listeners.as_ref().map(|all| leading(all, id, group));
-            if let (Ok((ports, _)), Some(shown)) = (&own, shelf.groups.get_mut(&group.id)) {
+            if let (Ok(own), Some(shown)) = (&own, shelf.groups.get_mut(&group.id)) {
                 let leading = listeners.as_deref().unwrap_or_default().iter();
                 let leading: Vec<_> = leading
                     .filter(|l| {
-                        l.load_balancer_id == *id && l.listener_port.is_some_and(|p| ports.contains(&p))
+                        l.load_balancer_id == *id
+                            && l.listener_port
+                                .is_some_and(|p| own.ports.contains(&p) || own.perhaps.contains(&p))
                     })
                     .collect();
                 settle(shown, &leading);
             }
             let checks = match (own, health.get(id)) {
-                (Ok((ports, found)), Some(Ok(verdicts))) => {
+                (Ok(Leading { ports, perhaps, routes: found }), Some(Ok(verdicts))) => {
                     routes.extend(found);
-                    Ok(Checks::Said { ports, verdicts: verdicts.clone() })
+                    Ok(Checks::Said { ports, perhaps, verdicts: verdicts.clone() })
                 }
                 (Err(fault), _) | (_, Some(Err(fault))) => Err(fault.clone()),
                 (_, None) => Err(unnamed(&group.id)),
@@ -236,8 +238,16 @@ async fn judge(
     shelf.routes = Some(Ok(routes));
 }
 
-/// The ports of the listeners that lead to a group, and the routes.
-fn leading(listeners: &[Listener], balancer: &str, group: &Group) -> (Vec<u32>, Vec<Route>) {
+/// What leads to a group.
+struct Leading {
+    /// The ports of the listeners that lead to it themselves.
+    ports: Vec<u32>,
+    /// The ports of those of which a rule may.
+    perhaps: Vec<u32>,
+    routes: Vec<Route>,
+}
+
+fn leading(listeners: &[Listener], balancer: &str, group: &Group) -> Leading {
     let own = listeners.iter().filter(|listener| listener.load_balancer_id == balancer);
     let own = own.filter(|listener| leads(listener, group)).filter_map(|listener| listener.listener_port);
     let mut ports: BTreeSet<u32> = own.collect();
@@ -254,14 +264,16 @@ fn leading(listeners: &[Listener], balancer: &str, group: &Group) -> (Vec<u32>, 
         let name = format!("rule {}{path} of {balancer}", rule.domain.as_deref().unwrap_or_default());
         routes.push(route(rule.rule_id.clone(), name));
     }
+    let mut perhaps = BTreeSet::new();
     if !group.rules.is_empty() {
         // The answer about a rule does not name its listener: any one that takes requests may be it.
         let own = listeners
             .iter()
             .filter(|listener| listener.load_balancer_id == balancer && takes_requests(listener));
-        ports.extend(own.filter_map(|listener| listener.listener_port));
+        perhaps
+            .extend(own.filter_map(|listener| listener.listener_port).filter(|port| !ports.contains(port)));
     }
-    (ports.into_iter().collect(), routes)
+    Leading { ports: ports.into_iter().collect(), perhaps: perhaps.into_iter().collect(), routes }
 }
 
 fn takes_requests(listener: &Listener) -> bool {

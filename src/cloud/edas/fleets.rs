@@ -30,8 +30,6 @@ const FILLING: &str = "deployer:filling:";
 /// One instance of a fleet.
 #[derive(Debug, Clone)]
 pub(super) struct Member {
-    /// Its id as a part of the application.
-    pub ecc: String,
     /// Its private address, where EDAS knows it.
     pub address: Option<String>,
     /// How far it is.
@@ -203,7 +201,7 @@ fn fleet(status: &Status, group: &DeployGroup, failed: Option<String>) -> Result
         let runs = ecc.app_state == Some(RUNNING) && wanted.is_some() && package == wanted;
         let state = if runs { InstanceState::Running } else { InstanceState::Pending };
         let address = host.ip_addr.clone().filter(|address| !address.is_empty());
-        members.insert(id, Member { ecc: ecc.ecc_id.clone(), address, state });
+        members.insert(id, Member { address, state });
     }
     // What runs nothing yet has a revision all the same: one that nobody asks for.
     let version = group.package_version.as_deref().filter(|version| !version.is_empty()).unwrap_or("none");
@@ -518,8 +516,7 @@ mod tests {
 
     #[test]
     fn a_binding_that_would_put_green_into_production_by_itself_is_told() {
-        let bare =
-            Application { name: None, cluster_id: None, slb_id: Some(String::new()), ext_slb_id: None };
+        let bare = Application { slb_id: Some(String::new()), ext_slb_id: None };
         let two = |one: &str, other: &str| {
             [("blue", one), ("green", other)].map(|(name, id)| {
                 let text = json!({ "GroupId": name, "GroupName": name, "VServerGroupId": id });
@@ -528,7 +525,7 @@ mod tests {
         };
         assert!(bound(&bare, &two("rsp-1", "rsp-2")).is_empty());
         assert_eq!(bound(&bare, &two("rsp-1", "rsp-1")).len(), 1);
-        let whole = Application { slb_id: Some("lb-1".into()), ..bare };
+        let whole = Application { slb_id: Some("lb-1".into()), ext_slb_id: None };
         assert!(bound(&whole, &two("", "")).iter().any(|why| why.contains("lb-1")));
     }
 }

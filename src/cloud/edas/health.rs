@@ -15,8 +15,10 @@ pub(super) enum Checks {
     NotWell(Vec<Report>),
     /// Who is well, by the ports of the listeners that send traffic to the group.
     Said {
-        /// The ports of its listeners.
+        /// The ports of its listeners: each of them has to say it.
         ports: Vec<u32>,
+        /// The ports of listeners of which a rule may send traffic to it: CLB does not say of which.
+        perhaps: Vec<u32>,
         /// What is said of every server of the balancer.
         verdicts: Vec<Verdict>,
     },
@@ -33,7 +35,7 @@ pub(super) fn judge(server: &Server, all: &[Server], checks: &Checks) -> (Health
             worst(each)
                 .unwrap_or_else(|| (Health::Unused, Some("no listener or rule leads to it".to_owned())))
         }
-        Checks::Said { ports, verdicts } => said(server, ports, verdicts),
+        Checks::Said { ports, perhaps, verdicts } => said(server, (ports, perhaps), verdicts),
     }
 }
 
@@ -100,19 +102,28 @@ fn is_same(named: &NonNormal, server: &Server) -> bool {
     by_port && by_name
 }
 
-/// CLB says of each server what each listener's check found.
-fn said(server: &Server, ports: &[u32], verdicts: &[Verdict]) -> (Health, Option<String>) {
-    if ports.is_empty() {
+/// CLB says of each server what each listener's check found: a listener has its own check, so none speaks for another.
+fn said(
+    server: &Server,
+    (ports, perhaps): (&[u32], &[u32]),
+    verdicts: &[Verdict],
+) -> (Health, Option<String>) {
+    if ports.is_empty() && perhaps.is_empty() {
         return (Health::Unused, Some("no listener or rule leads to it".to_owned()));
     }
     let address = server.server_ip.as_deref().filter(|ip| !ip.is_empty());
     let own = verdicts.iter().filter(|said| {
         let named =
             said.server_id == server.server_id || address.is_some() && said.server_ip.as_deref() == address;
-        let here = said.listener_port.is_some_and(|port| ports.contains(&port));
+        let here = said.listener_port.is_some_and(|port| ports.contains(&port) || perhaps.contains(&port));
         named && here && (server.port.is_none() || said.port == server.port)
     });
-    let each = own.map(|said| match said.server_health_status.as_deref() {
+    let own: Vec<_> = own.collect();
+    let silent = ports.iter().find(|port| !own.iter().any(|said| said.listener_port == Some(**port)));
+    if let Some(port) = silent {
+        return (Health::Initial, Some(format!("the listener of port {port} says nothing of it")));
+    }
+    let each = own.into_iter().map(|said| match said.server_health_status.as_deref() {
         Some("normal") => (Health::Healthy, None),
         Some("abnormal") => (Health::Unhealthy, None),
         other => (Health::Unavailable, other.map(str::to_owned)),
@@ -215,8 +226,15 @@ mod tests {
             serde_json::from_value::<Verdict>(text).unwrap()
         };
         let health = |ports: &[u32], verdicts: Vec<Verdict>| {
-            judge(&all[0], &all, &Checks::Said { ports: ports.to_vec(), verdicts }).0
+            judge(&all[0], &all, &Checks::Said { ports: ports.to_vec(), perhaps: Vec::new(), verdicts }).0
         };
+        // A listener that says nothing is answered for by no other one.
+        assert_eq!(health(&[80, 81], vec![verdict(80, "normal")]), Health::Initial);
+        let perhaps = |verdicts: Vec<Verdict>| {
+            judge(&all[0], &all, &Checks::Said { ports: Vec::new(), perhaps: vec![80, 81], verdicts }).0
+        };
+        assert_eq!(perhaps(vec![verdict(80, "normal")]), Health::Healthy);
+        assert_eq!(perhaps(vec![]), Health::Initial);
         assert_eq!(health(&[80], vec![verdict(80, "normal"), verdict(81, "abnormal")]), Health::Healthy);
         assert_eq!(
             health(&[80, 81], vec![verdict(80, "normal"), verdict(81, "abnormal")]),

@@ -1,6 +1,6 @@
 //! Where a service lives on Alibaba Cloud.
 
-use crate::model::{EnvironmentName, FleetId, ServiceName};
+use crate::model::{FleetId, ServiceName};
 use crate::spec::EdasSpec;
 
 /// One service as its deployment file describes it.
@@ -8,8 +8,6 @@ use crate::spec::EdasSpec;
 pub(super) struct Home {
     /// The service.
     pub service: ServiceName,
-    /// The environment of its file.
-    pub environment: EnvironmentName,
     /// What the file says.
     pub spec: EdasSpec,
 }

@@ -4,8 +4,6 @@
 //! unknown in it, never absent; an answer that says no in its body is a fault, whatever its status; only what we changed
 //! is put back. Must not trust a list that somebody typed: a fleet stands where its instances are registered.
 
-#![allow(dead_code, reason = "the preflight reads the rest of the answers")]
-
 mod api;
 mod backend;
 mod classic;

@@ -137,8 +137,6 @@ pub async fn list_deploy_group(client: &Client, application: &str) -> Result<Vec
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Application {
-    pub name: Option<String>,
-    pub cluster_id: Option<String>,
     pub slb_id: Option<String>,
     pub ext_slb_id: Option<String>,
 }

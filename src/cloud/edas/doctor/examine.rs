@@ -16,8 +16,7 @@ const SESSION: Span = Span::mins(30);
 
 /// Looks at everything that a rollout of this service would need. Changes nothing.
 pub async fn examine(spec: &Spec, edas: &EdasSpec, open: bool) -> Vec<Finding> {
-    let home =
-        Home { service: spec.service.clone(), environment: spec.environment.clone(), spec: edas.clone() };
+    let home = Home { service: spec.service.clone(), spec: edas.clone() };
     let client = match Client::connect(edas, None).await {
         Ok(client) => client,
         Err(fault) => return vec![no_way_in(edas, &fault)],

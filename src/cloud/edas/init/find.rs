@@ -12,7 +12,7 @@ use super::super::memory::Memory;
 use super::super::servers::{Family, ServerGroup};
 use super::super::survey::Survey;
 use crate::cloud::{Fault, FaultKind, Scope};
-use crate::model::{EnvironmentName, ServiceName, Span};
+use crate::model::{ServiceName, Span};
 use crate::spec::{EdasSpec, Hosts};
 
 /// How long one call may take: what a deployment file says where it says nothing.
@@ -55,12 +55,7 @@ pub(super) struct Group {
 ///
 /// # Errors
 /// A call's fault, or a service that cannot be described in a file.
-pub async fn find(
-    service: &ServiceName,
-    environment: &EnvironmentName,
-    application: &str,
-    region: Option<String>,
-) -> Result<Found, Fault> {
+pub async fn find(service: &ServiceName, application: &str, region: Option<String>) -> Result<Found, Fault> {
     let region = region.ok_or_else(|| {
         invalid("no region is configured: name one with --region or ALIBABA_CLOUD_REGION_ID")
     })?;
@@ -88,7 +83,7 @@ pub async fn find(
         pace: Span::secs(5),
         groups: BTreeMap::new(),
     };
-    let home = Home { service: service.clone(), environment: environment.clone(), spec };
+    let home = Home { service: service.clone(), spec };
     let scope = Scope { service: service.clone(), groups: BTreeSet::new(), fleets: BTreeSet::new() };
     let survey = Box::pin(Survey::read(&client, &home, &Memory::default(), &scope)).await?;
     let names = names(&client, &survey).await?;
