@@ -35,11 +35,7 @@ const UNLIMITED: &str = "reads_per_second: 1000";
 #[ignore = "takes twelve minutes and prints a table: see the README"]
 fn what_a_rollout_costs() {
     println!("groups  limit    history  calls  makespan  critical  overhead       CPU     memory");
-    let only = std::env::var("ONLY").ok().and_then(|n| n.parse::<usize>().ok());
     for (groups, limit) in [(1, UNLIMITED), (5, UNLIMITED), (20, UNLIMITED), (20, "")] {
-        if only.is_some_and(|only| only != groups || limit.is_empty()) {
-            continue;
-        }
         let account = Wide { groups, limit, ..Wide::default() }.account();
         for (history, revision) in [("no", "2"), ("yes", "1")] {
             let limit = if limit.is_empty() { "default" } else { "none" };
@@ -110,11 +106,6 @@ fn rollout(account: &Account, revision: &str) -> String {
     let memory = running.peak();
     let took = began.elapsed();
     running.wait().ended_with(0);
-    if std::env::var("TRACE").is_ok() {
-        for (action, at) in account.front().calls() {
-            println!("CALL {:7.2} {action}", at.duration_since(began).as_secs_f64());
-        }
-    }
     let critical = account.front().timeline().critical() + HOLDS + TIMES.drain;
     let over = took.saturating_sub(critical);
     format!(
