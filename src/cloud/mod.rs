@@ -67,9 +67,9 @@ pub struct Scope {
 /// a change of ours has altered since, nor the reading before a fleet is taken away.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Leeway {
-    /// Which groups and machines there are may be some seconds old.
+    /// Which groups and machines there are may be up to a minute old.
     pub surroundings: bool,
-    /// Where routes send their traffic may be some seconds old.
+    /// Where routes send their traffic may be up to a minute old.
     pub routes: bool,
     /// Fleets of which targets that were healthy may be taken for healthy up to a minute longer.
     pub settled: BTreeSet<FleetId>,

@@ -141,7 +141,8 @@ impl Rollout {
         let looked = self.look.as_ref().map_or(now, |look| look.looked_at);
         let mut until = (looked + pace).min(self.due());
         if let Some(end) = self.hold_ends().filter(|end| *end > looked) {
-            until = until.min(end);
+            // One look serves both where a hold would end just after it.
+            until = if end <= looked + pace + Span(pace.0 / 4) { end.min(self.due()) } else { until };
         }
         if now >= until { Next::Look } else { next(until) }
     }
@@ -223,22 +224,22 @@ impl<'a> Sight<'a> {
     fn patience(self, now: Time) -> Span {
         let (rollout, pace) = (self.rollout, self.rollout.plan.pace);
         let since = rollout.entered_at.max(rollout.not_before);
-        let usual = |since: Time| {
-            Span(now.since(since).0 / LOOKS_IN_A_WAIT).clamp(pace.soon, pace.watch.max(pace.soon))
+        let usual = |since: Time, soon: Span| {
+            Span(now.since(since).0 / LOOKS_IN_A_WAIT).clamp(soon, pace.watch.max(soon))
         };
-        let expect = rollout.plan.expect;
-        let ripe = match &rollout.phase {
-            Phase::Provision if rollout.provisioned => rollout.entered_at + expect.provision,
-            Phase::Settle { healthy_since: None } => rollout.entered_at + expect.settle,
+        if let Some(ripe) = rollout.ripe_at() {
+            // From then on it may come at any moment, and not before.
+            let eager = Span(pace.soon.0 / 2);
+            return usual(since.max(ripe), eager).max(ripe.since(self.look.looked_at));
+        }
+        match &rollout.phase {
             // Green carries everything meanwhile, and is watched.
             Phase::Drain { empty_since: None } => {
                 let (over, looked) = (self.drained_by(), self.look.looked_at);
-                return usual(since.max(over)).max(over.min(looked + pace.watch).since(looked));
+                usual(since.max(over), pace.soon).max(over.min(looked + pace.watch).since(looked))
             }
-            _ => return usual(since),
-        };
-        // From then on it may come at any moment.
-        usual(since.max(ripe)).max(ripe.since(self.look.looked_at))
+            _ => usual(since, pace.soon),
+        }
     }
 
     /// When the last connection of blue has ended, as far as that is known.

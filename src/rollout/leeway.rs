@@ -4,7 +4,7 @@ use super::phase::Phase;
 use super::sight::Sight;
 use super::state::Rollout;
 use crate::cloud::Leeway;
-use crate::model::{FleetId, Time};
+use crate::model::{FleetId, Span, Time};
 
 impl Rollout {
     /// What a look at `now` may spare. Whoever acts on a look asks again: it has to be as good as the phase then needs.
@@ -21,7 +21,9 @@ impl Rollout {
                 let proving = matches!(self.phase, Phase::Settle { healthy_since: Some(_) });
                 let settled = blue.into_iter().chain(Some(green).filter(|_| !proving)).cloned().collect();
                 let awaited = Some(green).filter(|_| settling && !proving).cloned();
-                Leeway { surroundings: true, routes: true, settled, awaited, urgent: false }
+                // Where it may be over with this look the first step can follow it at once.
+                let routes = !settling || self.ripe_at().is_none_or(|ripe| now < ripe);
+                Leeway { surroundings: true, routes, settled, awaited, urgent: false }
             }
             Phase::Shift { step, reached } => {
                 let over = self.hold_ends().is_some_and(|end| now >= end) || self.promoted || self.hurry;
@@ -44,6 +46,16 @@ impl Rollout {
             Phase::Restore { .. } => Leeway { urgent: true, ..Leeway::default() },
             Phase::Withdraw { .. } | Phase::Ended(_) => Leeway::default(),
         }
+    }
+
+    /// When the last rollout's times say that what is awaited may have come.
+    pub(super) fn ripe_at(&self) -> Option<Time> {
+        let usual = match &self.phase {
+            Phase::Provision if self.provisioned => self.plan.expect.provision,
+            Phase::Settle { healthy_since: None } => self.plan.expect.settle,
+            _ => Span::ZERO,
+        };
+        (usual > Span::ZERO).then(|| self.entered_at + usual)
     }
 
     pub(super) fn dark(&self) -> bool {

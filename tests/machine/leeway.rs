@@ -7,8 +7,8 @@ use deployer::cloud::{Backend, Capability, Change, Fault, Leeway, Scope};
 use deployer::coverage::Retirement;
 use deployer::drive::{Clock, Hands, Outcome, Settings, Stop, open};
 use deployer::journal::{Journal, MemoryStore};
-use deployer::model::{Health, Inventory, Seen, Share, Span, Token};
-use deployer::rollout::{Cause, Order, Verdict};
+use deployer::model::{Health, Hold, Inventory, Seen, Share, Span, Token};
+use deployer::rollout::{Cause, Next, Order, Verdict};
 
 use crate::common::{LANDS, NOW, actor, blue, green, group, plan};
 use crate::rig::{both, two_groups};
@@ -166,4 +166,36 @@ fn blue_is_taken_away_and_taken_back_on_looks_with_no_leeway() {
     rig.order(Order::Rollback);
     let leeway = rig.state.leeway(rig.now());
     assert_eq!(leeway, Leeway { urgent: true, ..Leeway::default() });
+}
+
+#[test]
+fn what_the_last_rollout_took_is_waited_in_silence_and_then_looked_for_twice_as_often() {
+    let mut rig = both(|plan| plan.expect.settle = Span::secs(40));
+    for group in rig.world.groups.values_mut() {
+        group.health_interval = Span::secs(60);
+    }
+    rig.until_phase("settle");
+    let (entered, spared) = (rig.now(), rig.state.leeway(rig.now()));
+    assert!(spared.routes);
+    rig.step();
+    assert!(rig.now().since(entered) >= Span::secs(38), "{}", rig.now().since(entered));
+    rig.until(|rig| rig.now().since(entered) >= Span::secs(40));
+    assert!(!rig.state.leeway(rig.now()).routes, "the first step can follow this look");
+    rig.until(|rig| matches!(rig.next(), Next::Wait { .. }));
+    let Next::Wait { until } = rig.next() else { panic!("{:?}", rig.next()) };
+    assert!(until.since(rig.now()) <= Span(500));
+}
+
+#[test]
+fn one_look_serves_where_a_hold_ends_just_after_the_watch_would_have_looked() {
+    for (hold, looks) in [(10, 1), (12, 1), (13, 2), (20, 2), (21, 2)] {
+        let mut rig = both(|plan| plan.steps[0].hold = Hold::For(Span::secs(hold)));
+        rig.until(|rig| rig.state.hold_ends().is_some() && rig.phase().name() == "shift");
+        let mut waits = 0;
+        while rig.phase().name() == "shift" && rig.state.hold_ends().is_some() {
+            waits += usize::from(matches!(rig.next(), Next::Wait { .. }));
+            rig.step();
+        }
+        assert_eq!(waits, looks, "in a hold of {hold} s");
+    }
 }

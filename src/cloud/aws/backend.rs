@@ -119,7 +119,7 @@ impl AwsBackend {
         match change {
             _ if self.managed() => Box::pin(codedeploy::managed::change(site, change, token)).await,
             Change::Provision { fleet } => {
-                let answer = Box::pin(fleet::provision(api, home, fleet, token)).await;
+                let answer = Box::pin(fleet::provision(api, home, &self.memory, fleet, token)).await;
                 self.memory.forget_fleets();
                 answer
             }

@@ -7,7 +7,7 @@ use aws_sdk_autoscaling::types::{
     MetricDimension, MetricType, NotificationConfiguration, ScalingPolicy, ScheduledUpdateGroupAction,
     TargetTrackingConfiguration,
 };
-use futures_util::future::{self, BoxFuture, FutureExt as _};
+use futures_util::future::{BoxFuture, FutureExt as _};
 
 use super::alarms::{Driving, Renaming};
 use super::api::Api;
@@ -80,17 +80,28 @@ impl Belongings {
         specified.collect()
     }
 
-    /// Gives everything to a copy but the hooks, and what is only handed over in the end. Each of these calls puts something under its name, so a repeated one
-    /// changes nothing more.
+    /// The calls that give everything to a copy but the hooks, and what is only handed over in the end; none is sent before
+    /// it is awaited. Each puts something under its name, so a repeated one changes nothing more.
     ///
     /// # Errors
-    /// The first fault, after every call has been answered.
-    pub async fn give(&self, api: &Api, from: &AutoScalingGroup, to: &str) -> Result<(), Fault> {
+    /// What we wrote on the original cannot be read.
+    pub fn gifts<'a>(
+        &'a self,
+        api: &'a Api,
+        from: &'a AutoScalingGroup,
+        to: &'a str,
+    ) -> Result<Vec<BoxFuture<'a, Result<(), Fault>>>, Fault> {
         let source = from.auto_scaling_group_name().unwrap_or_default();
-        let renaming = Renaming { from: source, to, groups: BTreeMap::new(), policies: BTreeMap::new() };
-        let mut calls: Vec<BoxFuture<'_, Result<(), Fault>>> = Vec::new();
+        let mut calls: Vec<BoxFuture<'a, Result<(), Fault>>> = Vec::new();
         let now = self.policies.iter().filter(|policy| !is_late(policy));
-        calls.extend(now.map(|policy| put_policy(api, &renaming, policy).map(|put| put.map(drop)).boxed()));
+        calls.extend(now.map(|policy| {
+            let (groups, policies) = (BTreeMap::new(), BTreeMap::new());
+            async move {
+                let renaming = Renaming { from: source, to, groups, policies };
+                put_policy(api, &renaming, policy).await.map(drop)
+            }
+            .boxed()
+        }));
         calls.extend(self.schedules.iter().map(|action| put_schedule(api, to, action).boxed()));
         calls.extend(by_topic(&self.notifications).into_iter().map(|(topic, kinds)| {
             let call = api.autoscaling.put_notification_configuration().auto_scaling_group_name(to);
@@ -117,7 +128,7 @@ impl Belongings {
                     .boxed(),
             );
         }
-        future::join_all(calls).await.into_iter().collect()
+        Ok(calls)
     }
 }
 

@@ -1,8 +1,9 @@
 //! A fleet as a new Auto Scaling group with everything that the serving one has.
 //!
-//! The group is made with room for no instance at all, gets what belongs to it, and its sizes last. So nothing can act on
-//! it too early, its hooks and notifications hold from the first instance on, and a group that wants as many instances
-//! as planned is one that is complete: after a crash anywhere before, it is seen to want too few and is provisioned again.
+//! Where more belongs to it than can be said when it is made, the group is made with room for no instance at all, gets the
+//! rest, and its sizes last. So nothing can act on it too early, its hooks and notifications hold from the first instance
+//! on, and a group that wants as many instances as planned is one that is complete: after a crash anywhere before, it is
+//! seen to want too few and is provisioned again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,14 +11,16 @@ use aws_sdk_autoscaling::operation::create_auto_scaling_group::builders::CreateA
 use aws_sdk_autoscaling::types::{
     AutoScalingGroup, AvailabilityZoneImpairmentPolicy, DeletionProtection, InstanceMaintenancePolicy, Tag,
 };
+use futures_util::future;
 
 use super::api::Api;
 use super::asgs::{FLEET, FROZEN, GROUP, Home, OWNER, REVISION, by_name, tag};
 use super::belongings::Belongings;
 use super::codedeploy::{CONTINUED, DEPLOYMENT};
-use super::fleet::{self, PENDING};
+use super::fleet::{self, PENDING, Sizes};
 use super::freeze;
 use super::limit::Family;
+use super::memory::Memory;
 use super::template::Launch;
 use crate::cloud::{Fault, FaultKind};
 use crate::model::{Fleet, FleetId, Token};
@@ -40,25 +43,68 @@ type Groups = BTreeMap<FleetId, AutoScalingGroup>;
 pub(super) async fn provision(
     api: &Api,
     home: &Home,
+    memory: &Memory,
     from: &str,
-    fleet: &Fleet,
-    token: &Token,
+    (fleet, token): (&Fleet, &Token),
 ) -> Result<(), Fault> {
-    let fleets = home.fleets(api, &BTreeSet::new()).await?;
+    let fleets = match memory.surroundings() {
+        Some(last) => last.fleets.clone(),
+        None => home.fleets(api, &BTreeSet::new()).await?,
+    };
     let mine = fleets.get(&fleet.id);
     if mine.is_some_and(|group| fleet::is_whole(group, fleet)) {
         return Ok(());
     }
     let blue = blue(&fleets, &fleet.id, from)?;
     let source = blue.auto_scaling_group_name().unwrap_or_default();
-    let belongings = Box::pin(Belongings::of(api, source)).await?;
-    let name = match mine {
-        Some(group) => group.auto_scaling_group_name().unwrap_or_default().to_owned(),
-        None => create(api, home, blue, &belongings, (from, fleet)).await?,
+    let sizes = fleet::sizes(blue, fleet.size);
+    let (name, belongings) = match mine {
+        Some(group) => {
+            let name = group.auto_scaling_group_name().unwrap_or_default().to_owned();
+            (name, Box::pin(Belongings::of(api, source)).await?)
+        }
+        None => {
+            let name = name(from, &fleet.id)?;
+            let (belongings, launch) = Box::pin(originals(api, home, blue, fleet)).await?;
+            // Where nothing is to be given it is complete as it is made.
+            let first = if belongings.gifts(api, blue, &name)?.is_empty() { sizes } else { Sizes::NONE };
+            let call = described(api, home, blue, (&belongings, launch), (&name, fleet));
+            let call = call.min_size(first.min).max_size(first.max).desired_capacity(first.desired);
+            let made = create(api, home, call.set_health_check_type(freeze::judges(blue)?), fleet).await?;
+            if made && first == sizes {
+                return fleet::install(api, home, fleet, &name, token).await;
+            }
+            (name, belongings)
+        }
     };
-    belongings.give(api, blue, &name).await?;
-    fleet::size(api, &name, fleet::sizes(blue, fleet.size)).await?;
+    future::join_all(belongings.gifts(api, blue, &name)?).await.into_iter().collect::<Result<(), _>>()?;
+    fleet::size(api, &name, sizes).await?;
     fleet::install(api, home, fleet, &name, token).await
+}
+
+/// What belongs to blue, and what green is launched from. Read at once where nothing has to be made for it.
+async fn originals(
+    api: &Api,
+    home: &Home,
+    blue: &AutoScalingGroup,
+    fleet: &Fleet,
+) -> Result<(Belongings, Launch), Fault> {
+    let source = blue.auto_scaling_group_name().unwrap_or_default();
+    let revision = &home.spec.revision;
+    let ahead = async {
+        match Launch::of(blue).filter(|_| *revision != AwsRevision::Ami) {
+            Some(launch) => Some(launch.at_revision(api, home, fleet).await),
+            None => None,
+        }
+    };
+    let (belongings, ahead) = tokio::join!(Belongings::of(api, source), ahead);
+    let belongings = belongings?;
+    let launch = launch(blue, &belongings, revision)?;
+    let launch = match ahead {
+        Some(launch) => launch?,
+        None => launch.at_revision(api, home, fleet).await?,
+    };
+    Ok((belongings, launch))
 }
 
 /// The group that serves: the only other fleet with instances, or the only one of those that stands in a group.
@@ -97,30 +143,37 @@ fn stands(group: &AutoScalingGroup) -> bool {
     !group.target_group_arns().is_empty() || !group.traffic_sources().is_empty()
 }
 
-/// Makes the empty group; one that is there already is taken where its tags say that it is this fleet's.
-async fn create(
+/// The group to be made, but for its sizes.
+fn described(
     api: &Api,
     home: &Home,
     blue: &AutoScalingGroup,
-    belongings: &Belongings,
-    (from, fleet): (&str, &Fleet),
-) -> Result<String, Fault> {
-    let action = "CreateAutoScalingGroup";
-    let source = blue.auto_scaling_group_name().unwrap_or_default();
-    let name = name(from, &fleet.id)?;
-    let launch = launch(blue, belongings, &home.spec.revision)?.at_revision(api, home, fleet).await?;
-    let call = api.autoscaling.create_auto_scaling_group().auto_scaling_group_name(&name);
-    let call =
-        call.min_size(0).max_size(0).desired_capacity(0).set_tags(Some(tags(home, blue, &name, fleet)));
+    (belongings, launch): (&Belongings, Launch),
+    (name, fleet): (&str, &Fleet),
+) -> CreateAutoScalingGroupFluentBuilder {
+    let call = api.autoscaling.create_auto_scaling_group().auto_scaling_group_name(name);
+    let call = call.set_tags(Some(tags(home, blue, name, fleet)));
     let hooks = belongings.hooks_to_create();
     let call = call.set_lifecycle_hook_specification_list((!hooks.is_empty()).then_some(hooks));
     let call = match launch {
         Launch::Plain(template) => call.launch_template(template),
         Launch::Mixed(policy) => call.mixed_instances_policy(policy),
     };
-    let call = alike(call, blue).set_health_check_type(freeze::judges(blue)?);
+    alike(call, blue)
+}
+
+/// Makes the group, and says whether it did: one that is there already is taken where its tags say that it is this
+/// fleet's.
+async fn create(
+    api: &Api,
+    home: &Home,
+    call: CreateAutoScalingGroupFluentBuilder,
+    fleet: &Fleet,
+) -> Result<bool, Fault> {
+    let action = "CreateAutoScalingGroup";
+    let name = call.get_auto_scaling_group_name().clone().unwrap_or_default();
     match api.send(Family::AutoScaling, action, call.send()).await {
-        Ok(_) => return Ok(name),
+        Ok(_) => return Ok(true),
         Err(fault) if fault.message.starts_with("AlreadyExists") => {}
         Err(fault) => return Err(fault),
     }
@@ -130,11 +183,11 @@ async fn create(
         says(group, OWNER, &home.owner()) && says(group, FLEET, fleet.id.as_str())
     };
     if there.iter().any(|group| ours(&group)) {
-        return Ok(name);
+        return Ok(false);
     }
     let message = format!(
         "an Auto Scaling group `{name}` exists, and no tag says that it is the fleet `{}`: rename or delete it, or begin \
-         another rollout, which takes the next number. `{source}` is as it was",
+         another rollout, which takes the next number. Nothing else was changed",
         fleet.id
     );
     Err(Fault::new(FaultKind::Conflict, action, message))

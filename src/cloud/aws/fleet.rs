@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aws_sdk_autoscaling::types::{AutoScalingGroup, DeletionProtection, Tag};
+use aws_sdk_autoscaling::types::{AutoScalingGroup, DeletionProtection, ScalingPolicy, Tag};
 
 use super::api::Api;
 use super::arn;
@@ -11,6 +11,7 @@ use super::belongings;
 use super::freeze;
 use super::handover::hand_over;
 use super::limit::Family;
+use super::memory::Memory;
 use super::{codedeploy, copy, look, pair};
 use crate::cloud::{Fault, FaultKind};
 use crate::coverage::Retirement;
@@ -27,9 +28,15 @@ const TERMINATING: &str = "autoscaling:EC2_INSTANCE_TERMINATING";
 ///
 /// # Errors
 /// What stands against it, with the way out; the call's fault.
-pub(super) async fn provision(api: &Api, home: &Home, fleet: &Fleet, token: &Token) -> Result<(), Fault> {
+pub(super) async fn provision(
+    api: &Api,
+    home: &Home,
+    memory: &Memory,
+    fleet: &Fleet,
+    token: &Token,
+) -> Result<(), Fault> {
     match &home.spec.fleets {
-        AwsFleets::Copy { from } => Box::pin(copy::provision(api, home, from, fleet, token)).await,
+        AwsFleets::Copy { from } => Box::pin(copy::provision(api, home, memory, from, (fleet, token))).await,
         AwsFleets::Pair(names) => Box::pin(pair::provision(api, home, names, fleet, token)).await,
         AwsFleets::Managed => {
             let message = "CodeDeploy makes the fleets of this service";
@@ -49,13 +56,13 @@ pub(super) async fn retire(api: &Api, home: &Home, proof: Retirement) -> Result<
     }
     // What is asked last is asked at once: nothing changes while one answer waits for another.
     let (going, standing) = tokio::join!(going(api, home, id), refuse_standing(api, home, &proof));
-    let Some(Going { group, by_hook, others }) = going? else { return Ok(()) };
+    let Some(Going { group, by_hook, policies, others }) = going? else { return Ok(()) };
     standing?;
     if matches!(home.spec.revision, AwsRevision::Bundle(_)) {
         Box::pin(codedeploy::inplace::remove(api, home, &group)).await?;
     }
     if matches!(home.spec.fleets, AwsFleets::Copy { .. }) {
-        Box::pin(hand_over(api, home, &group, &others)).await?;
+        Box::pin(hand_over(api, home, (&group, &policies), &others)).await?;
     }
     delete(api, &group, by_hook).await.or_else(gone)
 }
@@ -65,6 +72,8 @@ struct Going {
     group: AutoScalingGroup,
     /// Whether its instances end by a hook.
     by_hook: bool,
+    /// What scales it.
+    policies: Vec<ScalingPolicy>,
     /// The service's other fleets.
     others: BTreeMap<FleetId, AutoScalingGroup>,
 }
@@ -75,8 +84,10 @@ async fn going(api: &Api, home: &Home, id: &FleetId) -> Result<Option<Going>, Fa
     let group = fleets.remove(id).filter(|group| is_ours(home, group));
     let Some(group) = group.filter(|group| group.status().is_none()) else { return Ok(None) };
     let empty = group.instances().is_empty() && group.warm_pool_configuration().is_none();
-    let by_hook = !empty && ends_by_hook(api, group.auto_scaling_group_name().unwrap_or_default()).await?;
-    Ok(Some(Going { group, by_hook, others: fleets }))
+    let name = group.auto_scaling_group_name().unwrap_or_default();
+    let by_hook = async { if empty { Ok(false) } else { ends_by_hook(api, name).await } };
+    let (by_hook, policies) = tokio::try_join!(by_hook, belongings::policies(api, name))?;
+    Ok(Some(Going { group, by_hook, policies, others: fleets }))
 }
 
 /// How many instances the group wants, as far as the fleet is complete; none before that, so that it is provisioned
@@ -96,6 +107,11 @@ pub(super) struct Sizes {
     pub min: i32,
     pub max: i32,
     pub desired: i32,
+}
+
+impl Sizes {
+    /// Room for nobody.
+    pub const NONE: Self = Self { min: 0, max: 0, desired: 0 };
 }
 
 /// As blue may scale, and never below the plan.

@@ -6,14 +6,14 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_autoscaling::types::AutoScalingGroup;
+use aws_sdk_autoscaling::types::{AutoScalingGroup, ScalingPolicy};
 use futures_util::future::{self, TryFutureExt as _};
 
 use super::alarms::{Driving, Renaming, is_driven};
 use super::api::Api;
 use super::arn;
 use super::asgs::Home;
-use super::belongings::{is_late, policies, put_policy};
+use super::belongings::{is_late, put_policy};
 use super::survey::listed;
 use crate::cloud::{Fault, FaultKind};
 use crate::model::FleetId;
@@ -27,7 +27,7 @@ use crate::spec::AwsGroup;
 pub(super) async fn hand_over(
     api: &Api,
     home: &Home,
-    leaving: &AutoScalingGroup,
+    (leaving, policies): (&AutoScalingGroup, &[ScalingPolicy]),
     others: &BTreeMap<FleetId, AutoScalingGroup>,
 ) -> Result<(), Fault> {
     let from = leaving.auto_scaling_group_name().unwrap_or_default();
@@ -36,8 +36,7 @@ pub(super) async fn hand_over(
         let message = format!("the answer does not say when `{from}` was made");
         return Err(Fault::new(FaultKind::Unexpected, "DescribeAutoScalingGroups", message));
     }
-    let policies = policies(api, from).await?;
-    let driving = Driving::of(api, &policies).await?;
+    let driving = Driving::of(api, policies).await?;
     if let Some(heir) = heir(leaving, others) {
         let to = heir.auto_scaling_group_name().unwrap_or_default();
         let refusals = driving.refusals(from);

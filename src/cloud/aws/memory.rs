@@ -90,9 +90,12 @@ impl Kept {
 impl Memory {
     /// The last look, where it is fresh and shows the fleet.
     pub fn last(&self, fleet: &FleetId) -> Option<Arc<Survey>> {
-        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
-        let fresh = clock::now().since(last.begun) < LAST_FOR;
-        (fresh && last.fleets.contains_key(fleet)).then_some(last)
+        self.surroundings().filter(|last| last.fleets.contains_key(fleet))
+    }
+
+    /// The last look, where it is fresh.
+    pub fn surroundings(&self) -> Option<Arc<Survey>> {
+        self.guess().filter(|last| clock::now().since(last.begun) < LAST_FOR)
     }
 
     /// The last look, however old: what the next one will need is mostly what this one needed.

@@ -100,7 +100,7 @@ impl Reader<'_> {
     /// The call's fault.
     pub async fn groups(&self) -> Result<(Groups, bool), Fault> {
         if self.leeway.surroundings
-            && let Some(known) = self.memory.recall(self.now, OTHERS_FOR, |memory| memory.groups.as_ref())
+            && let Some(known) = self.memory.recall(self.now, WELL_FOR, |memory| memory.groups.as_ref())
         {
             return Ok((known, false));
         }
@@ -134,7 +134,7 @@ impl Reader<'_> {
         {
             return Ok(of_ours(found));
         }
-        let known = self.memory.recall(self.now, OTHERS_FOR, |memory| memory.instances.as_ref());
+        let known = self.memory.recall(self.now, WELL_FOR, |memory| memory.instances.as_ref());
         // One that Auto Scaling has put into service since then was not running yet.
         let runs = |known: &BTreeMap<String, Instance>| {
             let up = |id: &str| known.get(id).is_some_and(|instance| instance.state == "running");
@@ -234,7 +234,7 @@ impl Reader<'_> {
         let known: BTreeSet<&str> = standing.values().flat_map(|fleet| instances_of(fleet)).collect();
         let ours = ids.is_subset(&known);
         let calm_for = match (standing.is_empty(), ours) {
-            (true, true) if self.leeway.surroundings => OTHERS_FOR,
+            (true, true) if self.leeway.surroundings => WELL_FOR,
             (false, true) if standing.keys().all(|fleet| self.leeway.settled.contains(*fleet)) => WELL_FOR,
             _ => Span::ZERO,
         };
@@ -257,7 +257,8 @@ impl Reader<'_> {
             }
             let name =
                 fleets.get(&fleet).and_then(AutoScalingGroup::auto_scaling_group_name).unwrap_or_default();
-            if let Some(known) = self.memory.recall(self.now, OTHERS_FOR, |memory| memory.sources.get(name)) {
+            let most = if self.leeway.surroundings { WELL_FOR } else { OTHERS_FOR };
+            if let Some(known) = self.memory.recall(self.now, most, |memory| memory.sources.get(name)) {
                 return Ok(known);
             }
             let read = traffic_sources(self.api, name).await?;
@@ -305,7 +306,7 @@ impl Reader<'_> {
     async fn listeners(&self, balancer: &str) -> Result<(Vec<Listener>, bool), Fault> {
         if self.leeway.routes
             && let Some(known) =
-                self.memory.recall(self.now, OTHERS_FOR, |memory| memory.listeners.get(balancer))
+                self.memory.recall(self.now, WELL_FOR, |memory| memory.listeners.get(balancer))
         {
             return Ok((known, false));
         }
@@ -325,7 +326,8 @@ impl Reader<'_> {
             let routes = Route::of_rule(&Listener::builder().build(), rule);
             routes.is_some_and(|route| route.weights().iter().any(|(arn, _)| placed.contains(*arn)))
         };
-        let known = self.memory.recall(self.now, OTHERS_FOR, |memory| memory.rules.get(&listener));
+        let most = if self.leeway.routes { WELL_FOR } else { OTHERS_FOR };
+        let known = self.memory.recall(self.now, most, |memory| memory.rules.get(&listener));
         if let Some(known) = known.filter(|rules| !afresh || !rules.iter().any(names_ours)) {
             return Ok(known);
         }

@@ -6,9 +6,9 @@ use super::cloud::Call;
 use crate::cloud::{Change, Leeway};
 use crate::model::{FleetId, GroupSeen, Health, Inventory, Seen, Share, Sharing, Side, Span, Time};
 
-/// How old may be what only others can have changed.
+/// How old may be the groups beside the one that is looked at.
 const OTHERS_FOR: Span = Span::secs(20);
-/// How old may be the health of those who were well.
+/// How old may be where routes lead, and the health of those who were well.
 const WELL_FOR: Span = Span::secs(60);
 
 /// What one door has seen of late.
@@ -35,7 +35,7 @@ impl Aged {
     pub fn tell(&mut self, now: Time, seen: Inventory, leeway: &Leeway) -> Inventory {
         self.pictures.retain(|(at, _)| now.since(*at) < WELL_FOR);
         let mut told = seen.clone();
-        if let Some(then) = self.oldest(self.changed_at, now, OTHERS_FOR).filter(|_| leeway.routes) {
+        if let Some(then) = self.oldest(self.changed_at, now, WELL_FOR).filter(|_| leeway.routes) {
             each(&mut told, then, shares);
         }
         if let Some(then) = self.oldest(self.moved_at, now, WELL_FOR) {

@@ -154,7 +154,7 @@ fn terraform(facts: &Facts<'_>, name: &str, group: &AutoScalingGroup) -> Option<
             .why("the next apply would undo a rollout: sizes, attachments, weights and the launch template move with it")
             .mend(
                 "put into `lifecycle { ignore_changes = […] }`: of both groups desired_capacity, min_size, max_size, launch_template, \
-                 suspended_processes, target_group_arns, traffic_source, tag; of listeners default_action; of rules action",
+                 suspended_processes, health_check_type, target_group_arns, traffic_source, tag; of listeners default_action; of rules action",
             ),
         AwsFleets::Copy { .. } | AwsFleets::Managed => Finding::warn("terraform", what)
             .why("each rollout makes a new group and deletes the old one: the next apply would create the old one again")
