@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use deployer::cloud::edas::{EdasBackend, Over};
 use deployer::model::{Fleet, FleetId, GroupId, Revision, Span, Time};
-use deployer::spec::{EdasGroup, EdasServers, EdasSpec, Hosts};
+use deployer::spec::{DeployGroups, EdasFleets, EdasGroup, EdasServers, EdasSpec, Hosts};
 
 use crate::edas_fake::{ACCOUNT, Fake, Fault, GroupOptions, KEY_ID, On, REGION, SECRET, Settings, World};
 use crate::harness::{Given, Hand, Harness, Mishap, Ways};
@@ -137,8 +137,7 @@ fn run_here(sentence: impl AsyncFnOnce(Edas)) {
     runtime.block_on(async {
         let settings = Settings { health_after: JUDGED, ..Settings::default() };
         let fake = Fake::start(settings);
-        let (given, spec) = fake.world(build);
-        let app = spec.application.clone();
+        let (given, spec, app) = fake.world(build);
         let over = Over { endpoint: fake.url(), id: KEY_ID.to_owned(), secret: SECRET.to_owned() };
         let backend = EdasBackend::new(given.service.clone(), spec.clone()).over(over);
         let edas = Edas { backend, fake, given, app, spec };
@@ -177,7 +176,7 @@ fn names(group: &GroupId) -> [String; 2] {
 }
 
 /// Version 1 runs in one deploy group, behind rules of an ALB with twins, a default action with twins, and an NLB.
-fn build(world: &mut World) -> (Given, EdasSpec) {
+fn build(world: &mut World) -> (Given, EdasSpec, String) {
     let (blue, green, ill) = (fleet("blue", "1"), fleet("green", "2"), fleet("green", "3"));
     let paired = ["internal", "public"].map(|name| GroupId::new(name).unwrap());
     let (shared, whole) = (GroupId::new("stream").unwrap(), GroupId::new("whole").unwrap());
@@ -216,10 +215,12 @@ fn build(world: &mut World) -> (Given, EdasSpec) {
     let spec = EdasSpec {
         account: ACCOUNT.to_owned(),
         region: REGION.to_owned(),
-        application: app,
-        pair: [&blue, &green].map(|fleet| fleet.id.to_string()),
-        hosts: Hosts::Template { id: "lt-1".to_owned(), version: None },
-        package: "https://bucket.oss-cn-hongkong.aliyuncs.com/api-{revision}.jar".to_owned(),
+        fleets: EdasFleets::Groups(DeployGroups {
+            application: app.clone(),
+            pair: [&blue, &green].map(|fleet| fleet.id.to_string()),
+            hosts: Hosts::Template { id: "lt-1".to_owned(), version: None },
+            package: "https://bucket.oss-cn-hongkong.aliyuncs.com/api-{revision}.jar".to_owned(),
+        }),
         call_timeout: Span::secs(3),
         pace: Span(20),
         groups: groups.into_iter().map(|(id, servers)| (id, EdasGroup { port: PORT, servers })).collect(),
@@ -234,5 +235,5 @@ fn build(world: &mut World) -> (Given, EdasSpec) {
         whole: Some(whole),
         stranger: GroupId::new(stranger).unwrap(),
     };
-    (given, spec)
+    (given, spec, app)
 }

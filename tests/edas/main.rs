@@ -14,6 +14,7 @@ mod fleets;
 mod incident;
 mod init;
 mod job;
+mod kube;
 mod lanes;
 mod official;
 mod policy;

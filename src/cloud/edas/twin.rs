@@ -80,6 +80,12 @@ impl<'a> Map<'a> {
             EdasServers::Alb(own) | EdasServers::Nlb(own) | EdasServers::Clb(own) => {
                 self.existing(own).map(Standing::Shared)
             }
+            EdasServers::AlbTwins(twins) if self.home.kubernetes().is_some() => {
+                let place = self.home.kubernetes().and_then(|own| own.place_of(fleet.as_str()));
+                let place = place.ok_or_else(|| conflict(format!("`{fleet}` has no twin of `{id}`")))?;
+                let (own, other) = (self.existing(&twins[place])?, self.existing(&twins[1 - place])?);
+                Ok(Standing::Twins { own, other })
+            }
             EdasServers::AlbTwins([first, second]) => {
                 let (first, second) = (self.existing(first)?, self.existing(second)?);
                 let (one, two) = (self.held_by(&first)?, self.held_by(&second)?);

@@ -21,6 +21,7 @@ mod health;
 #[path = "../../aws/fake/input.rs"]
 mod input;
 mod jobs;
+mod kube;
 mod nlb;
 #[path = "../../aws/fake/oracle.rs"]
 mod oracle;

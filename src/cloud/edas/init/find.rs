@@ -13,7 +13,7 @@ use super::super::servers::{Family, ServerGroup};
 use super::super::survey::Survey;
 use crate::cloud::{Fault, FaultKind, Scope};
 use crate::model::{ServiceName, Span};
-use crate::spec::{EdasSpec, Hosts};
+use crate::spec::{DeployGroups, EdasFleets, EdasSpec, Hosts};
 
 /// How long one call may take: what a deployment file says where it says nothing.
 const CALL_TIMEOUT: Span = Span::secs(10);
@@ -75,10 +75,12 @@ pub async fn find(service: &ServiceName, application: &str, region: Option<Strin
     let spec = EdasSpec {
         account: account.clone(),
         region: region.clone(),
-        application: id.clone(),
-        pair: pair.clone(),
-        hosts: Hosts::Idle,
-        package: String::new(),
+        fleets: EdasFleets::Groups(DeployGroups {
+            application: id.clone(),
+            pair: pair.clone(),
+            hosts: Hosts::Idle,
+            package: String::new(),
+        }),
         call_timeout: CALL_TIMEOUT,
         pace: Span::secs(5),
         groups: BTreeMap::new(),
@@ -121,8 +123,7 @@ fn invalid(message: impl Into<String>) -> Fault {
 
 /// The application of this id or, exactly, of this name.
 async fn named(client: &Client, application: &str) -> Result<Described, Fault> {
-    let is_id = application.len() == 36 && application.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
-    if is_id {
+    if application::is_id(application) {
         return application::describe(client, application).await;
     }
     let all = application::list(client, application).await?;
