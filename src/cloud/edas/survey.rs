@@ -81,8 +81,8 @@ impl Survey {
                 names.insert(group.scaling_group_id.clone());
             }
         }
-        if let (Kind::Kube(_), Ok(shelf)) = (kind, &mut alb) {
-            kube::settle(home, shelf, &fleets, &owners, begun);
+        if let (Kind::Kube(kube), Ok(shelf)) = (kind, &mut alb) {
+            kube::settle(kube, shelf, &fleets, &owners, begun);
         }
         let shelves = BTreeMap::from([(Product::Alb, alb), (Product::Nlb, nlb), (Product::Clb, clb)]);
         for (product, shelf) in &shelves {

@@ -104,7 +104,6 @@ pub async fn scale(client: &Client, id: &str, replicas: u32) -> Result<(), Fault
 #[serde(rename_all = "PascalCase")]
 pub struct Service {
     pub name: Option<String>,
-    #[serde(default)]
     pub service_ports: Vec<ServicePort>,
 }
 
@@ -132,14 +131,12 @@ pub async fn services(client: &Client, id: &str) -> Result<Vec<Service>, Fault> 
 #[serde(rename_all = "PascalCase")]
 pub struct Ingress {
     pub name: Option<String>,
-    #[serde(default)]
     pub rules: Vec<IngressRule>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct IngressRule {
-    #[serde(default)]
     pub paths: Vec<IngressPath>,
 }
 

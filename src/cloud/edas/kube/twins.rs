@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use super::super::api::alb::{self, Tag};
 use super::super::api::pool::Server;
 use super::super::fleets::Fleets;
-use super::super::home::Home;
+use super::super::home::{Home, Kube};
 use super::super::members;
 use super::super::patience::Site;
 use super::super::pools::routes_now;
@@ -37,30 +37,29 @@ pub(in super::super) fn left(tag: &Tag) -> Option<Left> {
 
 /// Counts the pods in a twin that gets nothing as what they are: not there yet where nobody checks them, and draining or
 /// gone where their fleet has left.
-pub(in super::super) fn settle(home: &Home, shelf: &mut Shelf, fleets: &Fleets, owners: &Owners, now: Time) {
+pub(in super::super) fn settle(kube: Kube<'_>, shelf: &mut Shelf, fleets: &Fleets, owners: &Owners, now: Time) {
     let Some(Ok(routes)) = &shelf.routes else { return };
-    for id in home.spec.groups.values().flat_map(|group| group.servers.ids()) {
-        let Some(group) = shelf.groups.get(id) else { continue };
-        let (previews, leading): (Vec<_>, Vec<_>) =
-            routes.iter().filter(|route| route.names(id)).partition(|route| route.preview);
-        let gets_nothing =
-            leading.iter().all(|route| route.settled && route.share(id) == Some(Share::NONE));
-        let (true, Some(Ok(servers))) = (gets_nothing, shelf.servers.get_mut(id)) else { continue };
-        let fleet = |server: &Server| {
-            owners.of_server(server).and_then(|(fleet, _)| fleets.all.get(fleet)?.known())
-        };
-        if previews.is_empty() {
-            servers.retain(|server| fleet(server).is_none());
-        }
-        let Some(left) = &group.left else { continue };
-        let is_theirs =
-            |server: &Server| fleet(server).is_some_and(|fleet| fleet.group_id == left.application);
-        if now < left.at + group.drain {
-            for server in servers.iter_mut().filter(|server| is_theirs(server)) {
-                server.status = Some("Removing".to_owned());
+    for group in kube.home.spec.groups.values() {
+        for (fleet, id) in kube.own.applications.iter().zip(group.servers.ids()) {
+            let (Some(group), Some(Ok(servers))) = (shelf.groups.get(id), shelf.servers.get_mut(id)) else {
+                continue;
+            };
+            let (previews, leading): (Vec<_>, Vec<_>) =
+                routes.iter().filter(|route| route.names(id)).partition(|route| route.preview);
+            if leading.iter().any(|route| !route.settled || route.share(id) != Some(Share::NONE)) {
+                continue;
             }
-        } else {
-            servers.retain(|server| !is_theirs(server));
+            let own = |server: &Server| owners.of_server(server).is_some_and(|(owner, _)| owner.as_str() == fleet);
+            let seen = fleets.all.iter().find(|(name, _)| name.as_str() == fleet);
+            let seen = seen.and_then(|(_, now)| now.known());
+            let left = group.left.as_ref().filter(|left| seen.is_some_and(|now| now.group_id == left.application));
+            if previews.is_empty() || left.is_some_and(|left| now >= left.at + group.drain) {
+                servers.retain(|server| !own(server));
+            } else if left.is_some() {
+                for server in servers.iter_mut().filter(|server| own(server)) {
+                    server.status = Some("Removing".to_owned());
+                }
+            }
         }
     }
 }
@@ -134,8 +133,8 @@ pub(in super::super) async fn register(
         }
         if clock::now().since(begun) >= site.home.spec.call_timeout {
             let message = format!(
-                "{}: the cluster puts them there, so the Service of `{fleet}` has to name that server group \
-                 (`service.beta.kubernetes.io/alibaba-cloud-loadbalancer-vgroup-port`, or what fills a group of an ALB)",
+                "the cluster has to put the pods of `{fleet}` into their twins, and a Service of theirs to name each of \
+                 them: {}",
                 missing.join("; ")
             );
             return Err(Fault::new(FaultKind::Conflict, "ListServerGroupServers", message));
@@ -169,7 +168,7 @@ fn absentees(twin: &ServerGroup, servers: &[Server], pods: &[(&str, &[String])])
     };
     let absent = pods.iter().filter(|(_, addresses)| !stands(addresses));
     let absent: Vec<_> = absent.map(|(name, _)| format!("`{name}`")).collect();
-    (!absent.is_empty()).then(|| format!("{} not in `{}` yet", absent.join(", "), twin.id))
+    (!absent.is_empty()).then(|| format!("`{}` lacks {}", twin.id, absent.join(", ")))
 }
 
 /// The fleet leaves its twins, which get nothing any more.
