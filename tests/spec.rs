@@ -196,7 +196,9 @@ environments:
     assert_eq!(own.image_of(&spec.revision), "cr.example.com/shop/api:1.4.0-slim");
     let of = |image: &str| own.revision_of(image).map(|revision| revision.to_string());
     assert_eq!(of("cr.example.com/shop/api:1.4.0-slim").as_deref(), Some("1.4.0"));
-    for strange in ["cr.example.com/shop/api:1.4.0", "cr.example.com/shop/other:1-slim", "cr.example.com/shop/api:-slim"] {
+    for strange in
+        ["cr.example.com/shop/api:1.4.0", "cr.example.com/shop/other:1-slim", "cr.example.com/shop/api:-slim"]
+    {
         assert_eq!(of(strange), None, "{strange}");
     }
 }

@@ -59,7 +59,8 @@ fn fleets(fields: &Fields<'_>) -> Option<EdasFleets> {
         return Some(EdasFleets::Groups(DeployGroups { application, pair, hosts, package }));
     }
     for at in OF_GROUPS.iter().filter_map(|key| Some((key, fields.key_at(key)?))) {
-        let wrong = Wrong::new(at.1, format!("`{}` is for deploy groups, and the fleets are on Kubernetes", at.0));
+        let wrong =
+            Wrong::new(at.1, format!("`{}` is for deploy groups, and the fleets are on Kubernetes", at.0));
         fields.reader.refuse(wrong.hint("leave it out, or write `fleets: { pair: [A, B] }`"));
     }
     let inside = inside.place("kubernetes")?;
@@ -84,8 +85,9 @@ fn refuse_shared(fields: &Fields<'_>, groups: &BTreeMap<GroupId, EdasGroup>) {
     let shared = groups.iter().filter(|(_, group)| !matches!(group.servers, EdasServers::AlbTwins(_)));
     for (id, _) in shared {
         let at = fields.key_at("groups").unwrap_or(fields.at.clone());
-        let message =
-            format!("`{id}` is one server group for both fleets, and the cluster decides which pods stand in it");
+        let message = format!(
+            "`{id}` is one server group for both fleets, and the cluster decides which pods stand in it"
+        );
         let hint = "write `alb_twins: [A, B]`: a server group for each application, behind the same rules";
         fields.reader.refuse(Wrong::new(at, message).hint(hint));
     }

@@ -11,29 +11,34 @@ use crate::harness::{Given, Hand, Harness, Mishap, Ways};
 use crate::story;
 
 /// Calls that change something, as far as a change of the port makes them.
-const CHANGING: [&str; 15] = [
+pub const CHANGING: [&str; 20] = [
     "AddServersToServerGroup",
     "CreateRule",
     "DeleteRule",
     "DeployApplication",
+    "DeployK8sApplication",
+    "DisableApplicationScalingRule",
+    "EnableApplicationScalingRule",
     "InsertDeployGroup",
     "ModifyScalingRule",
     "RemoveServersFromServerGroup",
     "ScaleInApplication",
+    "ScaleK8sApplication",
     "ScaleOutApplication",
     "ScaleoutApplicationWithNewInstances",
     "TagResources",
+    "UnTagResources",
     "UntagResources",
     "UpdateListenerAttribute",
     "UpdateRuleAttribute",
     "UpdateServerGroupServersAttribute",
 ];
 /// Milliseconds until a server is judged.
-const JUDGED: u64 = 60;
+pub const JUDGED: u64 = 60;
 /// Seconds of a drain, each of which takes a millisecond here.
 const DRAIN_SECS: u64 = 1500;
-const PORT: u16 = 8080;
-const STACK: usize = 16 << 20;
+pub const PORT: u16 = 8080;
+pub const STACK: usize = 16 << 20;
 
 pub struct Edas {
     backend: EdasBackend,
@@ -166,12 +171,12 @@ impl Edas {
     }
 }
 
-fn fleet(id: &str, revision: &str) -> Fleet {
+pub fn fleet(id: &str, revision: &str) -> Fleet {
     Fleet { id: FleetId::new(id).unwrap(), revision: revision.parse().unwrap(), size: 2 }
 }
 
 /// The names of the server groups behind a paired group.
-fn names(group: &GroupId) -> [String; 2] {
+pub fn names(group: &GroupId) -> [String; 2] {
     ["a", "b"].map(|side| format!("{group}-{side}"))
 }
 

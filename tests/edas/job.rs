@@ -142,6 +142,11 @@ impl Job {
         self.start(args).wait()
     }
 
+    /// Where the service's file is.
+    pub fn file(&self) -> PathBuf {
+        self.dir.path().join("deployments/api.yaml")
+    }
+
     fn journal(&self) -> Journal<FileStore> {
         Journal::new(FileStore::new(self.dir.path().join(".deployer/journal")), "test")
     }

@@ -15,6 +15,7 @@ mod incident;
 mod init;
 mod job;
 mod kube;
+mod kube_desk;
 mod lanes;
 mod official;
 mod policy;

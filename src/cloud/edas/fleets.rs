@@ -111,7 +111,7 @@ impl Settings {
         }
     }
 
-    async fn read(&self, client: &Client, ecs: Ecs<'_>, groups: &[&DeployGroup]) -> Result<Kept, Fault> {
+    async fn read(&self, client: &Client, service: Ecs<'_>, groups: &[&DeployGroup]) -> Result<Kept, Fault> {
         let now = clock::now();
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some((at, kept)) = kept
@@ -120,7 +120,7 @@ impl Settings {
         {
             return Ok(kept);
         }
-        let application = &ecs.own.application;
+        let application = &service.own.application;
         let rules = async {
             let mut rules = BTreeMap::new();
             for group in groups {
@@ -131,7 +131,7 @@ impl Settings {
         };
         let (application, tags, rules) = tokio::try_join!(
             edas::get_application(client, application),
-            edas::list_tags(client, &ecs.home.spec.region, application),
+            edas::list_tags(client, &service.home.spec.region, application),
             rules
         )?;
         let read = Kept { application, tags, rules };
@@ -144,15 +144,15 @@ impl Settings {
 ///
 /// # Errors
 /// The call's fault.
-pub(super) async fn read(client: &Client, ecs: Ecs<'_>, settings: &Settings) -> Result<Fleets, Fault> {
-    let application = &ecs.own.application;
+pub(super) async fn read(client: &Client, service: Ecs<'_>, settings: &Settings) -> Result<Fleets, Fault> {
+    let application = &service.own.application;
     let (status, groups, recent) = tokio::try_join!(
         edas::query_application_status(client, application),
         edas::list_deploy_group(client, application),
         edas::list_recent_change_order(client, application),
     )?;
     let full: Vec<_> = groups.iter().filter(|group| !standing(&status, &group.group_id).is_empty()).collect();
-    let kept = settings.read(client, ecs, &full).await?;
+    let kept = settings.read(client, service, &full).await?;
     let mut fleets = Fleets { unread: bound(&kept.application, &groups), ..Fleets::default() };
     for group in full {
         let Ok(name) = FleetId::new(group.group_name.clone()) else {
@@ -273,16 +273,16 @@ fn bound(application: &Application, groups: &[DeployGroup]) -> BTreeSet<String> 
 /// busy with something else; [`FaultKind::Quota`] without enough idle hosts; the call's fault.
 pub(super) async fn provision(
     client: &Client,
-    ecs: Ecs<'_>,
+    service: Ecs<'_>,
     fleet: &Fleet,
     token: &Token,
 ) -> Result<(), Fault> {
-    if !ecs.home.is_ours(&fleet.id) {
-        let [one, two] = &ecs.own.pair;
+    if !service.home.is_ours(&fleet.id) {
+        let [one, two] = &service.own.pair;
         let message = format!("the fleet `{}` is none of the pair `{one}` and `{two}`", fleet.id);
         return Err(Fault::new(FaultKind::Invalid, "InsertDeployGroup", message));
     }
-    let application = &ecs.own.application;
+    let application = &service.own.application;
     let find = async || {
         let groups = edas::list_deploy_group(client, application).await?;
         Ok::<_, Fault>(groups.into_iter().find(|group| group.group_name == fleet.id.as_str()))
@@ -309,19 +309,19 @@ pub(super) async fn provision(
     let runs = group.package_version.as_deref() == Some(fleet.revision.as_str());
     if there == 0 {
         // Held still when it went the last time, and never given back: it rested. Now it is this rollout's to hold still.
-        freeze::thaw(client, ecs, &fleet.id).await?;
+        freeze::thaw(client, service, &fleet.id).await?;
     }
-    let region = &ecs.home.spec.region;
+    let region = &service.home.spec.region;
     let is_empty = there == 0;
     claim(client, &Claim { region, application, part: &group.group_id, fleet, is_empty }).await?;
     let missing = fleet.size.saturating_sub(u32::try_from(there).unwrap_or(u32::MAX));
     if missing > 0 {
-        return grow(client, ecs, &group, missing).await;
+        return grow(client, service, &group, missing).await;
     }
     if runs && is_installed(&status, &group) {
         return Ok(());
     }
-    let url = ecs.own.package_of(&fleet.revision);
+    let url = service.own.package_of(&fleet.revision);
     let deployment = edas::Deployment {
         application,
         group: &group.group_id,
@@ -385,9 +385,9 @@ fn digest(revision: &Revision) -> String {
 }
 
 /// Gives the group more instances.
-async fn grow(client: &Client, ecs: Ecs<'_>, group: &DeployGroup, missing: u32) -> Result<(), Fault> {
-    let (application, id) = (&ecs.own.application, &group.group_id);
-    match &ecs.own.hosts {
+async fn grow(client: &Client, service: Ecs<'_>, group: &DeployGroup, missing: u32) -> Result<(), Fault> {
+    let (application, id) = (&service.own.application, &group.group_id);
+    match &service.own.hosts {
         Hosts::Template { id: template, version } => {
             let template = (template.as_str(), version.as_deref());
             edas::scale_out_with_new_instances(client, application, id, missing, template).await
@@ -428,8 +428,12 @@ fn spread(idle: &[Ecu], count: usize) -> Vec<&str> {
 ///
 /// # Errors
 /// The call's fault.
-pub(super) async fn instances(client: &Client, ecs: Ecs<'_>, fleet: &FleetId) -> Result<Vec<String>, Fault> {
-    let status = edas::query_application_status(client, &ecs.own.application).await?;
+pub(super) async fn instances(
+    client: &Client,
+    service: Ecs<'_>,
+    fleet: &FleetId,
+) -> Result<Vec<String>, Fault> {
+    let status = edas::query_application_status(client, &service.own.application).await?;
     let group = status.group_list.all.iter().find(|group| group.group_name == fleet.as_str());
     let Some(group) = group else { return Ok(Vec::new()) };
     let hosts: BTreeMap<_, _> =
@@ -442,8 +446,8 @@ pub(super) async fn instances(client: &Client, ecs: Ecs<'_>, fleet: &FleetId) ->
 ///
 /// # Errors
 /// [`FaultKind::Conflict`] while EDAS is busy with something else; the call's fault.
-pub(super) async fn empty_out(client: &Client, ecs: Ecs<'_>, fleet: &FleetId) -> Result<(), Fault> {
-    let application = &ecs.own.application;
+pub(super) async fn empty_out(client: &Client, service: Ecs<'_>, fleet: &FleetId) -> Result<(), Fault> {
+    let application = &service.own.application;
     let groups = edas::list_deploy_group(client, application).await?;
     let Some(group) = groups.into_iter().find(|group| group.group_name == fleet.as_str()) else {
         return Ok(());

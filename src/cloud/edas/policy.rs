@@ -9,9 +9,9 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+use super::api::application::is_id;
 use crate::cloud::Grant;
 use crate::cloud::grant::Place;
-use super::api::application::is_id;
 use crate::spec::{EdasFleets, EdasServers, EdasSpec, Hosts, Spec};
 
 /// What a look reads, and `doctor` besides.
@@ -82,7 +82,8 @@ impl Writer<'_> {
             EdasFleets::Groups(own) => std::slice::from_ref(&own.application),
             EdasFleets::Kubernetes(own) => &own.applications,
         };
-        let named = |id: &String| if is_id(id) || !self.on_kubernetes() { id.clone() } else { "*".to_owned() };
+        let named =
+            |id: &String| if is_id(id) || !self.on_kubernetes() { id.clone() } else { "*".to_owned() };
         let all: BTreeSet<String> = own.iter().map(named).collect();
         all.iter().map(|id| self.arn("edas", &format!("namespace/*/application/{id}"))).collect()
     }

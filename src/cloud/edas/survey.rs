@@ -48,11 +48,11 @@ impl Survey {
     pub async fn read(client: &Client, home: &Home, memory: &Memory, scope: &Scope) -> Result<Self, Fault> {
         let begun = clock::now();
         let kind = home.kind();
-        let fleets = match kind {
+        let mut fleets = match kind {
             Kind::Ecs(ecs) => Box::pin(fleets::read(client, ecs, &memory.settings)).await?,
             Kind::Kube(kube) => Box::pin(kube::read(client, kube, memory)).await?,
         };
-        let (owners, ours) = (Owners::of(&fleets), ours(home, scope, &fleets));
+        let (mut owners, ours) = (Owners::of(&fleets), ours(home, scope, &fleets));
         let reader = Reader { client, memory, now: begun, owners: &owners, ours: &ours };
         let (mut alb, nlb, clb, scaling) = tokio::join!(
             Box::pin(pools::read(reader, Product::Alb)),
@@ -82,6 +82,11 @@ impl Survey {
             }
         }
         if let (Kind::Kube(kube), Ok(shelf)) = (kind, &mut alb) {
+            if kube::has_strangers(kube, shelf, &owners) {
+                // A pod that came after the pods were read has an address that nobody knows yet.
+                fleets = Box::pin(kube::read(client, kube, memory)).await?;
+                owners = Owners::of(&fleets);
+            }
             kube::settle(kube, shelf, &fleets, &owners, begun);
         }
         let shelves = BTreeMap::from([(Product::Alb, alb), (Product::Nlb, nlb), (Product::Clb, clb)]);

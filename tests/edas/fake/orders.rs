@@ -202,7 +202,8 @@ impl World {
         if batch.status == 0 {
             (batch.status, batch.started) = (1, self.now);
             self.begin(order, &batch);
-        } else if self.now >= batch.started + self.settings.step * STAGES.len() as u64 && self.there(order, &batch)
+        } else if self.now >= batch.started + self.settings.step * STAGES.len() as u64
+            && self.there(order, &batch)
         {
             self.end(order, &mut batch, at);
         }

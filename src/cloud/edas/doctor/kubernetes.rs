@@ -55,7 +55,8 @@ fn resting(facts: &Facts<'_>) -> Option<Finding> {
     let green = facts.green().filter(|_| !facts.open && !facts.serving().is_empty())?;
     let (_, now) = facts.known().find(|(id, _)| id.as_str() == green)?;
     let there = now.members.len();
-    let what = format!("`{green}` is to become green, and has {there} pods and is to have {}", now.seen.desired);
+    let what =
+        format!("`{green}` is to become green, and has {there} pods and is to have {}", now.seen.desired);
     Some(
         Finding::fail("applications", what)
             .why("a rollout fills an application that rests, and takes none over that somebody else filled")
@@ -94,9 +95,10 @@ fn image(facts: &Facts<'_>) -> Vec<Finding> {
 
 /// EDAS changes one thing of an application at a time.
 fn orders(facts: &Facts<'_>, own: &OnKubernetes) -> Vec<Finding> {
-    let open = own.orders.iter().filter(|order| {
-        matches!(Progress::of(order), Progress::Running | Progress::Waiting) && !facts.open
-    });
+    let open = own
+        .orders
+        .iter()
+        .filter(|order| matches!(Progress::of(order), Progress::Running | Progress::Waiting) && !facts.open);
     open.map(|order| {
         let kind = order.co_type.as_deref().unwrap_or("a change");
         let what = format!("EDAS works on {kind} {} of `{}`", order.change_order_id, own.label);

@@ -13,7 +13,7 @@ use crate::model::{Fleet, FleetId, Token};
 /// Begins what the fleet still needs, if no change order of its application is on its way.
 ///
 /// # Errors
-/// [`crate::cloud::FaultKind::Invalid`] where the fleet is none of the two; [`crate::cloud::FaultKind::Conflict`] where it
+/// [`crate::cloud::FaultKind::Missing`] where the fleet is none of the two; [`crate::cloud::FaultKind::Conflict`] where it
 /// does not rest; the call's fault.
 pub(in super::super) async fn provision(
     client: &Client,
@@ -40,7 +40,11 @@ pub(in super::super) async fn provision(
         // Held still when it went the last time, and never given back: it rested. Now it is this rollout's to hold still.
         freeze::give_back(client, kube, &id).await?;
     }
-    claim(client, &Claim { region: &kube.home.spec.region, application: &id, part: &id, fleet, is_empty: rests }).await?;
+    claim(
+        client,
+        &Claim { region: &kube.home.spec.region, application: &id, part: &id, fleet, is_empty: rests },
+    )
+    .await?;
     let wanted = kube.own.image_of(&fleet.revision);
     let runs = application.image_info.and_then(|image| image.image_url).as_ref() == Some(&wanted);
     if !runs {

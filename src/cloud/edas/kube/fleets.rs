@@ -25,7 +25,11 @@ struct Now {
 ///
 /// # Errors
 /// The call's fault; an application that is not there.
-pub(in super::super) async fn read(client: &Client, kube: Kube<'_>, memory: &Memory) -> Result<Fleets, Fault> {
+pub(in super::super) async fn read(
+    client: &Client,
+    kube: Kube<'_>,
+    memory: &Memory,
+) -> Result<Fleets, Fault> {
     let [one, two] = memory.kube.ids(client, kube).await?;
     let (one, two) = tokio::try_join!(Box::pin(now(client, one)), Box::pin(now(client, two)))?;
     let applications = [(one.id.as_str(), &one.application), (two.id.as_str(), &two.application)];
@@ -33,7 +37,9 @@ pub(in super::super) async fn read(client: &Client, kube: Kube<'_>, memory: &Mem
     let mut fleets = Fleets { by_address: true, ..Fleets::default() };
     for ((label, now), kept) in kube.own.applications.iter().zip([&one, &two]).zip(kept) {
         fleets.unread.extend(kept.bound);
-        fleets.node_ports.extend(kept.node_ports.into_iter().map(|(port, what)| (port, format!("{what} of `{label}`"))));
+        fleets
+            .node_ports
+            .extend(kept.node_ports.into_iter().map(|(port, what)| (port, format!("{what} of `{label}`"))));
         let replicas = now.application.app.instances;
         if replicas == Some(0) && now.instances.is_empty() {
             continue;

@@ -10,7 +10,7 @@ use super::super::api::k8s::{self, Rule};
 use super::super::client::Client;
 use super::super::home::Kube;
 use super::super::memory::Memory;
-use crate::cloud::Fault;
+use crate::cloud::{Fault, FaultKind};
 use crate::model::{FleetId, Scaling};
 
 /// Before the name of a rule, the key of the tag that it was on.
@@ -29,14 +29,19 @@ pub(super) fn scaling(rules: &[Rule], tags: &[Tag]) -> Scaling {
 /// Switches the fleet's rules off.
 ///
 /// # Errors
-/// The call's fault.
+/// [`FaultKind::Missing`] for an application that rests: it is no fleet; the call's fault.
 pub(in super::super) async fn freeze(
     client: &Client,
     (kube, memory): (Kube<'_>, &Memory),
     fleet: &FleetId,
 ) -> Result<(), Fault> {
     let id = memory.kube.id(client, kube, fleet.as_str()).await?;
-    let rules = k8s::scaling_rules(client, &id).await?;
+    let (application, rules) =
+        tokio::try_join!(k8s::application(client, &id), k8s::scaling_rules(client, &id))?;
+    if application.app.instances == Some(0) {
+        let message = format!("the application `{fleet}` is to have no pods");
+        return Err(Fault::new(FaultKind::Missing, "GetK8sApplication", message));
+    }
     for rule in rules.iter().filter(|rule| rule.scale_rule_enabled) {
         let name = &rule.scale_rule_name;
         edas::tag(client, &kube.home.spec.region, &id, (&format!("{FROZEN}{name}"), ON)).await?;

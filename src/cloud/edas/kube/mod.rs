@@ -15,4 +15,4 @@ pub(super) use change::{empty_out, provision};
 pub(super) use fleets::read;
 pub(super) use freeze::{freeze, is_noted, thaw, thaw_all};
 pub(super) use settings::Settings;
-pub(super) use twins::{deregister, left, misplaced, register, settle, stay, unseen_nodes};
+pub(super) use twins::{deregister, has_strangers, left, misplaced, register, settle, stay, unseen_nodes};

@@ -38,7 +38,8 @@ pub(super) fn pod(raw: Option<&str>, image: &str) -> Result<Option<(InstanceId, 
 /// Its addresses; of two families it has one each.
 fn addresses(pod: &Value) -> Vec<String> {
     let more = pod.pointer("/status/podIPs").and_then(Value::as_array).into_iter().flatten();
-    let all = more.filter_map(|one| one["ip"].as_str()).chain(pod.pointer("/status/podIP").and_then(Value::as_str));
+    let all =
+        more.filter_map(|one| one["ip"].as_str()).chain(pod.pointer("/status/podIP").and_then(Value::as_str));
     let mut all: Vec<String> = all.filter(|ip| !ip.is_empty()).map(str::to_owned).collect();
     all.sort();
     all.dedup();
@@ -112,7 +113,9 @@ mod tests {
 
     #[test]
     fn whatever_a_pod_does_not_say_is_unknown() {
-        for path in ["/metadata/name", "/status/phase", "/status/podIP", "/status/conditions", "/spec/containers"] {
+        for path in
+            ["/metadata/name", "/status/phase", "/status/podIP", "/status/conditions", "/spec/containers"]
+        {
             let mut pod = running();
             *pod.pointer_mut(path).unwrap() = Value::Null;
             assert!(read(&pod).is_err(), "{path}");

@@ -61,12 +61,12 @@ impl Settings {
     /// The id of one of them.
     ///
     /// # Errors
-    /// As [`Settings::ids`]; [`FaultKind::Invalid`] for a fleet that is none of the two.
+    /// As [`Settings::ids`]; [`FaultKind::Missing`] for a fleet that is none of the two.
     pub(super) async fn id(&self, client: &Client, kube: Kube<'_>, fleet: &str) -> Result<String, Fault> {
         let Some(place) = kube.own.place_of(fleet) else {
             let [one, two] = &kube.own.applications;
             let message = format!("the fleet `{fleet}` is none of the applications `{one}` and `{two}`");
-            return Err(Fault::new(FaultKind::Invalid, "GetK8sApplication", message));
+            return Err(Fault::new(FaultKind::Missing, "GetK8sApplication", message));
         };
         let [one, two] = self.ids(client, kube).await?;
         Ok(if place == 0 { one } else { two })
@@ -107,11 +107,17 @@ async fn id_of(client: &Client, label: &str) -> Result<String, Fault> {
     let same: Vec<_> = same.filter(|one| one.cluster_type != Some(application::ECS)).collect();
     let (kind, message) = match same.as_slice() {
         [one] => return Ok(one.app_id.clone()),
-        [] => (FaultKind::Missing, format!("there is no application `{label}` on Kubernetes in {}", client.region())),
+        [] => (
+            FaultKind::Missing,
+            format!("there is no application `{label}` on Kubernetes in {}", client.region()),
+        ),
         several => {
             let ids: Vec<_> = several.iter().map(|one| one.app_id.as_str()).collect();
             let ids = ids.join(", ");
-            (FaultKind::Invalid, format!("several applications are called `{label}`: write one of {ids} into the file"))
+            (
+                FaultKind::Invalid,
+                format!("several applications are called `{label}`: write one of {ids} into the file"),
+            )
         }
     };
     Err(Fault::new(kind, "ListApplication", message))
@@ -136,7 +142,8 @@ async fn settings(
         k8s::services(client, id),
         k8s::ingresses(client, region, cluster),
     )?;
-    let bound = bound(id, &described, application).into_iter().chain(named(id, &services, &ingresses)).collect();
+    let bound =
+        bound(id, &described, application).into_iter().chain(named(id, &services, &ingresses)).collect();
     let mut node_ports = BTreeMap::new();
     for service in &services {
         let name = service.name.as_deref().unwrap_or("without a name");
@@ -149,8 +156,11 @@ async fn settings(
 /// Load balancers that EDAS itself binds to the application: their listeners are its own, and nobody else may move them.
 fn bound(id: &str, described: &edas::Application, application: &k8s::Application) -> Vec<String> {
     let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-    let mut found: Vec<String> =
-        [given(&described.slb_id), given(&described.ext_slb_id)].into_iter().flatten().map(|id| format!("`{id}`")).collect();
+    let mut found: Vec<String> = [given(&described.slb_id), given(&described.ext_slb_id)]
+        .into_iter()
+        .flatten()
+        .map(|id| format!("`{id}`"))
+        .collect();
     let info = application.app.slb_info.as_ref().map(|info| match info {
         serde_json::Value::String(text) => text.trim().to_owned(),
         other => other.to_string(),
@@ -211,9 +221,11 @@ mod tests {
 
     #[test]
     fn an_ingress_leads_to_an_application_by_its_id_or_where_it_says_none_by_a_service() {
-        let services: Vec<k8s::Service> = of(json!([{ "Name": "api-blue" }]));
+        let services: Vec<k8s::Service> = of(json!([{ "Name": "api-blue", "ServicePorts": [] }]));
         let ingress = |app: &str, service: &str| -> Vec<k8s::Ingress> {
-            of(json!([{ "Name": "shop", "Rules": [{ "Paths": [{ "AppId": app, "Backend": { "ServiceName": service } }] }] }]))
+            of(
+                json!([{ "Name": "shop", "Rules": [{ "Paths": [{ "AppId": app, "Backend": { "ServiceName": service } }] }] }]),
+            )
         };
         assert_eq!(named("a", &services, &ingress("a", "x")).len(), 1);
         assert_eq!(named("a", &services, &ingress("", "api-blue")).len(), 1);

@@ -31,13 +31,20 @@ const PAUSE: std::time::Duration = std::time::Duration::from_millis(250);
 
 /// The note that a tag is, if it is one.
 pub(in super::super) fn left(tag: &Tag) -> Option<Left> {
-    let (at, application) = tag.value.as_deref().filter(|_| tag.key.as_deref() == Some(LEFT))?.split_once('/')?;
+    let (at, application) =
+        tag.value.as_deref().filter(|_| tag.key.as_deref() == Some(LEFT))?.split_once('/')?;
     Some(Left { application: application.to_owned(), at: Time(at.parse().ok()?) })
 }
 
 /// Counts the pods in a twin that gets nothing as what they are: not there yet where nobody checks them, and draining or
 /// gone where their fleet has left.
-pub(in super::super) fn settle(kube: Kube<'_>, shelf: &mut Shelf, fleets: &Fleets, owners: &Owners, now: Time) {
+pub(in super::super) fn settle(
+    kube: Kube<'_>,
+    shelf: &mut Shelf,
+    fleets: &Fleets,
+    owners: &Owners,
+    now: Time,
+) {
     let Some(Ok(routes)) = &shelf.routes else { return };
     for group in kube.home.spec.groups.values() {
         for (fleet, id) in kube.own.applications.iter().zip(group.servers.ids()) {
@@ -49,10 +56,12 @@ pub(in super::super) fn settle(kube: Kube<'_>, shelf: &mut Shelf, fleets: &Fleet
             if leading.iter().any(|route| !route.settled || route.share(id) != Some(Share::NONE)) {
                 continue;
             }
-            let own = |server: &Server| owners.of_server(server).is_some_and(|(owner, _)| owner.as_str() == fleet);
+            let own =
+                |server: &Server| owners.of_server(server).is_some_and(|(owner, _)| owner.as_str() == fleet);
             let seen = fleets.all.iter().find(|(name, _)| name.as_str() == fleet);
             let seen = seen.and_then(|(_, now)| now.known());
-            let left = group.left.as_ref().filter(|left| seen.is_some_and(|now| now.group_id == left.application));
+            let left =
+                group.left.as_ref().filter(|left| seen.is_some_and(|now| now.group_id == left.application));
             if previews.is_empty() || left.is_some_and(|left| now >= left.at + group.drain) {
                 servers.retain(|server| !own(server));
             } else if left.is_some() {
@@ -62,6 +71,13 @@ pub(in super::super) fn settle(kube: Kube<'_>, shelf: &mut Shelf, fleets: &Fleet
             }
         }
     }
+}
+
+/// Whether somebody stands in a twin, and stays, who is no pod that was seen.
+pub(in super::super) fn has_strangers(kube: Kube<'_>, shelf: &Shelf, owners: &Owners) -> bool {
+    let twins = kube.home.spec.groups.values().flat_map(|group| group.servers.ids());
+    let servers = twins.filter_map(|id| shelf.servers.get(id)?.as_ref().ok()).flatten();
+    servers.into_iter().any(|server| !server.is_leaving() && owners.of_server(server).is_none())
 }
 
 /// Server groups that send traffic to a port of the nodes which leads to one of the fleets: who stands there cannot be told.
@@ -222,4 +238,3 @@ fn pair(standing: Standing) -> Result<(ServerGroup, ServerGroup), Fault> {
         }
     }
 }
-

@@ -13,7 +13,7 @@ pub const OPERATIONS: &[Operation] = &[
     read("GetK8sApplication", get),
     read("DescribeAppInstanceList", instances),
     read("GetK8sServices", services),
-    read("ListK8sIngressRules", ingresses),
+    read("ListK8sIngressRules", |world, input| Ok(ingresses(world, input))),
     read("DescribeApplicationScalingRules", rules),
     write("DeployK8sApplication", deploy),
     write("ScaleK8sApplication", scale),
@@ -90,11 +90,12 @@ fn services(world: &mut World, input: &Input) -> Answer {
     Ok(json!({ "Services": on_kubernetes(world, input)?.services }))
 }
 
-fn ingresses(world: &mut World, input: &Input) -> Answer {
+fn ingresses(world: &World, input: &Input) -> Value {
     let here = input.text("ClusterId").is_none_or(|cluster| cluster == CLUSTER);
     let shown: &[Value] = if here { &world.ingresses } else { &[] };
-    let cluster = json!({ "ClusterId": CLUSTER, "ClusterName": "fake", "RegionId": REGION, "IngressConfs": shown });
-    Ok(json!({ "Data": [cluster] }))
+    let cluster =
+        json!({ "ClusterId": CLUSTER, "ClusterName": "fake", "RegionId": REGION, "IngressConfs": shown });
+    json!({ "Data": [cluster] })
 }
 
 fn rules(world: &mut World, input: &Input) -> Answer {
@@ -116,9 +117,11 @@ fn rules(world: &mut World, input: &Input) -> Answer {
 fn switch(world: &mut World, input: &Input, on: bool) -> Answer {
     let (app, name) = (on_kubernetes(world, input)?.app.clone(), input.need("ScalingRuleName")?.to_owned());
     let rule = world.kube_of(&app).and_then(|own| own.rules.get_mut(&name));
-    let rule = rule.ok_or_else(|| ApiError::in_body(404, format!("The scaling rule {name} does not exist.")))?;
+    let rule =
+        rule.ok_or_else(|| ApiError::in_body(404, format!("The scaling rule {name} does not exist.")))?;
     *rule = on;
-    let shown = json!({ "AppId": app, "ScaleRuleName": name, "ScaleRuleEnabled": on, "ScaleRuleType": "trigger" });
+    let shown =
+        json!({ "AppId": app, "ScaleRuleName": name, "ScaleRuleEnabled": on, "ScaleRuleType": "trigger" });
     Ok(json!({ "AppScalingRule": shown }))
 }
 
