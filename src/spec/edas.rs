@@ -7,7 +7,7 @@ use super::fault::{Wrong, shown};
 use super::layer::usual;
 use super::reader::Fields;
 use super::settled_edas::{DeployGroups, EdasFleets, EdasGroup, EdasServers, EdasSpec, Hosts, Kubernetes};
-use super::table_edas::EDAS;
+use super::table_edas::{EDAS, KUBERNETES};
 use crate::model::GroupId;
 
 /// Reads it; everything in it is looked at, whatever is wrong before. `None` has said why.
@@ -65,7 +65,15 @@ fn fleets(fields: &Fields<'_>) -> Option<EdasFleets> {
     }
     let inside = inside.place("kubernetes")?;
     let (applications, image) = (inside.pair("applications"), image(&inside));
-    Some(EdasFleets::Kubernetes(Kubernetes { applications: applications?, image: image? }))
+    let nodes_serve_others = match inside.value("nodes_serve_others") {
+        None => Some(usual(&KUBERNETES, "nodes_serve_others")),
+        Some(_) => inside.flag("nodes_serve_others"),
+    };
+    Some(EdasFleets::Kubernetes(Kubernetes {
+        applications: applications?,
+        image: image?,
+        nodes_serve_others: nodes_serve_others?,
+    }))
 }
 
 /// An image that is the same for every revision would roll out what runs already.

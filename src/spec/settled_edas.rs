@@ -75,6 +75,8 @@ pub struct Kubernetes {
     pub applications: [String; 2],
     /// The image of a revision, with `{revision}` where the revision stands.
     pub image: String,
+    /// Whether no port of a node leads to them.
+    pub nodes_serve_others: bool,
 }
 
 /// Where the revision stands in the address of a package or an image.

@@ -79,7 +79,7 @@ static FLEETS: Place = Place {
     either: &[&["pair"], &["kubernetes"]],
 };
 
-static KUBERNETES: Place = Place {
+pub(super) static KUBERNETES: Place = Place {
     doc: "Two applications of EDAS on Kubernetes.",
     keys: &[&[
         key(
@@ -93,6 +93,12 @@ static KUBERNETES: Place = Place {
             Shape::Label,
             Need::Required,
             "The image of a revision, with `{revision}` where the revision stands, such as the tag.",
+        ),
+        key(
+            "nodes_serve_others",
+            Shape::Flag,
+            Need::Default("false"),
+            "Whether no port of a node leads to the applications. Otherwise a server group that holds nodes which their pods are on refuses, for nobody can tell whom it serves.",
         ),
     ]],
     either: &[],

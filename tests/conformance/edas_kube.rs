@@ -167,6 +167,7 @@ fn build(world: &mut World) -> (Given, EdasSpec, [String; 2]) {
         fleets: EdasFleets::Kubernetes(Kubernetes {
             applications: [&blue, &green].map(|fleet| fleet.id.to_string()),
             image: image.to_owned(),
+            nodes_serve_others: false,
         }),
         call_timeout: Span::secs(3),
         pace: Span(20),

@@ -1,8 +1,10 @@
 //! Two applications on Kubernetes as fleets, by the real binary.
 
+use std::fs;
+
 use deployer::rollout::Verdict;
 
-use crate::fake::{Failure, Fault, GroupOptions, Kind, On, Settings};
+use crate::fake::{Call, Failure, Fault, GroupOptions, Kind, NODE, On, Settings, World};
 use crate::job::{Job, SIZE, image, is_read, until};
 use crate::lanes::{beside_each_other, kill_at};
 
@@ -84,7 +86,7 @@ fn either_reading_of_what_a_deployment_says_of_pods_brings_green_up() {
         let job = Job::on_kubernetes(|setup| setup.settings = settings.clone());
         // One page has one rule, and to know one of two is to know none.
         job.fake.world(|world| {
-            world.kube.iter_mut().for_each(|own| own.rules.retain(|name, _| name == "by-cpu"))
+            world.kube.iter_mut().for_each(|own| own.rules.retain(|name, _| name == "by-cpu"));
         });
         job.run(&["rollout", "api"]).ended_with(0);
         job.unharmed();
@@ -181,6 +183,11 @@ fn what_edas_or_the_cluster_would_move_by_itself_refuses_the_plan_with_the_way_o
         });
         "backend-type: eni".to_owned()
     };
+    let unknown_nodes = |job: &Job| {
+        let group = one_more(job, "nlb");
+        job.fake.world(|world| stand_node(world, &group));
+        "write `nodes_serve_others: true`".to_owned()
+    };
     let misplaced = |job: &Job| {
         serve(job, "api-blue", &job.ids["public-b"]);
         "write `alb_twins` in the order of `applications`".to_owned()
@@ -194,11 +201,12 @@ fn what_edas_or_the_cluster_would_move_by_itself_refuses_the_plan_with_the_way_o
         job.fake.world(|world| world.rescale(&job.ids["api-green"], None, 1, false));
         "does not rest".to_owned()
     };
-    let dresses: [Dress<'_>; 7] = [
+    let dresses: [Dress<'_>; 8] = [
         ("balancer", &balancer),
         ("by_application", &by_application),
         ("by_service", &by_service),
         ("nodes", &nodes),
+        ("unknown_nodes", &unknown_nodes),
         ("misplaced", &misplaced),
         ("unreadable", &unreadable),
         ("restless", &restless),
@@ -210,6 +218,67 @@ fn what_edas_or_the_cluster_would_move_by_itself_refuses_the_plan_with_the_way_o
         let what = dress(&job);
         refuses(&job, &what);
     });
+}
+
+/// A node that pods are on stands in a group, at a port that no Service has which EDAS knows.
+fn stand_node(world: &mut World, group: &str) {
+    let node = world.host();
+    world.hosts.get_mut(&node).unwrap().ip = NODE.to_owned();
+    world.stand(group, &node, 31999, 100);
+}
+
+#[test]
+fn nodes_that_serve_others_by_the_files_own_word_are_no_reason_to_refuse() {
+    let job = job();
+    let group = one_more(&job, "nlb");
+    job.fake.world(|world| stand_node(world, &group));
+    let text = fs::read_to_string(job.file()).unwrap();
+    fs::write(job.file(), text.replace("api-green], image", "api-green], nodes_serve_others: true, image"))
+        .unwrap();
+    job.run(&["plan", "api"]).ended_with(0);
+}
+
+/// The milliseconds between the note that blue has left its last twin and the order that takes its pods away.
+fn kept(job: &Job) -> u64 {
+    let calls = job.fake.calls();
+    let last = |what: &dyn Fn(&Call) -> bool| calls.iter().rfind(|call| what(call)).unwrap().at;
+    let left = last(&|call| call.service == "alb" && call.action == "TagResources");
+    let taken = last(&|call| call.action == "ScaleK8sApplication");
+    taken.checked_sub(left).unwrap()
+}
+
+#[test]
+fn pods_stay_until_the_drain_of_their_twin_is_over_and_a_note_of_long_ago_does_not_count() {
+    let job = job();
+    let note = format!("1/{}", job.ids["api-blue"]);
+    job.fake.world(|world| {
+        for name in ["public-a", "whole-a"] {
+            let group = world.groups.get_mut(&job.ids[name]).unwrap();
+            group.tags.insert("deployer:left".to_owned(), note.clone());
+        }
+    });
+    job.run(&["rollout", "api"]).ended_with(0);
+    is_left_with(&job, ("api-green", "2.0.0"), ("api-blue", "b"));
+    assert!(kept(&job) >= 1000, "{} ms", kept(&job));
+}
+
+#[test]
+fn a_third_group_into_which_the_cluster_puts_blue_while_it_is_quiet_keeps_blue() {
+    let job = Job::on_kubernetes(|setup| {
+        setup.quiet = "4s";
+        setup.deadlines = vec!["hold: 1s", "retire: 1s", "drain: 6s"];
+    });
+    let group = one_more(&job, "clb");
+    let blue = pods(&job, "api-blue");
+    let rollout = job.start(&["rollout", "api"]);
+    until("blue to have left", || {
+        let tags = job.fake.world(|world| world.groups[&job.ids["whole-a"]].tags.clone());
+        job.phase(1) == "drain" && tags.contains_key("deployer:left")
+    });
+    serve(&job, "api-blue", &group);
+    let held = rollout.wait().ended_with(13);
+    assert!(held.said().contains(&group), "{}", held.said());
+    assert_eq!(pods(&job, "api-blue"), blue, "blue stays");
 }
 
 fn ingress(job: &Job, path: &serde_json::Value) -> String {

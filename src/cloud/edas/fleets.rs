@@ -58,6 +58,8 @@ pub(super) struct Fleets {
     pub by_address: bool,
     /// Ports of every node of a cluster that lead to one of the fleets, with what leads there.
     pub node_ports: BTreeMap<u32, String>,
+    /// The addresses of the nodes that their pods are on.
+    pub nodes: BTreeSet<String>,
 }
 
 /// What is not read with every look.

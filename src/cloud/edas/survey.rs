@@ -102,7 +102,7 @@ impl Survey {
             }
         }
         let mut survey = Self { begun, fleets, owners, shelves, attached, stirring, held, unread };
-        let nodes = kube::unseen_nodes(survey.all_servers(), &survey.fleets, &survey.owners);
+        let nodes = kube::unseen_nodes(home, survey.all_servers(), &survey.fleets, &survey.owners);
         survey.unread.extend(nodes);
         Ok(survey)
     }

@@ -9,6 +9,8 @@ use super::groups::Asked;
 use super::world::{App, Host, Ms, World};
 
 pub const CLUSTER: &str = "c7a5e000-fa4e-4000-8000-000000000005";
+/// The address of the node that every pod is on.
+pub const NODE: &str = "10.8.0.1";
 /// How EDAS counts clusters of Kubernetes.
 const KUBERNETES: u64 = 5;
 /// When a pod comes up that never does.

@@ -45,7 +45,8 @@ pub(super) async fn find(client: &Client, asked: Asked<'_>) -> Result<Found, Fau
         invalid(format!("`{image}` has no tag, and a revision has to stand somewhere in it"))
     })?;
     let revision = (tag, format!("the tag of the image that {serving} runs"));
-    let fleets = EdasFleets::Kubernetes(Kubernetes { applications: [first, second.clone()], image });
+    let applications = [first, second.clone()];
+    let fleets = EdasFleets::Kubernetes(Kubernetes { applications, image, nodes_serve_others: false });
     let spec = EdasSpec {
         account: asked.account.clone(),
         region: client.region().to_owned(),

@@ -49,7 +49,7 @@ pub(in super::super) async fn read(
             continue;
         };
         let failed = failure(client, memory, label, &now.orders).await;
-        let seen = fleet(kube, now, failed).map(|mut fleet| {
+        let seen = fleet(kube, now, failed, &mut fleets.nodes).map(|mut fleet| {
             fleet.seen.scaling = freeze::scaling(&kept.rules, &kept.tags);
             fleet
         });
@@ -81,15 +81,21 @@ async fn failure(client: &Client, memory: &Memory, fleet: &str, orders: &[Change
 }
 
 /// One application as a fleet, or why it cannot be told.
-fn fleet(kube: Kube<'_>, now: &Now, failed: Option<String>) -> Result<FleetNow, String> {
+fn fleet(
+    kube: Kube<'_>,
+    now: &Now,
+    failed: Option<String>,
+    nodes: &mut BTreeSet<String>,
+) -> Result<FleetNow, String> {
     let desired = now.application.app.instances.ok_or("EDAS does not say how many pods it should have")?;
     let image = now.application.image_info.as_ref().and_then(|image| image.image_url.as_deref());
     let image = image.filter(|image| !image.is_empty()).ok_or("EDAS does not say which image it runs")?;
     let mut members = BTreeMap::new();
     for instance in &now.instances {
-        let Some((id, member)) = pods::pod(instance.pod_raw.as_deref(), image)? else { continue };
-        if members.insert(id.clone(), member).is_some() {
-            return Err(format!("two of its pods are called `{id}`"));
+        let Some(pod) = pods::pod(instance.pod_raw.as_deref(), image)? else { continue };
+        nodes.extend(pod.node);
+        if members.insert(pod.id.clone(), pod.member).is_some() {
+            return Err(format!("two of its pods are called `{}`", pod.id));
         }
     }
     // An image from elsewhere is a revision all the same: one that nobody asks for.

@@ -5,9 +5,18 @@ use serde_json::Value;
 use super::super::fleets::Member;
 use crate::model::{InstanceId, InstanceState};
 
+/// One pod.
+#[derive(Debug)]
+pub(super) struct Pod {
+    pub id: InstanceId,
+    pub member: Member,
+    /// The address of its node; none before it has one.
+    pub node: Option<String>,
+}
+
 /// The pod of a description, and whether it runs the image. `None` is one that has ended for good: it has no address any
 /// more, and Kubernetes keeps its description for a while.
-pub(super) fn pod(raw: Option<&str>, image: &str) -> Result<Option<(InstanceId, Member)>, String> {
+pub(super) fn pod(raw: Option<&str>, image: &str) -> Result<Option<Pod>, String> {
     let raw = raw.ok_or("EDAS does not describe one of its pods")?;
     let pod: Value = serde_json::from_str(raw).map_err(|bad| format!("the description of a pod: {bad}"))?;
     let text = |path: &str| pod.pointer(path).and_then(Value::as_str).filter(|text| !text.is_empty());
@@ -22,6 +31,10 @@ pub(super) fn pod(raw: Option<&str>, image: &str) -> Result<Option<(InstanceId, 
     if addresses.is_empty() && phase != "Pending" && !leaves {
         return Err(format!("where `{name}` stands by its address, which EDAS does not say"));
     }
+    let node = text("/status/hostIP").map(str::to_owned);
+    if node.is_none() && phase != "Pending" && !leaves {
+        return Err(format!("EDAS does not say on which node `{name}` is"));
+    }
     let state = match (leaves, phase) {
         (true, _) => InstanceState::Leaving,
         (false, "Pending") => InstanceState::Pending,
@@ -32,7 +45,7 @@ pub(super) fn pod(raw: Option<&str>, image: &str) -> Result<Option<(InstanceId, 
         }
         (false, other) => return Err(format!("`{name}` is in a phase that nobody knows: {other}")),
     };
-    Ok(Some((id, Member { addresses, state })))
+    Ok(Some(Pod { id, member: Member { addresses, state }, node }))
 }
 
 /// Its addresses; of two families it has one each.
@@ -81,18 +94,19 @@ mod tests {
         json!({
             "metadata": { "name": "api-blue-1" },
             "spec": { "containers": [{ "image": "registry-vpc.cn-hongkong.aliyuncs.com/shop/api:2.0.0" }] },
-            "status": { "phase": "Running", "podIP": "10.1.0.7",
+            "status": { "phase": "Running", "podIP": "10.1.0.7", "hostIP": "10.0.0.3",
                 "conditions": [{ "type": "Initialized", "status": "True" }, { "type": "Ready", "status": "True" }] },
         })
     }
 
-    fn read(pod: &Value) -> Result<Option<(InstanceId, Member)>, String> {
+    fn read(pod: &Value) -> Result<Option<Pod>, String> {
         super::pod(Some(&pod.to_string()), IMAGE)
     }
 
     #[test]
     fn a_pod_runs_when_it_is_ready_with_the_image_of_its_application() {
-        let (id, member) = read(&running()).unwrap().unwrap();
+        let Pod { id, member, node } = read(&running()).unwrap().unwrap();
+        assert_eq!(node.as_deref(), Some("10.0.0.3"));
         assert_eq!((id.as_str(), member.addresses), ("api-blue-1", vec!["10.1.0.7".to_owned()]));
         assert_eq!(member.state, InstanceState::Running);
         let changed = [
@@ -104,18 +118,23 @@ mod tests {
         for (path, value) in changed {
             let mut pod = running();
             *pod.pointer_mut(path).unwrap() = value;
-            assert_eq!(read(&pod).unwrap().unwrap().1.state, InstanceState::Pending, "{path}");
+            assert_eq!(read(&pod).unwrap().unwrap().member.state, InstanceState::Pending, "{path}");
         }
         let mut going = running();
         going["metadata"]["deletionTimestamp"] = json!("2026-11-23T03:00:00Z");
-        assert_eq!(read(&going).unwrap().unwrap().1.state, InstanceState::Leaving);
+        assert_eq!(read(&going).unwrap().unwrap().member.state, InstanceState::Leaving);
     }
 
     #[test]
     fn whatever_a_pod_does_not_say_is_unknown() {
-        for path in
-            ["/metadata/name", "/status/phase", "/status/podIP", "/status/conditions", "/spec/containers"]
-        {
+        for path in [
+            "/metadata/name",
+            "/status/phase",
+            "/status/podIP",
+            "/status/hostIP",
+            "/status/conditions",
+            "/spec/containers",
+        ] {
             let mut pod = running();
             *pod.pointer_mut(path).unwrap() = Value::Null;
             assert!(read(&pod).is_err(), "{path}");
@@ -138,7 +157,7 @@ mod tests {
         ended["status"] = json!({ "phase": "Failed", "reason": "Evicted" });
         assert!(read(&ended).unwrap().is_none());
         let begins = json!({ "metadata": { "name": "api-2" }, "status": { "phase": "Pending" } });
-        assert_eq!(read(&begins).unwrap().unwrap().1.state, InstanceState::Pending);
+        assert_eq!(read(&begins).unwrap().unwrap().member.state, InstanceState::Pending);
     }
 
     #[test]

@@ -80,18 +80,33 @@ pub(in super::super) fn has_strangers(kube: Kube<'_>, shelf: &Shelf, owners: &Ow
     servers.into_iter().any(|server| !server.is_leaving() && owners.of_server(server).is_none())
 }
 
-/// Server groups that send traffic to a port of the nodes which leads to one of the fleets: who stands there cannot be told.
+/// Server groups that hold nodes in place of pods: whom their ports lead to cannot be told. A port that a Service of one of
+/// the fleets has leads to it, whatever the file says of the others.
 pub(in super::super) fn unseen_nodes<'a>(
+    home: &Home,
     servers: impl Iterator<Item = (&'a String, &'a Result<Vec<Server>, Fault>)>,
     fleets: &Fleets,
     owners: &Owners,
 ) -> BTreeSet<String> {
+    let Some(own) = home.kubernetes() else { return BTreeSet::new() };
     let mut found = BTreeSet::new();
     for (id, answer) in servers {
-        let strangers = answer.iter().flatten().filter(|server| owners.of_server(server).is_none());
-        for what in strangers.filter_map(|server| fleets.node_ports.get(&server.port?)) {
+        for server in answer.iter().flatten().filter(|server| owners.of_server(server).is_none()) {
+            let known = server.port.and_then(|port| fleets.node_ports.get(&port));
+            let names = [Some(server.server_id.as_str()), server.server_ip.as_deref()];
+            let is_node = names.into_iter().flatten().any(|name| fleets.nodes.contains(name));
+            let whose = match (known, is_node && !own.nodes_serve_others) {
+                (Some(what), _) => format!("{what} has it"),
+                (None, true) => {
+                    "nobody says whose it is. If no port of a node leads to the applications, write \
+                                 `nodes_serve_others: true`"
+                        .to_owned()
+                }
+                (None, false) => continue,
+            };
+            let port = server.port.unwrap_or(0);
             found.insert(format!(
-                "who stands in the server group `{id}`: it sends traffic to a port of the nodes that {what} has. Let it \
+                "who stands in the server group `{id}`: it sends traffic to the port {port} of a node, and {whose}. Let it \
                  hold pods (`service.beta.kubernetes.io/backend-type: eni`, or a server group of addresses)"
             ));
         }

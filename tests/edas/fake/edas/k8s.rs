@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::input::Input;
-use super::super::kube::{CLUSTER, KubeApp, Pod};
+use super::super::kube::{CLUSTER, KubeApp, NODE, Pod};
 use super::super::orders::{Kind, Pace, Work};
 use super::super::service::{Answer, ApiError, Operation, read, write};
 use super::super::world::{REGION, World};
@@ -77,6 +77,7 @@ fn described(world: &World, pod: &Pod) -> Value {
         },
     });
     if let Some(host) = host.filter(|_| up) {
+        raw["status"]["hostIP"] = json!(NODE);
         raw["status"]["podIP"] = json!(host.ip);
         raw["status"]["podIPs"] = json!([{ "ip": host.ip }]);
     }
