@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use deployer::model::{Hold, Share, Span, StrategyName};
-use deployer::spec::{Ask, Faults, Provider, Source, Spec, any_value, read, validate};
+use deployer::spec::{Ask, EdasFleets, Faults, Provider, Source, Spec, any_value, read, validate};
 
 const SAMPLE: &str = include_str!("../deployments/api.yaml");
 
@@ -169,8 +169,38 @@ environments:
     let Provider::Edas(edas) = &spec.provider else { panic!("{spec:?}") };
     let ports: Vec<_> = edas.groups.values().map(|group| group.port).collect();
     assert_eq!(ports, [9000, 8080, 8080]);
-    assert_eq!(edas.package_of(&spec.revision), "https://packages.example.com/api-1.4.0.jar");
+    let EdasFleets::Groups(own) = &edas.fleets else { panic!("{edas:?}") };
+    assert_eq!(own.package_of(&spec.revision), "https://packages.example.com/api-1.4.0.jar");
     assert_eq!((edas.call_timeout, edas.pace), (Span::secs(10), Span::secs(5)));
+}
+
+#[test]
+fn two_applications_on_kubernetes_are_fleets_whose_revision_stands_in_their_image() {
+    let text = "
+service: api
+revision: 1.4.0
+environments:
+  hongkong:
+    provider:
+      edas:
+        account: '1234567890123456'
+        region: cn-hongkong
+        fleets: { kubernetes: { applications: [api-blue, api-green], image: 'cr.example.com/shop/api:{revision}-slim' } }
+        port: 8080
+        groups: { public: { alb_twins: [sgp-a, sgp-b] } }
+";
+    let spec = only(text);
+    assert_eq!(spec.pair(), Some(&["api-blue", "api-green"].map(str::to_owned)));
+    let Provider::Edas(edas) = &spec.provider else { panic!("{spec:?}") };
+    let EdasFleets::Kubernetes(own) = &edas.fleets else { panic!("{edas:?}") };
+    assert_eq!(own.image_of(&spec.revision), "cr.example.com/shop/api:1.4.0-slim");
+    let of = |image: &str| own.revision_of(image).map(|revision| revision.to_string());
+    assert_eq!(of("cr.example.com/shop/api:1.4.0-slim").as_deref(), Some("1.4.0"));
+    for strange in
+        ["cr.example.com/shop/api:1.4.0", "cr.example.com/shop/other:1-slim", "cr.example.com/shop/api:-slim"]
+    {
+        assert_eq!(of(strange), None, "{strange}");
+    }
 }
 
 /// Every `tests/spec_golden/*.yaml` is broken, and its errors are the `.txt` beside it. `UPDATE_GOLDEN=1` rewrites them.

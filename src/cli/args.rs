@@ -428,7 +428,7 @@ pub struct Init {
     /// From this CodeDeploy deployment group
     #[arg(long, value_name = "APPLICATION/GROUP", group = "from")]
     pub from_codedeploy: Option<String>,
-    /// From this EDAS application
+    /// From this EDAS application; of two on Kubernetes from both, with a comma between them
     #[arg(long, value_name = "ID or NAME", group = "from")]
     pub from_edas: Option<String>,
     /// The region; the one of the cloud's own configuration otherwise

@@ -6,18 +6,15 @@ use std::ops::Range;
 use super::fault::{Wrong, shown};
 use super::layer::usual;
 use super::reader::Fields;
-use super::settled_edas::{EdasGroup, EdasServers, EdasSpec, Hosts};
-use super::table_edas::EDAS;
+use super::settled_edas::{DeployGroups, EdasFleets, EdasGroup, EdasServers, EdasSpec, Hosts, Kubernetes};
+use super::table_edas::{EDAS, KUBERNETES};
 use crate::model::GroupId;
 
 /// Reads it; everything in it is looked at, whatever is wrong before. `None` has said why.
 pub(super) fn read(fields: &Fields<'_>) -> Option<EdasSpec> {
     let (account, region) =
         (fields.digits("account"), fields.name::<crate::model::EnvironmentName>("region"));
-    let application = fields.label("application");
-    let pair = fields.place("fleets").and_then(|fields| fields.pair("pair"));
-    let hosts = fields.place("hosts").and_then(|fields| hosts(&fields));
-    let package = package(fields);
+    let fleets = fleets(fields);
     let span = |name| match fields.value(name) {
         None => Some(usual(&EDAS, name)),
         Some(_) => fields.span(name),
@@ -26,17 +23,82 @@ pub(super) fn read(fields: &Fields<'_>) -> Option<EdasSpec> {
     let port = port(fields);
     let groups = groups(fields, port);
     port?;
+    if matches!(fleets, Some(EdasFleets::Kubernetes(_))) {
+        refuse_shared(fields, groups.as_ref()?);
+    }
     Some(EdasSpec {
         account: account?,
         region: region?.to_string(),
-        application: application?,
-        pair: pair?,
-        hosts: hosts?,
-        package: package?,
+        fleets: fleets?,
         call_timeout: call_timeout?,
         pace: pace?,
         groups: groups?,
     })
+}
+
+/// What the two forms of a fleet need beside each other, and what only one of them has.
+const OF_GROUPS: [&str; 3] = ["application", "hosts", "package"];
+
+fn fleets(fields: &Fields<'_>) -> Option<EdasFleets> {
+    let inside = fields.place("fleets");
+    let (application, hosts, package) = (
+        fields.label("application"),
+        fields.place("hosts").and_then(|fields| self::hosts(&fields)),
+        fields.label("package").and_then(|text| self::package(fields, text)),
+    );
+    let inside = inside?;
+    if inside.value("kubernetes").is_none() {
+        let pair = inside.pair("pair")?;
+        let absent = OF_GROUPS.iter().filter(|key| !fields.names(key));
+        absent.for_each(|key| {
+            let doc = EDAS.key(key).map_or("", |key| key.doc);
+            let wrong = Wrong::new(fields.at.clone(), format!("`{key}` is missing here"));
+            fields.reader.refuse(wrong.hint(doc));
+        });
+        let (application, hosts, package) = (application?, hosts?, package?);
+        return Some(EdasFleets::Groups(DeployGroups { application, pair, hosts, package }));
+    }
+    for at in OF_GROUPS.iter().filter_map(|key| Some((key, fields.key_at(key)?))) {
+        let wrong =
+            Wrong::new(at.1, format!("`{}` is for deploy groups, and the fleets are on Kubernetes", at.0));
+        fields.reader.refuse(wrong.hint("leave it out, or write `fleets: { pair: [A, B] }`"));
+    }
+    let inside = inside.place("kubernetes")?;
+    let (applications, image) = (inside.pair("applications"), image(&inside));
+    let nodes_serve_others = match inside.value("nodes_serve_others") {
+        None => Some(usual(&KUBERNETES, "nodes_serve_others")),
+        Some(_) => inside.flag("nodes_serve_others"),
+    };
+    Some(EdasFleets::Kubernetes(Kubernetes {
+        applications: applications?,
+        image: image?,
+        nodes_serve_others: nodes_serve_others?,
+    }))
+}
+
+/// An image that is the same for every revision would roll out what runs already.
+fn image(fields: &Fields<'_>) -> Option<String> {
+    let (text, node) = (fields.label("image")?, fields.value("image")?);
+    if text.matches("{revision}").count() == 1 {
+        return Some(text);
+    }
+    let message = format!("`{}` does not say once where the revision stands", shown(&text));
+    let hint = "write `REGISTRY/NAMESPACE/NAME:{revision}`";
+    fields.reader.refuse(Wrong::new(node.at.clone(), message).hint(hint));
+    None
+}
+
+/// Who stands in a server group is the cluster's business there: nobody can move pods from one into another.
+fn refuse_shared(fields: &Fields<'_>, groups: &BTreeMap<GroupId, EdasGroup>) {
+    let shared = groups.iter().filter(|(_, group)| !matches!(group.servers, EdasServers::AlbTwins(_)));
+    for (id, _) in shared {
+        let at = fields.key_at("groups").unwrap_or(fields.at.clone());
+        let message = format!(
+            "`{id}` is one server group for both fleets, and the cluster decides which pods stand in it"
+        );
+        let hint = "write `alb_twins: [A, B]`: a server group for each application, behind the same rules";
+        fields.reader.refuse(Wrong::new(at, message).hint(hint));
+    }
 }
 
 fn port(fields: &Fields<'_>) -> Option<u16> {
@@ -59,8 +121,8 @@ fn hosts(fields: &Fields<'_>) -> Option<Hosts> {
 }
 
 /// A package that is the same for every revision would roll out what runs already.
-fn package(fields: &Fields<'_>) -> Option<String> {
-    let (text, node) = (fields.label("package")?, fields.value("package")?);
+fn package(fields: &Fields<'_>, text: String) -> Option<String> {
+    let node = fields.value("package")?;
     let web = text.starts_with("https://") || text.starts_with("http://");
     let message = match (web, text.contains("{revision}")) {
         (true, true) => return Some(text),

@@ -148,10 +148,17 @@ mod tests {
         (0..most).map(|n| fitting(nth(n).collect())).collect()
     }
 
-    /// Without what the other keys rule out: CodeDeploy knows no twins, and only a template has versions.
+    /// Without what the other keys rule out: CodeDeploy knows no twins, Kubernetes nothing else, and only a template has versions.
     fn fitting(mut place: Value) -> Value {
         if place.get("idle").is_some() {
             place.as_object_mut().unwrap().remove("template_version");
+        }
+        if place.pointer("/fleets/kubernetes").is_some() {
+            let fields = place.as_object_mut().unwrap();
+            fields.retain(|name, _| !["application", "hosts", "package"].contains(&name.as_str()));
+            if let Some(groups) = fields.get_mut("groups").and_then(Value::as_object_mut) {
+                groups.retain(|_, group| group.get("alb_twins").is_some());
+            }
         }
         if place.pointer("/fleets/managed").is_some()
             && let Some(groups) = place.pointer_mut("/groups").and_then(Value::as_object_mut)
@@ -182,6 +189,7 @@ mod tests {
             (Shape::Address, _) => json!("127.0.0.1:80"),
             (Shape::Digits(count), _) => json!("0".repeat(count)),
             (Shape::Label, _) if key.name == "package" => json!("https://one/{revision}"),
+            (Shape::Label, _) if key.name == "image" => json!("one:{revision}"),
             // Declared groups are different ones.
             (Shape::Label, _) if ["alb", "nlb", "clb"].contains(&key.name) => json!(key.name),
             (Shape::Label, _) => json!("s3://one/{revision}"),

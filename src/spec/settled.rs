@@ -63,7 +63,7 @@ impl Spec {
                 AwsFleets::Pair(pair) => Some(pair),
                 AwsFleets::Copy { .. } | AwsFleets::Managed => None,
             },
-            Provider::Edas(edas) => Some(&edas.pair),
+            Provider::Edas(edas) => Some(edas.pair()),
         }
     }
 }
@@ -84,7 +84,7 @@ pub enum Provider {
     Local(LocalSpec),
     /// Auto Scaling groups behind load balancers.
     Aws(AwsSpec),
-    /// An EDAS application behind load balancers.
+    /// Applications of EDAS behind load balancers.
     Edas(EdasSpec),
 }
 

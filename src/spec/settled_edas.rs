@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{GroupId, Revision, Span};
 
-/// A service as an EDAS application on ECS instances behind load balancers, in one region of one account.
+/// A service as applications of EDAS behind load balancers, in one region of one account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EdasSpec {
@@ -14,14 +14,8 @@ pub struct EdasSpec {
     pub account: String,
     /// The region.
     pub region: String,
-    /// The id of the EDAS application.
-    pub application: String,
-    /// The names of the two deploy groups that alternate.
-    pub pair: [String; 2],
-    /// Where green's instances come from.
-    pub hosts: Hosts,
-    /// The URL of a revision's package, with `{revision}` where the revision stands.
-    pub package: String,
+    /// What the two fleets are.
+    pub fleets: EdasFleets,
     /// How long one call may take.
     pub call_timeout: Span,
     /// The shortest time between two looks while something is expected.
@@ -31,10 +25,82 @@ pub struct EdasSpec {
 }
 
 impl EdasSpec {
+    /// The names of the two fleets that alternate.
+    #[must_use]
+    pub fn pair(&self) -> &[String; 2] {
+        match &self.fleets {
+            EdasFleets::Groups(own) => &own.pair,
+            EdasFleets::Kubernetes(own) => &own.applications,
+        }
+    }
+}
+
+/// What the two fleets are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EdasFleets {
+    /// Deploy groups of one application, on ECS instances.
+    Groups(DeployGroups),
+    /// Applications of their own, on Kubernetes.
+    Kubernetes(Kubernetes),
+}
+
+/// Two deploy groups of one application on ECS instances.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeployGroups {
+    /// The id of the EDAS application.
+    pub application: String,
+    /// The names of the two deploy groups that alternate.
+    pub pair: [String; 2],
+    /// Where green's instances come from.
+    pub hosts: Hosts,
+    /// The URL of a revision's package, with `{revision}` where the revision stands.
+    pub package: String,
+}
+
+impl DeployGroups {
     /// The URL of a revision's package.
     #[must_use]
     pub fn package_of(&self, revision: &Revision) -> String {
-        self.package.replace("{revision}", revision.as_str())
+        self.package.replace(REVISION, revision.as_str())
+    }
+}
+
+/// Two applications on Kubernetes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Kubernetes {
+    /// The names, or the ids, of the two applications that alternate.
+    pub applications: [String; 2],
+    /// The image of a revision, with `{revision}` where the revision stands.
+    pub image: String,
+    /// Whether no port of a node leads to them.
+    pub nodes_serve_others: bool,
+}
+
+/// Where the revision stands in the address of a package or an image.
+const REVISION: &str = "{revision}";
+
+impl Kubernetes {
+    /// The image of a revision.
+    #[must_use]
+    pub fn image_of(&self, revision: &Revision) -> String {
+        self.image.replace(REVISION, revision.as_str())
+    }
+
+    /// The revision that an image is of; none of an image from elsewhere.
+    #[must_use]
+    pub fn revision_of(&self, image: &str) -> Option<Revision> {
+        let (before, after) = self.image.split_once(REVISION)?;
+        let revision = Revision::new(image.strip_prefix(before)?.strip_suffix(after)?).ok()?;
+        (self.image_of(&revision) == image).then_some(revision)
+    }
+
+    /// Which of the two an application is.
+    #[must_use]
+    pub fn place_of(&self, fleet: &str) -> Option<usize> {
+        self.applications.iter().position(|own| own == fleet)
     }
 }
 

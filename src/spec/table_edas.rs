@@ -4,7 +4,7 @@ use super::table::{Names, Need, Place, Shape, key};
 use crate::model::Span;
 
 pub(super) static EDAS: Place = Place {
-    doc: "The service as an EDAS application on ECS instances behind load balancers, in one region of one account.",
+    doc: "The service as applications of EDAS behind load balancers, in one region of one account.",
     keys: &[&[
         key(
             "account",
@@ -13,20 +13,30 @@ pub(super) static EDAS: Place = Place {
             "The account's uid. Credentials of any other account are refused before the first call.",
         ),
         key("region", Shape::Slug, Need::Required, "The region, such as cn-hongkong."),
-        key("application", Shape::Label, Need::Required, "The id of the EDAS application."),
+        key(
+            "application",
+            Shape::Label,
+            Need::Optional,
+            "For `fleets.pair`, which needs it: the id of the EDAS application.",
+        ),
         key("fleets", Shape::Place(&FLEETS), Need::Required, "How a fleet comes into being."),
-        key("hosts", Shape::Place(&HOSTS), Need::Required, "Where green's instances come from: exactly one."),
+        key(
+            "hosts",
+            Shape::Place(&HOSTS),
+            Need::Optional,
+            "For `fleets.pair`, which needs it: where green's instances come from, exactly one.",
+        ),
         key(
             "package",
             Shape::Label,
-            Need::Required,
-            "The URL of a revision's package, JAR or WAR, with `{revision}` where the revision stands.",
+            Need::Optional,
+            "For `fleets.pair`, which needs it: the URL of a revision's package, JAR or WAR, with `{revision}` where the revision stands.",
         ),
         key(
             "port",
             Shape::Count { least: 1, most: 65_535 },
             Need::Required,
-            "The port on which an instance serves, where a group says nothing else.",
+            "The port on which an instance, or a pod, serves, where a group says nothing else.",
         ),
         key(
             "call_timeout",
@@ -51,13 +61,46 @@ pub(super) static EDAS: Place = Place {
 };
 
 static FLEETS: Place = Place {
-    doc: "How a fleet comes into being.",
-    keys: &[&[key(
-        "pair",
-        Shape::Pair,
-        Need::Required,
-        "The names of two deploy groups that alternate; the one that carries nothing is green, and is emptied again, never deleted. `_DEFAULT_GROUP` may be one of them.",
-    )]],
+    doc: "How a fleet comes into being: exactly one.",
+    keys: &[&[
+        key(
+            "pair",
+            Shape::Pair,
+            Need::Optional,
+            "The names of two deploy groups that alternate; the one that carries nothing is green, and is emptied again, never deleted. `_DEFAULT_GROUP` may be one of them.",
+        ),
+        key(
+            "kubernetes",
+            Shape::Place(&KUBERNETES),
+            Need::Optional,
+            "Two applications of EDAS on Kubernetes that alternate; the one that carries nothing is green, and is scaled to nothing again, never deleted. Every target group needs `alb_twins` then.",
+        ),
+    ]],
+    either: &[&["pair"], &["kubernetes"]],
+};
+
+pub(super) static KUBERNETES: Place = Place {
+    doc: "Two applications of EDAS on Kubernetes.",
+    keys: &[&[
+        key(
+            "applications",
+            Shape::Pair,
+            Need::Required,
+            "Their names, or their ids. The first of the two twins of every target group is the first one's, the second the second one's: the cluster has to keep their pods in them.",
+        ),
+        key(
+            "image",
+            Shape::Label,
+            Need::Required,
+            "The image of a revision, with `{revision}` where the revision stands, such as the tag.",
+        ),
+        key(
+            "nodes_serve_others",
+            Shape::Flag,
+            Need::Default("false"),
+            "Whether no port of a node leads to the applications. Otherwise a server group that holds nodes which their pods are on refuses, for nobody can tell whom it serves.",
+        ),
+    ]],
     either: &[],
 };
 
@@ -107,7 +150,7 @@ static GROUP: Place = Place {
             "port",
             Shape::Count { least: 1, most: 65_535 },
             Need::Optional,
-            "The port on which an instance serves this group.",
+            "The port on which an instance, or a pod, serves this group.",
         ),
     ]],
     either: &[&["alb_twins"], &["alb"], &["nlb"], &["clb"]],

@@ -4,36 +4,41 @@ use std::time::SystemTime;
 
 use deployer::cloud::edas::{EdasBackend, Over};
 use deployer::model::{Fleet, FleetId, GroupId, Revision, Span, Time};
-use deployer::spec::{EdasGroup, EdasServers, EdasSpec, Hosts};
+use deployer::spec::{DeployGroups, EdasFleets, EdasGroup, EdasServers, EdasSpec, Hosts};
 
 use crate::edas_fake::{ACCOUNT, Fake, Fault, GroupOptions, KEY_ID, On, REGION, SECRET, Settings, World};
 use crate::harness::{Given, Hand, Harness, Mishap, Ways};
 use crate::story;
 
 /// Calls that change something, as far as a change of the port makes them.
-const CHANGING: [&str; 15] = [
+pub const CHANGING: [&str; 20] = [
     "AddServersToServerGroup",
     "CreateRule",
     "DeleteRule",
     "DeployApplication",
+    "DeployK8sApplication",
+    "DisableApplicationScalingRule",
+    "EnableApplicationScalingRule",
     "InsertDeployGroup",
     "ModifyScalingRule",
     "RemoveServersFromServerGroup",
     "ScaleInApplication",
+    "ScaleK8sApplication",
     "ScaleOutApplication",
     "ScaleoutApplicationWithNewInstances",
     "TagResources",
+    "UnTagResources",
     "UntagResources",
     "UpdateListenerAttribute",
     "UpdateRuleAttribute",
     "UpdateServerGroupServersAttribute",
 ];
 /// Milliseconds until a server is judged.
-const JUDGED: u64 = 60;
+pub const JUDGED: u64 = 60;
 /// Seconds of a drain, each of which takes a millisecond here.
 const DRAIN_SECS: u64 = 1500;
-const PORT: u16 = 8080;
-const STACK: usize = 16 << 20;
+pub const PORT: u16 = 8080;
+pub const STACK: usize = 16 << 20;
 
 pub struct Edas {
     backend: EdasBackend,
@@ -137,8 +142,7 @@ fn run_here(sentence: impl AsyncFnOnce(Edas)) {
     runtime.block_on(async {
         let settings = Settings { health_after: JUDGED, ..Settings::default() };
         let fake = Fake::start(settings);
-        let (given, spec) = fake.world(build);
-        let app = spec.application.clone();
+        let (given, spec, app) = fake.world(build);
         let over = Over { endpoint: fake.url(), id: KEY_ID.to_owned(), secret: SECRET.to_owned() };
         let backend = EdasBackend::new(given.service.clone(), spec.clone()).over(over);
         let edas = Edas { backend, fake, given, app, spec };
@@ -167,17 +171,17 @@ impl Edas {
     }
 }
 
-fn fleet(id: &str, revision: &str) -> Fleet {
+pub fn fleet(id: &str, revision: &str) -> Fleet {
     Fleet { id: FleetId::new(id).unwrap(), revision: revision.parse().unwrap(), size: 2 }
 }
 
 /// The names of the server groups behind a paired group.
-fn names(group: &GroupId) -> [String; 2] {
+pub fn names(group: &GroupId) -> [String; 2] {
     ["a", "b"].map(|side| format!("{group}-{side}"))
 }
 
 /// Version 1 runs in one deploy group, behind rules of an ALB with twins, a default action with twins, and an NLB.
-fn build(world: &mut World) -> (Given, EdasSpec) {
+fn build(world: &mut World) -> (Given, EdasSpec, String) {
     let (blue, green, ill) = (fleet("blue", "1"), fleet("green", "2"), fleet("green", "3"));
     let paired = ["internal", "public"].map(|name| GroupId::new(name).unwrap());
     let (shared, whole) = (GroupId::new("stream").unwrap(), GroupId::new("whole").unwrap());
@@ -216,10 +220,12 @@ fn build(world: &mut World) -> (Given, EdasSpec) {
     let spec = EdasSpec {
         account: ACCOUNT.to_owned(),
         region: REGION.to_owned(),
-        application: app,
-        pair: [&blue, &green].map(|fleet| fleet.id.to_string()),
-        hosts: Hosts::Template { id: "lt-1".to_owned(), version: None },
-        package: "https://bucket.oss-cn-hongkong.aliyuncs.com/api-{revision}.jar".to_owned(),
+        fleets: EdasFleets::Groups(DeployGroups {
+            application: app.clone(),
+            pair: [&blue, &green].map(|fleet| fleet.id.to_string()),
+            hosts: Hosts::Template { id: "lt-1".to_owned(), version: None },
+            package: "https://bucket.oss-cn-hongkong.aliyuncs.com/api-{revision}.jar".to_owned(),
+        }),
         call_timeout: Span::secs(3),
         pace: Span(20),
         groups: groups.into_iter().map(|(id, servers)| (id, EdasGroup { port: PORT, servers })).collect(),
@@ -234,5 +240,5 @@ fn build(world: &mut World) -> (Given, EdasSpec) {
         whole: Some(whole),
         stranger: GroupId::new(stranger).unwrap(),
     };
-    (given, spec)
+    (given, spec, app)
 }

@@ -8,6 +8,7 @@
 
 mod aws;
 mod edas;
+mod edas_kube;
 #[path = "../edas/fake/mod.rs"]
 #[expect(clippy::duplicate_mod, reason = "what both fakes have in common is loaded by each")]
 #[expect(dead_code, unused_imports, reason = "the tests of that cloud use the rest of its fake")]
@@ -105,4 +106,8 @@ mod on_aws_with_a_pair_of_fleets {
 
 mod on_alibaba_cloud {
     every_sentence!(crate::edas::Edas);
+}
+
+mod on_alibaba_cloud_with_applications_on_kubernetes {
+    every_sentence!(crate::edas_kube::EdasKube);
 }

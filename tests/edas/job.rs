@@ -11,7 +11,7 @@ use deployer::journal::{FileStore, Journal};
 use deployer::model::{RolloutId, ServiceName};
 use deployer::rollout::{Recorded, Rollout};
 
-use crate::fake::{Fake, GroupOptions, Settings};
+use crate::fake::{Fake, GroupOptions, Settings, World};
 
 /// How long anything may take on a busy machine before a test gives up.
 const PATIENCE: Duration = Duration::from_mins(4);
@@ -74,74 +74,48 @@ impl Job {
     /// (`whole`, twins), a listener of an NLB (`internal`) and one of a CLB (`partner`). `green` is not there yet; six
     /// hosts of the cluster are idle.
     pub fn new(edit: impl FnOnce(&mut Setup)) -> Self {
+        Self::made(edit, ecs, ecs_file)
+    }
+
+    /// The service at 1.0.0 in the application `api-blue` on Kubernetes, behind a rule of an ALB (`public`, twins) and a
+    /// default action (`whole`, twins), in which the cluster keeps its pods. `api-green` rests.
+    pub fn on_kubernetes(edit: impl FnOnce(&mut Setup)) -> Self {
+        Self::made(edit, kubernetes, kubernetes_file)
+    }
+
+    fn made(
+        edit: impl FnOnce(&mut Setup),
+        build: fn(&mut World, &mut BTreeMap<String, String>) -> String,
+        file: fn(&Self) -> String,
+    ) -> Self {
         let mut setup = Setup::default();
         edit(&mut setup);
         let fake = Fake::start(setup.settings.clone());
         let mut ids = BTreeMap::new();
-        let app = fake.world(|world| {
-            let app = world.application("api", 8080);
-            world.deploy_group(&app, "blue");
-            let blue = world.deployed(&app, "blue", "1.0.0", SIZE);
-            world.scaling_rules(&app, "blue", true, true);
-            world.idle(6);
-            let (alb, nlb, clb) = (world.alb("edge"), world.nlb("inner"), world.clb("old"));
-            let http = GroupOptions { drain: Some(100), ..GroupOptions::default() };
-            let tcp = GroupOptions { protocol: "TCP", ..http.clone() };
-            for name in ["public-a", "public-b", "whole-a", "whole-b", "spare"] {
-                ids.insert(name.to_owned(), world.alb_group(name, &http));
-            }
-            ids.insert("internal".to_owned(), world.nlb_group("internal", &tcp));
-            ids.insert("partner".to_owned(), world.vserver_group(&clb, "partner"));
-            let listener = world.listener(&alb, 443, &ids["spare"]);
-            let rule = world.rule(&listener, 10, &[(&ids["public-a"], 100), (&ids["public-b"], 0)]);
-            ids.insert("rule".to_owned(), rule);
-            ids.insert("listener".to_owned(), world.listener(&alb, 8443, &ids["whole-a"]));
-            world.listener(&nlb, 9000, &ids["internal"]);
-            world.clb_listener(&clb, "tcp", 9100, Some(&ids["partner"]));
-            for group in ["public-a", "whole-a", "internal", "partner"] {
-                for host in &blue {
-                    world.stand(&ids[group], host, 8080, 100);
-                }
-            }
-            app
-        });
+        let app = fake.world(|world| build(world, &mut ids));
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir_all(dir.path().join("deployments")).unwrap();
         fs::create_dir_all(dir.path().join("said")).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let job = Self { fake, dir, runtime, app, ids, runs: Cell::new(0) };
-        job.write(&setup);
+        let provider = file(&job);
+        job.write(&setup, &provider);
         job
     }
-
-    fn write(&self, setup: &Setup) {
+    fn write(&self, setup: &Setup, provider: &str) {
         let deadlines: Vec<_> = setup.deadlines.iter().map(|line| format!("  {line}\n")).collect();
         let deadlines = deadlines.concat();
         let deadlines = if deadlines.is_empty() { deadlines } else { format!("deadlines:\n{deadlines}") };
-        let id = |name: &str| &self.ids[name];
-        let groups = format!(
-            "          public: {{ alb_twins: [{}, {}] }}\n          whole: {{ alb_twins: [{}, {}] }}\n          \
-             internal: {{ nlb: {} }}\n          partner: {{ clb: {} }}\n",
-            id("public-a"),
-            id("public-b"),
-            id("whole-a"),
-            id("whole-b"),
-            id("internal"),
-            id("partner")
-        );
         let text = format!(
             "service: api\nrevision: 2.0.0\nstrategies:\n  bluegreen:\n    steps: {}\nsettle: {}\nbake: {}\nquiet: {}\n{deadlines}\
              environments:\n  prod:\n    provider:\n      edas:\n        account: \"{}\"\n        region: {}\n        \
-             application: {}\n        fleets: {{ pair: [blue, green] }}\n        hosts: {{ idle: cluster }}\n        \
-             package: \"https://bucket.oss-cn-hongkong.aliyuncs.com/api-{{revision}}.jar\"\n        port: 8080\n        \
-             call_timeout: {}\n        pace: 250ms\n        groups:\n{groups}",
+             port: 8080\n        call_timeout: {}\n        pace: 250ms\n{provider}",
             setup.steps,
             setup.settle,
             setup.bake,
             setup.quiet,
             crate::fake::ACCOUNT,
             crate::fake::REGION,
-            self.app,
             setup.call_timeout,
         );
         fs::write(self.dir.path().join("deployments/api.yaml"), text).unwrap();
@@ -166,6 +140,11 @@ impl Job {
 
     pub fn run(&self, args: &[&str]) -> Done {
         self.start(args).wait()
+    }
+
+    /// Where the service's file is.
+    pub fn file(&self) -> PathBuf {
+        self.dir.path().join("deployments/api.yaml")
     }
 
     fn journal(&self) -> Journal<FileStore> {
@@ -261,6 +240,90 @@ impl Job {
         });
         assert_eq!((previews, frozen, still), (vec![], false, false));
     }
+}
+
+/// Two deploy groups, and every kind of server group.
+fn ecs(world: &mut World, ids: &mut BTreeMap<String, String>) -> String {
+    let app = world.application("api", 8080);
+    world.deploy_group(&app, "blue");
+    let blue = world.deployed(&app, "blue", "1.0.0", SIZE);
+    world.scaling_rules(&app, "blue", true, true);
+    world.idle(6);
+    let (alb, nlb, clb) = (world.alb("edge"), world.nlb("inner"), world.clb("old"));
+    let http = GroupOptions { drain: Some(100), ..GroupOptions::default() };
+    let tcp = GroupOptions { protocol: "TCP", ..http.clone() };
+    for name in ["public-a", "public-b", "whole-a", "whole-b", "spare"] {
+        ids.insert(name.to_owned(), world.alb_group(name, &http));
+    }
+    ids.insert("internal".to_owned(), world.nlb_group("internal", &tcp));
+    ids.insert("partner".to_owned(), world.vserver_group(&clb, "partner"));
+    let listener = world.listener(&alb, 443, &ids["spare"]);
+    let rule = world.rule(&listener, 10, &[(&ids["public-a"], 100), (&ids["public-b"], 0)]);
+    ids.insert("rule".to_owned(), rule);
+    ids.insert("listener".to_owned(), world.listener(&alb, 8443, &ids["whole-a"]));
+    world.listener(&nlb, 9000, &ids["internal"]);
+    world.clb_listener(&clb, "tcp", 9100, Some(&ids["partner"]));
+    for group in ["public-a", "whole-a", "internal", "partner"] {
+        for host in &blue {
+            world.stand(&ids[group], host, 8080, 100);
+        }
+    }
+    app
+}
+
+fn ecs_file(job: &Job) -> String {
+    let id = |name: &str| &job.ids[name];
+    format!(
+        "        application: {}\n        fleets: {{ pair: [blue, green] }}\n        hosts: {{ idle: cluster }}\n        \
+         package: \"https://bucket.oss-cn-hongkong.aliyuncs.com/api-{{revision}}.jar\"\n        groups:\n          \
+         public: {{ alb_twins: [{}, {}] }}\n          whole: {{ alb_twins: [{}, {}] }}\n          internal: {{ nlb: {} }}\n          \
+         partner: {{ clb: {} }}\n",
+        job.app,
+        id("public-a"),
+        id("public-b"),
+        id("whole-a"),
+        id("whole-b"),
+        id("internal"),
+        id("partner"),
+    )
+}
+
+/// The image of a revision of the application on Kubernetes.
+pub fn image(revision: &str) -> String {
+    format!("registry.cn-hongkong.aliyuncs.com/shop/api:{revision}")
+}
+
+fn kubernetes(world: &mut World, ids: &mut BTreeMap<String, String>) -> String {
+    let alb = world.alb("edge");
+    let ip = GroupOptions { kind: "Ip", drain: Some(1), ..GroupOptions::default() };
+    for name in ["public-a", "public-b", "whole-a", "whole-b", "spare"] {
+        ids.insert(name.to_owned(), world.alb_group(name, &ip));
+    }
+    let listener = world.listener(&alb, 443, &ids["spare"]);
+    let rule = world.rule(&listener, 10, &[(&ids["public-a"], 100), (&ids["public-b"], 0)]);
+    ids.insert("rule".to_owned(), rule);
+    ids.insert("listener".to_owned(), world.listener(&alb, 8443, &ids["whole-a"]));
+    for (name, side, pods) in [("api-blue", "a", SIZE as u64), ("api-green", "b", 0)] {
+        let [public, whole] = ["public", "whole"].map(|group| ids[&format!("{group}-{side}")].clone());
+        let id = world.kube_app(name, &image("1.0.0"), pods, &[(&public, 8080), (&whole, 8080)]);
+        let own = world.kube_of(&id).unwrap();
+        own.rules = [("by-cpu".to_owned(), true), ("by-night".to_owned(), false)].into();
+        ids.insert(name.to_owned(), id);
+    }
+    ids["api-blue"].clone()
+}
+
+fn kubernetes_file(job: &Job) -> String {
+    let id = |name: &str| &job.ids[name];
+    format!(
+        "        fleets:\n          kubernetes: {{ applications: [api-blue, api-green], image: \"{}\" }}\n        groups:\n          \
+         public: {{ alb_twins: [{}, {}] }}\n          whole: {{ alb_twins: [{}, {}] }}\n",
+        image("{revision}"),
+        id("public-a"),
+        id("public-b"),
+        id("whole-a"),
+        id("whole-b"),
+    )
 }
 
 impl Drop for Job {

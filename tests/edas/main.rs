@@ -14,6 +14,8 @@ mod fleets;
 mod incident;
 mod init;
 mod job;
+mod kube;
+mod kube_desk;
 mod lanes;
 mod official;
 mod policy;

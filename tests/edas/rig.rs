@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use deployer::cloud::edas::{EdasBackend, Over};
 use deployer::cloud::{Backend, Change, Fault, Scope};
 use deployer::model::{Fleet, FleetId, FleetSeen, GroupId, Inventory, Seen, Span, Token};
-use deployer::spec::{EdasGroup, EdasServers, EdasSpec, Hosts};
+use deployer::spec::{DeployGroups, EdasFleets, EdasGroup, EdasServers, EdasSpec, Hosts};
 
 use crate::fake::{ACCOUNT, Fake, GroupOptions, KEY_ID, REGION, SECRET, Settings};
 
@@ -46,10 +46,12 @@ impl Rig {
         let spec = EdasSpec {
             account: ACCOUNT.to_owned(),
             region: REGION.to_owned(),
-            application: app.clone(),
-            pair: ["blue", "green"].map(str::to_owned),
-            hosts,
-            package: "https://bucket.oss-cn-hongkong.aliyuncs.com/api-{revision}.jar".to_owned(),
+            fleets: EdasFleets::Groups(DeployGroups {
+                application: app.clone(),
+                pair: ["blue", "green"].map(str::to_owned),
+                hosts,
+                package: "https://bucket.oss-cn-hongkong.aliyuncs.com/api-{revision}.jar".to_owned(),
+            }),
             call_timeout: Span::secs(5),
             pace: Span(20),
             groups: BTreeMap::from([(GroupId::new("public").unwrap(), public)]),

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use tokio::sync::OnceCell;
 
 use super::client::{Client, Over};
-use super::home::Home;
+use super::home::{Home, Kind};
 use super::memory::Memory;
 use super::patience::Site;
-use super::{fleets, freeze, hold, leave, look, preview, shift, traffic};
+use super::{fleets, freeze, hold, kube, leave, look, preview, shift, traffic};
 use crate::cloud::{Backend, Capability, Change, Fault, FaultKind, Scope, clock};
 use crate::coverage::Retirement;
 use crate::model::{FleetId, Inventory, ServiceName, Span, Token};
@@ -47,8 +47,12 @@ impl EdasBackend {
     pub async fn thaw_all(&self) -> Result<BTreeSet<FleetId>, Fault> {
         self.memory.changed();
         let client = self.client().await?;
-        Box::pin(hold::release(client, &self.home, None, &format!("thaw-{}", clock::now().0))).await?;
-        freeze::thaw_all(client, &self.home).await
+        let ecs = match self.home.kind() {
+            Kind::Ecs(ecs) => ecs,
+            Kind::Kube(kube) => return Box::pin(kube::thaw_all(client, (kube, &self.memory))).await,
+        };
+        Box::pin(hold::release(client, ecs, None, &format!("thaw-{}", clock::now().0))).await?;
+        freeze::thaw_all(client, ecs).await
     }
 
     async fn client(&self) -> Result<&Client, Fault> {
@@ -98,24 +102,45 @@ impl EdasBackend {
         let (client, home) = (self.client().await?, &self.home);
         let site = Site { client, home, memory: &self.memory, token: token.as_str() };
         match change {
-            Change::Provision { fleet } => Box::pin(fleets::provision(client, home, fleet, token)).await,
+            Change::Provision { fleet } => match home.kind() {
+                Kind::Ecs(ecs) => Box::pin(fleets::provision(client, ecs, fleet, token)).await,
+                Kind::Kube(kube) => {
+                    Box::pin(kube::provision(client, (kube, &self.memory), fleet, token)).await
+                }
+            },
             Change::Register { fleet, groups } => Box::pin(traffic::register(site, fleet, groups)).await,
             Change::Shift { group, to, from, share } => {
                 Box::pin(shift::shift(site, group, (to, from.as_ref()), *share)).await
             }
             Change::Deregister { fleet, groups } => Box::pin(traffic::deregister(site, fleet, groups)).await,
-            Change::Freeze { fleet } => {
-                self.memory.changed();
-                Box::pin(freeze::freeze(client, home, fleet)).await?;
-                let instances = fleets::instances(client, home, fleet).await?;
-                Box::pin(hold::hold(client, home, &instances, token.as_str())).await
+            Change::Freeze { fleet } => Box::pin(self.freeze(fleet, token)).await,
+            Change::Thaw { fleet } => Box::pin(self.thaw(fleet, token)).await,
+        }
+    }
+
+    async fn freeze(&self, fleet: &FleetId, token: &Token) -> Result<(), Fault> {
+        self.memory.changed();
+        let client = self.client().await?;
+        match self.home.kind() {
+            Kind::Ecs(ecs) => {
+                freeze::freeze(client, ecs, fleet).await?;
+                let instances = fleets::instances(client, ecs, fleet).await?;
+                hold::hold(client, ecs, &instances, token.as_str()).await
             }
-            Change::Thaw { fleet } => {
-                self.memory.changed();
-                Box::pin(freeze::thaw(client, home, fleet)).await?;
-                let instances = fleets::instances(client, home, fleet).await?;
-                Box::pin(hold::release(client, home, Some(&instances), token.as_str())).await.map(drop)
+            Kind::Kube(kube) => kube::freeze(client, (kube, &self.memory), fleet).await,
+        }
+    }
+
+    async fn thaw(&self, fleet: &FleetId, token: &Token) -> Result<(), Fault> {
+        self.memory.changed();
+        let client = self.client().await?;
+        match self.home.kind() {
+            Kind::Ecs(ecs) => {
+                freeze::thaw(client, ecs, fleet).await?;
+                let instances = fleets::instances(client, ecs, fleet).await?;
+                hold::release(client, ecs, Some(&instances), token.as_str()).await.map(drop)
             }
+            Kind::Kube(kube) => kube::thaw(client, (kube, &self.memory), fleet).await,
         }
     }
 
@@ -124,6 +149,9 @@ impl EdasBackend {
         let survey = Box::pin(leave::refuse_standing(client, home, &proof)).await?;
         let site = Site { client, home, memory: &self.memory, token: token.as_str() };
         Box::pin(preview::sweep(site, &survey)).await?;
-        Box::pin(fleets::empty_out(client, home, proof.fleet())).await
+        match home.kind() {
+            Kind::Ecs(ecs) => Box::pin(fleets::empty_out(client, ecs, proof.fleet())).await,
+            Kind::Kube(kube) => Box::pin(kube::empty_out(client, (kube, &self.memory), proof.fleet())).await,
+        }
     }
 }

@@ -190,6 +190,7 @@ fn described(balancer: &str, group: &Group) -> ServerGroup {
         interval: Span::secs(u64::from(INTERVAL_SECS)),
         verdict: Span::ZERO,
         count: None,
+        left: None,
         cuts: false,
     }
 }

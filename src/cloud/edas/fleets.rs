@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use super::api::edas::{self, Application, ChangeOrder, DeployGroup, Ecu, Record, ScalingRule, Status, Tag};
 use super::client::Client;
 use super::freeze;
-use super::home::Home;
+use super::home::Ecs;
 use super::orders::{self, Progress, Turn};
 use crate::cloud::{Fault, FaultKind, clock};
 use crate::model::{
@@ -30,8 +30,8 @@ const FILLING: &str = "deployer:filling:";
 /// One instance of a fleet.
 #[derive(Debug, Clone)]
 pub(super) struct Member {
-    /// Its private address, where EDAS knows it.
-    pub address: Option<String>,
+    /// Its private addresses, where EDAS knows them.
+    pub addresses: Vec<String>,
     /// How far it is.
     pub state: InstanceState,
 }
@@ -54,6 +54,12 @@ pub(super) struct Fleets {
     pub all: BTreeMap<FleetId, Seen<FleetNow>>,
     /// Bindings that put instances into production by themselves, as sentence fragments.
     pub unread: BTreeSet<String>,
+    /// Whether the load balancers know their instances by address only, as they do pods.
+    pub by_address: bool,
+    /// Ports of every node of a cluster that lead to one of the fleets, with what leads there.
+    pub node_ports: BTreeMap<u32, String>,
+    /// The addresses of the nodes that their pods are on.
+    pub nodes: BTreeSet<String>,
 }
 
 /// What is not read with every look.
@@ -80,7 +86,8 @@ impl Settings {
         *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    async fn why(&self, client: &Client, order: &ChangeOrder) -> String {
+    /// Why a change order went wrong: asked for once.
+    pub async fn why(&self, client: &Client, order: &ChangeOrder) -> String {
         let known = |id| self.reasons.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
         if let Some(reason) = known(&order.change_order_id) {
             return reason;
@@ -92,7 +99,7 @@ impl Settings {
     }
 
     /// Tells people how far a change order is, whenever that has changed.
-    async fn tell(&self, client: &Client, fleet: &str, order: &ChangeOrder) {
+    pub async fn tell(&self, client: &Client, fleet: &str, order: &ChangeOrder) {
         let kind = order.co_type.as_deref().unwrap_or("change order");
         let told = format!(
             "EDAS {kind} {} of `{fleet}`: {}",
@@ -106,7 +113,7 @@ impl Settings {
         }
     }
 
-    async fn read(&self, client: &Client, home: &Home, groups: &[&DeployGroup]) -> Result<Kept, Fault> {
+    async fn read(&self, client: &Client, service: Ecs<'_>, groups: &[&DeployGroup]) -> Result<Kept, Fault> {
         let now = clock::now();
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some((at, kept)) = kept
@@ -115,7 +122,7 @@ impl Settings {
         {
             return Ok(kept);
         }
-        let application = &home.spec.application;
+        let application = &service.own.application;
         let rules = async {
             let mut rules = BTreeMap::new();
             for group in groups {
@@ -126,7 +133,7 @@ impl Settings {
         };
         let (application, tags, rules) = tokio::try_join!(
             edas::get_application(client, application),
-            edas::list_tags(client, &home.spec.region, application),
+            edas::list_tags(client, &service.home.spec.region, application),
             rules
         )?;
         let read = Kept { application, tags, rules };
@@ -139,15 +146,15 @@ impl Settings {
 ///
 /// # Errors
 /// The call's fault.
-pub(super) async fn read(client: &Client, home: &Home, settings: &Settings) -> Result<Fleets, Fault> {
-    let application = &home.spec.application;
+pub(super) async fn read(client: &Client, service: Ecs<'_>, settings: &Settings) -> Result<Fleets, Fault> {
+    let application = &service.own.application;
     let (status, groups, recent) = tokio::try_join!(
         edas::query_application_status(client, application),
         edas::list_deploy_group(client, application),
         edas::list_recent_change_order(client, application),
     )?;
     let full: Vec<_> = groups.iter().filter(|group| !standing(&status, &group.group_id).is_empty()).collect();
-    let kept = settings.read(client, home, &full).await?;
+    let kept = settings.read(client, service, &full).await?;
     let mut fleets = Fleets { unread: bound(&kept.application, &groups), ..Fleets::default() };
     for group in full {
         let Ok(name) = FleetId::new(group.group_name.clone()) else {
@@ -200,8 +207,8 @@ fn fleet(status: &Status, group: &DeployGroup, failed: Option<String>) -> Result
             records.get(ecc.ecc_id.as_str()).and_then(|record| record.package_version_id.as_deref());
         let runs = ecc.app_state == Some(RUNNING) && wanted.is_some() && package == wanted;
         let state = if runs { InstanceState::Running } else { InstanceState::Pending };
-        let address = host.ip_addr.clone().filter(|address| !address.is_empty());
-        members.insert(id, Member { address, state });
+        let addresses = host.ip_addr.clone().filter(|address| !address.is_empty()).into_iter().collect();
+        members.insert(id, Member { addresses, state });
     }
     // What runs nothing yet has a revision all the same: one that nobody asks for.
     let version = group.package_version.as_deref().filter(|version| !version.is_empty()).unwrap_or("none");
@@ -268,16 +275,16 @@ fn bound(application: &Application, groups: &[DeployGroup]) -> BTreeSet<String> 
 /// busy with something else; [`FaultKind::Quota`] without enough idle hosts; the call's fault.
 pub(super) async fn provision(
     client: &Client,
-    home: &Home,
+    service: Ecs<'_>,
     fleet: &Fleet,
     token: &Token,
 ) -> Result<(), Fault> {
-    if !home.is_ours(&fleet.id) {
-        let [one, two] = &home.spec.pair;
+    if !service.home.is_ours(&fleet.id) {
+        let [one, two] = &service.own.pair;
         let message = format!("the fleet `{}` is none of the pair `{one}` and `{two}`", fleet.id);
         return Err(Fault::new(FaultKind::Invalid, "InsertDeployGroup", message));
     }
-    let application = &home.spec.application;
+    let application = &service.own.application;
     let find = async || {
         let groups = edas::list_deploy_group(client, application).await?;
         Ok::<_, Fault>(groups.into_iter().find(|group| group.group_name == fleet.id.as_str()))
@@ -304,17 +311,19 @@ pub(super) async fn provision(
     let runs = group.package_version.as_deref() == Some(fleet.revision.as_str());
     if there == 0 {
         // Held still when it went the last time, and never given back: it rested. Now it is this rollout's to hold still.
-        freeze::thaw(client, home, &fleet.id).await?;
+        freeze::thaw(client, service, &fleet.id).await?;
     }
-    claim(client, home, &group, fleet, there == 0).await?;
+    let region = &service.home.spec.region;
+    let is_empty = there == 0;
+    claim(client, &Claim { region, application, part: &group.group_id, fleet, is_empty }).await?;
     let missing = fleet.size.saturating_sub(u32::try_from(there).unwrap_or(u32::MAX));
     if missing > 0 {
-        return grow(client, home, &group, missing).await;
+        return grow(client, service, &group, missing).await;
     }
     if runs && is_installed(&status, &group) {
         return Ok(());
     }
-    let url = home.spec.package_of(&fleet.revision);
+    let url = service.own.package_of(&fleet.revision);
     let deployment = edas::Deployment {
         application,
         group: &group.group_id,
@@ -336,27 +345,35 @@ fn is_installed(status: &Status, group: &DeployGroup) -> bool {
     })
 }
 
-/// An empty group is taken for the revision; one that is not empty must have been taken for it.
-async fn claim(
-    client: &Client,
-    home: &Home,
-    group: &DeployGroup,
-    fleet: &Fleet,
-    is_empty: bool,
-) -> Result<(), Fault> {
-    let (region, application) = (&home.spec.region, &home.spec.application);
-    let (key, value) = (format!("{FILLING}{}", group.group_id), digest(&fleet.revision));
-    let tags = edas::list_tags(client, region, application).await?;
+/// What is to become green, and for which revision.
+pub(super) struct Claim<'a> {
+    pub region: &'a str,
+    /// The application that bears the tag.
+    pub application: &'a str,
+    /// The deploy group, or the application itself.
+    pub part: &'a str,
+    pub fleet: &'a Fleet,
+    /// Whether it has no instances.
+    pub is_empty: bool,
+}
+
+/// What is empty is taken for the revision; what is not must have been taken for it.
+///
+/// # Errors
+/// [`FaultKind::Conflict`] where it was not; the call's fault.
+pub(super) async fn claim(client: &Client, claim: &Claim<'_>) -> Result<(), Fault> {
+    let (key, value) = (format!("{FILLING}{}", claim.part), digest(&claim.fleet.revision));
+    let tags = edas::list_tags(client, claim.region, claim.application).await?;
     if tags.iter().any(|tag| tag.tag_key == key && tag.tag_value.as_ref() == Some(&value)) {
         return Ok(());
     }
-    if is_empty {
-        return edas::tag(client, region, application, (&key, &value)).await;
+    if claim.is_empty {
+        return edas::tag(client, claim.region, claim.application, (&key, &value)).await;
     }
     let message = format!(
         "`{}` is to become green and does not rest: it has instances that were not put there for `{}`. Scale it in \
          once nothing needs it",
-        fleet.id, fleet.revision
+        claim.fleet.id, claim.fleet.revision
     );
     Err(Fault::new(FaultKind::Conflict, "ListDeployGroup", message))
 }
@@ -370,9 +387,9 @@ fn digest(revision: &Revision) -> String {
 }
 
 /// Gives the group more instances.
-async fn grow(client: &Client, home: &Home, group: &DeployGroup, missing: u32) -> Result<(), Fault> {
-    let (application, id) = (&home.spec.application, &group.group_id);
-    match &home.spec.hosts {
+async fn grow(client: &Client, service: Ecs<'_>, group: &DeployGroup, missing: u32) -> Result<(), Fault> {
+    let (application, id) = (&service.own.application, &group.group_id);
+    match &service.own.hosts {
         Hosts::Template { id: template, version } => {
             let template = (template.as_str(), version.as_deref());
             edas::scale_out_with_new_instances(client, application, id, missing, template).await
@@ -413,8 +430,12 @@ fn spread(idle: &[Ecu], count: usize) -> Vec<&str> {
 ///
 /// # Errors
 /// The call's fault.
-pub(super) async fn instances(client: &Client, home: &Home, fleet: &FleetId) -> Result<Vec<String>, Fault> {
-    let status = edas::query_application_status(client, &home.spec.application).await?;
+pub(super) async fn instances(
+    client: &Client,
+    service: Ecs<'_>,
+    fleet: &FleetId,
+) -> Result<Vec<String>, Fault> {
+    let status = edas::query_application_status(client, &service.own.application).await?;
     let group = status.group_list.all.iter().find(|group| group.group_name == fleet.as_str());
     let Some(group) = group else { return Ok(Vec::new()) };
     let hosts: BTreeMap<_, _> =
@@ -427,8 +448,8 @@ pub(super) async fn instances(client: &Client, home: &Home, fleet: &FleetId) -> 
 ///
 /// # Errors
 /// [`FaultKind::Conflict`] while EDAS is busy with something else; the call's fault.
-pub(super) async fn empty_out(client: &Client, home: &Home, fleet: &FleetId) -> Result<(), Fault> {
-    let application = &home.spec.application;
+pub(super) async fn empty_out(client: &Client, service: Ecs<'_>, fleet: &FleetId) -> Result<(), Fault> {
+    let application = &service.own.application;
     let groups = edas::list_deploy_group(client, application).await?;
     let Some(group) = groups.into_iter().find(|group| group.group_name == fleet.as_str()) else {
         return Ok(());

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use super::api::edas::{self, SCALE_IN, ScalingRule, Tag};
 use super::client::Client;
-use super::home::Home;
+use super::home::Ecs;
 use crate::cloud::{Fault, FaultKind};
 use crate::model::{FleetId, Scaling};
 
@@ -29,9 +29,9 @@ pub(super) fn scaling(rules: &[ScalingRule], tags: &[Tag], group: &str) -> Scali
 /// # Errors
 /// [`FaultKind::Missing`] without the deploy group; [`FaultKind::Invalid`] for rules that could not be put back; the
 /// call's fault.
-pub(super) async fn freeze(client: &Client, home: &Home, fleet: &FleetId) -> Result<(), Fault> {
-    let application = &home.spec.application;
-    let group = group_id(client, home, fleet).await?.ok_or_else(|| absent(fleet))?;
+pub(super) async fn freeze(client: &Client, service: Ecs<'_>, fleet: &FleetId) -> Result<(), Fault> {
+    let application = &service.own.application;
+    let group = group_id(client, service, fleet).await?.ok_or_else(|| absent(fleet))?;
     let rules = edas::get_scaling_rules(client, application, &group).await?;
     let on: BTreeSet<&str> = rules.iter().filter(|rule| is_on(rule)).map(way).collect();
     if on.is_empty() {
@@ -45,12 +45,12 @@ pub(super) async fn freeze(client: &Client, home: &Home, fleet: &FleetId) -> Res
         );
         return Err(Fault::new(FaultKind::Invalid, "ModifyScalingRule", message));
     }
-    let tags = edas::list_tags(client, &home.spec.region, application).await?;
+    let tags = edas::list_tags(client, &service.home.spec.region, application).await?;
     let noted: BTreeSet<&str> = note(&tags, &group).into_iter().flat_map(|note| note.split(',')).collect();
     let all: Vec<&str> = on.union(&noted).copied().collect();
     if !on.is_subset(&noted) {
         let tag = (format!("{FROZEN}{group}"), all.join(","));
-        edas::tag(client, &home.spec.region, application, (&tag.0, &tag.1)).await?;
+        edas::tag(client, &service.home.spec.region, application, (&tag.0, &tag.1)).await?;
     }
     let off: Vec<_> = rules.into_iter().map(|rule| ScalingRule { enable: Some(false), ..rule }).collect();
     edas::modify_scaling_rule(client, application, &group, &off).await
@@ -60,31 +60,31 @@ pub(super) async fn freeze(client: &Client, home: &Home, fleet: &FleetId) -> Res
 ///
 /// # Errors
 /// The call's fault.
-pub(super) async fn thaw(client: &Client, home: &Home, fleet: &FleetId) -> Result<(), Fault> {
-    let Some(group) = group_id(client, home, fleet).await? else { return Ok(()) };
-    let tags = edas::list_tags(client, &home.spec.region, &home.spec.application).await?;
-    give_back(client, home, &group, &tags).await
+pub(super) async fn thaw(client: &Client, service: Ecs<'_>, fleet: &FleetId) -> Result<(), Fault> {
+    let Some(group) = group_id(client, service, fleet).await? else { return Ok(()) };
+    let tags = edas::list_tags(client, &service.home.spec.region, &service.own.application).await?;
+    give_back(client, service, &group, &tags).await
 }
 
 /// Gives every deploy group its rules back, and says which had been frozen.
 ///
 /// # Errors
 /// The call's fault; those before it are thawed.
-pub(super) async fn thaw_all(client: &Client, home: &Home) -> Result<BTreeSet<FleetId>, Fault> {
-    let tags = edas::list_tags(client, &home.spec.region, &home.spec.application).await?;
+pub(super) async fn thaw_all(client: &Client, service: Ecs<'_>) -> Result<BTreeSet<FleetId>, Fault> {
+    let tags = edas::list_tags(client, &service.home.spec.region, &service.own.application).await?;
     let mut thawed = BTreeSet::new();
-    for group in edas::list_deploy_group(client, &home.spec.application).await? {
+    for group in edas::list_deploy_group(client, &service.own.application).await? {
         if note(&tags, &group.group_id).is_some() {
-            give_back(client, home, &group.group_id, &tags).await?;
+            give_back(client, service, &group.group_id, &tags).await?;
             thawed.extend(FleetId::new(group.group_name));
         }
     }
     Ok(thawed)
 }
 
-async fn give_back(client: &Client, home: &Home, group: &str, tags: &[Tag]) -> Result<(), Fault> {
+async fn give_back(client: &Client, service: Ecs<'_>, group: &str, tags: &[Tag]) -> Result<(), Fault> {
     let Some(note) = note(tags, group) else { return Ok(()) };
-    let application = &home.spec.application;
+    let application = &service.own.application;
     let were_on: BTreeSet<&str> = note.split(',').collect();
     let rules = edas::get_scaling_rules(client, application, group).await?;
     if rules.iter().any(|rule| were_on.contains(way(rule)) && !is_on(rule)) {
@@ -95,7 +95,7 @@ async fn give_back(client: &Client, home: &Home, group: &str, tags: &[Tag]) -> R
         let rules: Vec<_> = rules.into_iter().map(back).collect();
         edas::modify_scaling_rule(client, application, group, &rules).await?;
     }
-    edas::untag(client, &home.spec.region, application, &format!("{FROZEN}{group}")).await
+    edas::untag(client, &service.home.spec.region, application, &format!("{FROZEN}{group}")).await
 }
 
 /// Whether a tag tells what of the deploy group's rules was on.
@@ -124,8 +124,8 @@ pub(super) fn is_readable(rule: &ScalingRule) -> bool {
     rule.mode == SCALE_IN || !buys || template
 }
 
-async fn group_id(client: &Client, home: &Home, fleet: &FleetId) -> Result<Option<String>, Fault> {
-    let groups = edas::list_deploy_group(client, &home.spec.application).await?;
+async fn group_id(client: &Client, service: Ecs<'_>, fleet: &FleetId) -> Result<Option<String>, Fault> {
+    let groups = edas::list_deploy_group(client, &service.own.application).await?;
     Ok(groups.into_iter().find(|group| group.group_name == fleet.as_str()).map(|group| group.group_id))
 }
 

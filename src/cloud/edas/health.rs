@@ -96,6 +96,10 @@ fn is_same(named: &NonNormal, server: &Server) -> bool {
     let by_port = named.port.is_none() || named.port == server.port;
     let id = known(&named.server_id);
     let address = known(&named.server_ip);
+    // Pods that share an interface are told apart by their addresses.
+    if server.name() != server.server_id && address.is_some() {
+        return by_port && address.as_deref() == Some(server.name());
+    }
     let by_name = id.as_ref() == Some(&server.server_id)
         || address.is_some()
             && (address == known(&server.server_ip) || address.as_ref() == Some(&server.server_id));

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::api::ess;
 use super::client::Client;
-use super::home::Home;
+use super::home::Ecs;
 use super::survey::scaling_groups;
 use crate::cloud::Fault;
 
@@ -20,13 +20,13 @@ pub(super) fn stirs(group: &ess::Group) -> bool {
 }
 
 /// Whether it does not, because we hold it.
-pub(super) fn is_held(group: &ess::Group, home: &Home) -> bool {
-    !stirs(group) && group.is_tagged(&key(home))
+pub(super) fn is_held(group: &ess::Group, service: Ecs<'_>) -> bool {
+    !stirs(group) && group.is_tagged(&key(service))
 }
 
 /// The key of the tag with what we suspended. One for each application: a scaling group may serve two.
-fn key(home: &Home) -> String {
-    format!("deployer:frozen:{}", home.spec.application)
+fn key(service: Ecs<'_>) -> String {
+    format!("deployer:frozen:{}", service.own.application)
 }
 
 /// Suspends the processes of every scaling group that one of these instances belongs to, noting first which ran.
@@ -35,7 +35,7 @@ fn key(home: &Home) -> String {
 /// The call's fault.
 pub(super) async fn hold(
     client: &Client,
-    home: &Home,
+    service: Ecs<'_>,
     instances: &[String],
     token: &str,
 ) -> Result<(), Fault> {
@@ -48,7 +48,7 @@ pub(super) async fn hold(
     if groups.is_empty() {
         return Ok(());
     }
-    let (key, noted) = (key(home), notes(client, home).await?);
+    let (key, noted) = (key(service), notes(client, service).await?);
     for group in groups {
         let id = &group.scaling_group_id;
         let runs = |process: &&&str| !group.suspended_processes.iter().any(|own| own == *process);
@@ -70,11 +70,11 @@ pub(super) async fn hold(
 /// The call's fault; those before it are resumed.
 pub(super) async fn release(
     client: &Client,
-    home: &Home,
+    service: Ecs<'_>,
     instances: Option<&[String]>,
     token: &str,
 ) -> Result<usize, Fault> {
-    let mut noted = notes(client, home).await?;
+    let mut noted = notes(client, service).await?;
     if let Some(instances) = instances.filter(|_| !noted.is_empty()) {
         let groups = scaling_groups(client, instances).await?;
         let own: BTreeSet<_> = groups.into_values().map(|group| group.scaling_group_id).collect();
@@ -85,13 +85,13 @@ pub(super) async fn release(
         if !processes.is_empty() {
             ess::resume(client, id, &processes, token).await?;
         }
-        ess::untag(client, id, &key(home)).await?;
+        ess::untag(client, id, &key(service)).await?;
     }
     Ok(noted.len())
 }
 
 /// What we suspended, by scaling group.
-async fn notes(client: &Client, home: &Home) -> Result<BTreeMap<String, String>, Fault> {
-    let tags = ess::tagged(client, &key(home)).await?;
+async fn notes(client: &Client, service: Ecs<'_>) -> Result<BTreeMap<String, String>, Fault> {
+    let tags = ess::tagged(client, &key(service)).await?;
     Ok(tags.into_iter().filter_map(|tag| Some((tag.resource_id, tag.tag_value?))).collect())
 }

@@ -1,7 +1,7 @@
 //! Where a service lives on Alibaba Cloud.
 
 use crate::model::{FleetId, ServiceName};
-use crate::spec::EdasSpec;
+use crate::spec::{DeployGroups, EdasFleets, EdasSpec, Kubernetes};
 
 /// One service as its deployment file describes it.
 #[derive(Debug)]
@@ -12,9 +12,52 @@ pub(super) struct Home {
     pub spec: EdasSpec,
 }
 
+/// A service whose fleets are deploy groups.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ecs<'a> {
+    /// The service.
+    pub home: &'a Home,
+    /// Its fleets.
+    pub own: &'a DeployGroups,
+}
+
+/// A service whose fleets are applications on Kubernetes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Kube<'a> {
+    /// The service.
+    pub home: &'a Home,
+    /// Its fleets.
+    pub own: &'a Kubernetes,
+}
+
+/// What a service's fleets are.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Kind<'a> {
+    /// Deploy groups.
+    Ecs(Ecs<'a>),
+    /// Applications on Kubernetes.
+    Kube(Kube<'a>),
+}
+
 impl Home {
+    /// What its fleets are.
+    pub fn kind(&self) -> Kind<'_> {
+        match &self.spec.fleets {
+            EdasFleets::Groups(own) => Kind::Ecs(Ecs { home: self, own }),
+            EdasFleets::Kubernetes(own) => Kind::Kube(Kube { home: self, own }),
+        }
+    }
+
+    /// Its fleets, where they are applications on Kubernetes.
+    pub fn kubernetes(&self) -> Option<&Kubernetes> {
+        match &self.spec.fleets {
+            EdasFleets::Groups(_) => None,
+            EdasFleets::Kubernetes(own) => Some(own),
+        }
+    }
+
     /// Whether the fleet is one of the two that alternate.
     pub fn is_ours(&self, fleet: &FleetId) -> bool {
-        self.spec.pair.iter().any(|name| name == fleet.as_str())
+        self.spec.pair().iter().any(|name| name == fleet.as_str())
     }
 }

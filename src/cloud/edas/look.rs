@@ -8,6 +8,7 @@ use super::client::Client;
 use super::fleets::FleetNow;
 use super::health::judge;
 use super::home::Home;
+use super::kube;
 use super::memory::Memory;
 use super::route::{Place, Route};
 use super::servers::ServerGroup;
@@ -147,6 +148,9 @@ impl<'a> Sighting<'a> {
         }
         for twin in twins {
             let mut sides = self.sides(twin)?;
+            if let Some(why) = sides.keys().find_map(|fleet| kube::misplaced(self.home, &twin.id, fleet)) {
+                return Err(why);
+            }
             for (fleet, groups) in &self.survey.attached {
                 if groups.contains_key(&twin.id) {
                     sides.entry(fleet.clone()).or_default();
@@ -227,8 +231,8 @@ impl<'a> Sighting<'a> {
         if let Some(owner) = self.survey.owners.of_server(server) {
             return Ok(owner.clone());
         }
-        let fleet = FleetId::new(&server.server_id).map_err(|bad| bad.to_string())?;
-        Ok((fleet, InstanceId::new(&server.server_id).map_err(|bad| bad.to_string())?))
+        let fleet = FleetId::new(server.name()).map_err(|bad| bad.to_string())?;
+        Ok((fleet, InstanceId::new(server.name()).map_err(|bad| bad.to_string())?))
     }
 
     /// Who has which targets in a server group.
@@ -242,11 +246,16 @@ impl<'a> Sighting<'a> {
         let mut sides: BTreeMap<FleetId, Side> = BTreeMap::new();
         let key = |server: &Server| {
             let port = server.port.map_or_else(String::new, |port| format!(":{port}"));
-            format!("{}{port}", server.server_id)
+            format!("{}{port}", server.name())
         };
         let well = servers.iter().map(|own| (key(own), judge(own, servers, checks).0 == Health::Healthy));
         let unjudged = self.memory.unjudged(&group.id, &well.collect(), group.verdict, self.survey.begun);
         for server in servers {
+            // A pod that is gone drains on where it stood.
+            let gone = server.is_leaving() && self.survey.owners.of_server(server).is_none();
+            if gone && self.survey.fleets.by_address {
+                continue;
+            }
             let (fleet, instance) = self.side_of(server)?;
             let id = TargetId::new(format!("{}@{}", key(server), group.id));
             let (health, reason) = match judge(server, servers, checks) {

@@ -7,6 +7,7 @@ use super::api::ess;
 use super::api::pool::Server;
 use super::classic::Balancer;
 use super::fleets::Settings;
+use super::kube;
 use super::survey::Survey;
 use crate::cloud::clock;
 use crate::model::{FleetId, Span, Time};
@@ -27,6 +28,8 @@ pub(super) struct Memory {
     pub rules: tokio::sync::Mutex<()>,
     /// What EDAS is asked for now and then.
     pub settings: Settings,
+    /// The same, of applications on Kubernetes.
+    pub kube: kube::Settings,
     /// By server group, who stands there since when.
     newcomers: Mutex<BTreeMap<String, Newcomers>>,
 }
@@ -86,6 +89,7 @@ impl Memory {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = None;
         *self.inner() = Remembered::default();
         self.settings.forget();
+        self.kube.forget();
     }
 
     /// Who stood in a group of somebody else's, where it still has as many servers.

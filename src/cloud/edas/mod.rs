@@ -1,4 +1,4 @@
-//! Alibaba Cloud behind the port: EDAS on ECS instances, ALB, NLB, CLB and Auto Scaling.
+//! Alibaba Cloud behind the port: EDAS on ECS instances and on Kubernetes, ALB, NLB, CLB and Auto Scaling.
 //!
 //! Promises: a look follows every page to the last token, and what was denied, throttled to the end or cut short is
 //! unknown in it, never absent; an answer that says no in its body is a fault, whatever its status; only what we changed
@@ -13,6 +13,7 @@ mod freeze;
 mod health;
 mod hold;
 mod home;
+mod kube;
 mod leave;
 mod look;
 mod members;

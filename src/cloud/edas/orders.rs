@@ -38,10 +38,18 @@ impl Progress {
 
 /// The newest change order of a deploy group.
 pub(super) fn newest<'a>(orders: &'a [ChangeOrder], group: &str) -> Option<&'a ChangeOrder> {
-    let own = orders.iter().filter(|order| order.group_id.as_deref() == Some(group));
+    latest(orders.iter().filter(|order| order.group_id.as_deref() == Some(group)))
+}
+
+/// The newest change order of a whole application.
+pub(super) fn newest_of(orders: &[ChangeOrder]) -> Option<&ChangeOrder> {
+    latest(orders.iter())
+}
+
+fn latest<'a>(orders: impl Iterator<Item = &'a ChangeOrder>) -> Option<&'a ChangeOrder> {
     // The times are texts of one form, so they sort as they are; the list says nothing of its order. Of two in one second
     // the one counts that did not go well.
-    own.max_by_key(|order| (&order.create_time, Progress::of(order) != Progress::Done))
+    orders.max_by_key(|order| (&order.create_time, Progress::of(order) != Progress::Done))
 }
 
 /// What may be begun on an application.
@@ -77,6 +85,21 @@ pub(super) async fn turn(client: &Client, application: &str, group: &str) -> Res
             Some(_) | None => Turn::Free,
         }),
     }
+}
+
+/// Whether a change of an application that is a fleet of its own may begin now: each of its change orders is the fleet's.
+///
+/// # Errors
+/// The call's fault.
+pub(super) async fn turn_of(client: &Client, application: &str) -> Result<Turn, Fault> {
+    let orders = edas::list_recent_change_order(client, application).await?;
+    if orders.iter().any(|order| !Progress::of(order).is_over()) {
+        return Ok(Turn::Taken);
+    }
+    Ok(match newest_of(&orders) {
+        Some(last) if Progress::of(last) == Progress::Failed => Turn::Spoilt(last.clone()),
+        Some(_) | None => Turn::Free,
+    })
 }
 
 /// How far a change order is, as people read it: `Deploy, stage 2/4`. Empty where EDAS does not say.

@@ -1,16 +1,18 @@
 //! The permissions that a rollout needs, as a RAM policy. Makes no call.
 //!
 //! EDAS knows a few permissions for many operations, and an application's path holds a namespace that the file does not
-//! name (RAM policies of EDAS, 2026-11). The other products have a permission for each operation; what only reads knows
+//! name (RAM policies of EDAS, 2026-11). That its operations on Kubernetes go by the same ones is not written anywhere: one
+//! that does not is denied, and says which it wants. The other products have a permission for each operation; what only reads knows
 //! no resources, or has to see all of them: who forgot a group did not write it down.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+use super::api::application::is_id;
 use crate::cloud::Grant;
 use crate::cloud::grant::Place;
-use crate::spec::{EdasServers, EdasSpec, Hosts, Spec};
+use crate::spec::{EdasFleets, EdasServers, EdasSpec, Hosts, Spec};
 
 /// What a look reads, and `doctor` besides.
 const READS: [&str; 26] = [
@@ -74,8 +76,20 @@ impl Writer<'_> {
         format!("acs:{product}:{}:{}:{resource}", self.edas.region, self.edas.account)
     }
 
-    fn application(&self) -> String {
-        self.arn("edas", &format!("namespace/*/application/{}", self.edas.application))
+    /// The applications. One that the file calls by its name is found among all.
+    fn applications(&self) -> Vec<String> {
+        let own: &[String] = match &self.edas.fleets {
+            EdasFleets::Groups(own) => std::slice::from_ref(&own.application),
+            EdasFleets::Kubernetes(own) => &own.applications,
+        };
+        let named =
+            |id: &String| if is_id(id) || !self.on_kubernetes() { id.clone() } else { "*".to_owned() };
+        let all: BTreeSet<String> = own.iter().map(named).collect();
+        all.iter().map(|id| self.arn("edas", &format!("namespace/*/application/{id}"))).collect()
+    }
+
+    fn on_kubernetes(&self) -> bool {
+        matches!(self.edas.fleets, EdasFleets::Kubernetes(_))
     }
 
     fn instances(&self) -> String {
@@ -86,15 +100,16 @@ impl Writer<'_> {
         let cluster = self.arn("edas", "namespace/*/cluster/*");
         vec![
             allow(&READS, &["*".to_owned()]),
-            allow(&["edas:ReadApplication"], &[self.application()]),
+            allow(&["edas:ReadApplication"], &self.applications()),
             allow(&["edas:ReadCluster"], &[cluster]),
         ]
     }
 
     /// EDAS itself buys and releases what a launch template says, by its own service role.
     fn fleets(&self) -> Vec<Value> {
-        let mut statements = vec![allow(&["edas:ManageApplication"], &[self.application()])];
-        if matches!(self.edas.hosts, Hosts::Template { .. }) {
+        let mut statements = vec![allow(&["edas:ManageApplication"], &self.applications())];
+        let EdasFleets::Groups(own) = &self.edas.fleets else { return statements };
+        if matches!(own.hosts, Hosts::Template { .. }) {
             let cluster = self.arn("edas", "namespace/*/cluster/*");
             statements.push(allow(&["edas:ManageCluster"], &[cluster]));
         }
@@ -115,6 +130,12 @@ impl Writer<'_> {
         let alb = ids(|servers| matches!(servers, EdasServers::AlbTwins(_) | EdasServers::Alb(_)));
         let nlb = ids(|servers| matches!(servers, EdasServers::Nlb(_)));
         let mut statements = Vec::new();
+        if self.on_kubernetes() {
+            // The cluster moves pods; on a twin it is only noted that its fleet has left it.
+            let resources: Vec<_> =
+                alb.iter().map(|id| self.arn("alb", &format!("servergroup/{id}"))).collect();
+            return vec![allow(&["alb:TagResources", "alb:UnTagResources"], &resources)];
+        }
         for (product, ids) in [("alb", alb), ("nlb", nlb)] {
             if ids.is_empty() {
                 continue;

@@ -9,6 +9,7 @@ use super::api::nlb;
 use super::api::pool::{self, Server};
 use super::client::{Client, Product};
 use super::health::Checks;
+use super::kube::left;
 use super::memory::Memory;
 use super::route::{Place, Route};
 use super::servers::{Family, Owners, ServerGroup, Shelf};
@@ -87,7 +88,7 @@ fn is_gone(answer: &Result<Vec<Server>, Fault>) -> bool {
 fn unite(servers: &mut BTreeMap<String, Result<Vec<Server>, Fault>>, hits: Vec<Server>) {
     for server in hits {
         if let Some(Ok(known)) = servers.get_mut(&server.server_group_id)
-            && !known.iter().any(|own| own.server_id == server.server_id && own.port == server.port)
+            && !known.iter().any(|own| own.name() == server.name() && own.port == server.port)
         {
             known.push(server);
         }
@@ -197,6 +198,7 @@ fn of_alb(group: alb::Group) -> ServerGroup {
         .then(|| drain.and_then(|drain| drain.connection_drain_timeout).unwrap_or(DRAIN_SECS));
     let interval = group.health_check_config.and_then(|check| check.health_check_interval);
     ServerGroup {
+        left: group.tags.iter().flatten().find_map(left),
         id: group.server_group_id,
         family: Family::Alb,
         balancer: None,
@@ -214,6 +216,7 @@ fn of_nlb(group: nlb::Group) -> ServerGroup {
     let drain = if drains { group.connection_drain_timeout.unwrap_or(DRAIN_SECS) } else { 0 };
     let interval = group.health_check.and_then(|check| check.health_check_interval);
     ServerGroup {
+        left: None,
         id: group.server_group_id,
         family: Family::Nlb,
         balancer: None,

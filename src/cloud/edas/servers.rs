@@ -8,7 +8,7 @@ use super::fleets::Fleets;
 use super::health::Checks;
 use super::route::Route;
 use crate::cloud::Fault;
-use crate::model::{FleetId, InstanceId, Seen, Span};
+use crate::model::{FleetId, InstanceId, Seen, Span, Time};
 
 /// What kind of group it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,8 +54,18 @@ pub(super) struct ServerGroup {
     pub verdict: Span,
     /// How many servers the list of groups says it has.
     pub count: Option<u32>,
+    /// Which application on Kubernetes has left it, though its pods stand there still, and when.
+    pub left: Option<Left>,
     /// Whether requests of HTTP come this way on a CLB, which takes a server out at once.
     pub cuts: bool,
+}
+
+/// A note on a server group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Left {
+    /// The application's id.
+    pub application: String,
+    pub at: Time,
 }
 
 /// What one product says.
@@ -79,6 +89,12 @@ impl Server {
         self.status.as_deref() == Some("Removing")
     }
 
+    /// What tells it from the others: many pods share an interface, and have an address each.
+    pub fn name(&self) -> &str {
+        let shared = self.server_type.as_deref().is_some_and(|kind| kind.eq_ignore_ascii_case("eni"));
+        self.server_ip.as_deref().filter(|ip| shared && !ip.is_empty()).unwrap_or(&self.server_id)
+    }
+
     /// Whether it stays and takes traffic.
     pub fn takes(&self) -> bool {
         !self.is_leaving() && self.weight.is_some_and(|weight| weight > 0)
@@ -98,7 +114,8 @@ impl Owners {
         for (fleet, now) in &fleets.all {
             let Seen::Known(now) = now else { continue };
             for (id, member) in &now.members {
-                let names = member.address.iter().cloned().chain([id.to_string()]);
+                let id_too = (!fleets.by_address).then(|| id.to_string());
+                let names = member.addresses.iter().cloned().chain(id_too);
                 by_name.extend(names.map(|name| (name, (fleet.clone(), id.clone()))));
             }
         }

@@ -7,6 +7,7 @@ use tokio::time::sleep;
 use super::api::alb;
 use super::client::Product;
 use super::health::{Checks, judge};
+use super::kube;
 use super::members;
 use super::patience::Site;
 use super::pools::{route_now, routes_now};
@@ -54,6 +55,7 @@ pub(super) async fn shift(
             deregister(site, leaving, &[group.clone()].into()).await
         }
         Standing::Twins { own, other } => {
+            kube::stay(site, [&own, &other]).await?;
             let twins = Twins { site, group, own: &own, other: &other, share, rest_is_ours: from.is_some() };
             twins.shift(&listeners(&map, [&own, &other])?).await
         }

@@ -9,7 +9,8 @@ use super::client::{Client, Product};
 use super::fleets::{self, Fleets};
 use super::health::Checks;
 use super::hold;
-use super::home::Home;
+use super::home::{Home, Kind};
+use super::kube;
 use super::memory::{Attached, Memory};
 use super::pools::{self, Reader};
 use super::route::Route;
@@ -46,10 +47,14 @@ impl Survey {
     /// A fault that leaves nothing to look at. What concerns one product or group only is kept with it.
     pub async fn read(client: &Client, home: &Home, memory: &Memory, scope: &Scope) -> Result<Self, Fault> {
         let begun = clock::now();
-        let fleets = Box::pin(fleets::read(client, home, &memory.settings)).await?;
-        let (owners, ours) = (Owners::of(&fleets), ours(home, scope, &fleets));
+        let kind = home.kind();
+        let mut fleets = match kind {
+            Kind::Ecs(ecs) => Box::pin(fleets::read(client, ecs, &memory.settings)).await?,
+            Kind::Kube(kube) => Box::pin(kube::read(client, kube, memory)).await?,
+        };
+        let (mut owners, ours) = (Owners::of(&fleets), ours(home, scope, &fleets));
         let reader = Reader { client, memory, now: begun, owners: &owners, ours: &ours };
-        let (alb, nlb, clb, scaling) = tokio::join!(
+        let (mut alb, nlb, clb, scaling) = tokio::join!(
             Box::pin(pools::read(reader, Product::Alb)),
             Box::pin(pools::read(reader, Product::Nlb)),
             Box::pin(classic::read(reader)),
@@ -68,13 +73,21 @@ impl Survey {
             let Some((fleet, _)) = owners.of_name(&instance) else { continue };
             if hold::stirs(&group) {
                 stirring.insert(fleet.clone());
-            } else if hold::is_held(&group, home) {
+            } else if matches!(kind, Kind::Ecs(ecs) if hold::is_held(&group, ecs)) {
                 held.insert(fleet.clone());
             }
             for own in group.attached() {
                 let names = attached.entry(fleet.clone()).or_default().entry(own).or_default();
                 names.insert(group.scaling_group_id.clone());
             }
+        }
+        if let (Kind::Kube(kube), Ok(shelf)) = (kind, &mut alb) {
+            if kube::has_strangers(kube, shelf, &owners) {
+                // A pod that came after the pods were read has an address that nobody knows yet.
+                fleets = Box::pin(kube::read(client, kube, memory)).await?;
+                owners = Owners::of(&fleets);
+            }
+            kube::settle(kube, shelf, &fleets, &owners, begun);
         }
         let shelves = BTreeMap::from([(Product::Alb, alb), (Product::Nlb, nlb), (Product::Clb, clb)]);
         for (product, shelf) in &shelves {
@@ -88,7 +101,10 @@ impl Survey {
                 }
             }
         }
-        Ok(Self { begun, fleets, owners, shelves, attached, stirring, held, unread })
+        let mut survey = Self { begun, fleets, owners, shelves, attached, stirring, held, unread };
+        let nodes = kube::unseen_nodes(home, survey.all_servers(), &survey.fleets, &survey.owners);
+        survey.unread.extend(nodes);
+        Ok(survey)
     }
 
     fn known(&self) -> impl Iterator<Item = &Shelf> {
@@ -169,9 +185,10 @@ fn ours(home: &Home, scope: &Scope, fleets: &Fleets) -> BTreeSet<String> {
 
 /// Instances without an address: where they stand by their address cannot be searched.
 fn nowhere(fleets: &Fleets) -> Vec<String> {
-    let known = fleets.all.values().filter_map(Seen::known);
+    // A pod has one as soon as it can stand anywhere: that is looked at where it is read.
+    let known = fleets.all.values().filter_map(Seen::known).filter(|_| !fleets.by_address);
     let members = known.flat_map(|now| now.members.iter());
-    let absent = members.filter(|(_, member)| member.address.is_none());
+    let absent = members.filter(|(_, member)| member.addresses.is_empty());
     absent.map(|(id, _)| format!("where `{id}` stands by its address, which EDAS does not say")).collect()
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use futures_util::stream::{self, StreamExt as _};
 
+use super::kube;
 use super::members;
 use super::patience::Site;
 use super::preview;
@@ -24,6 +25,9 @@ pub(super) async fn register(
     fleet: &FleetId,
     groups: &BTreeSet<GroupId>,
 ) -> Result<(), Fault> {
+    if site.home.kubernetes().is_some() {
+        return Box::pin(kube::register(site, fleet, groups)).await;
+    }
     let map = Map::read(site, fleet, groups).await?;
     let mut join = Vec::new();
     for id in groups {
@@ -56,6 +60,9 @@ pub(super) async fn deregister(
     fleet: &FleetId,
     groups: &BTreeSet<GroupId>,
 ) -> Result<(), Fault> {
+    if site.home.kubernetes().is_some() {
+        return Box::pin(kube::deregister(site, fleet, groups)).await;
+    }
     let map = Map::read(site, fleet, groups).await?;
     if map.fleet(fleet)?.is_none() {
         return Ok(()); // Who is not there has left.

@@ -9,6 +9,7 @@ use super::patience::Site;
 use super::route::Route;
 use super::servers::ServerGroup;
 use super::survey::{Survey, product_of};
+use super::traffic::absent;
 use crate::cloud::{Fault, FaultKind, Scope};
 use crate::model::{FleetId, GroupId, InstanceId, InstanceState, Seen, Share};
 use crate::spec::EdasServers;
@@ -79,6 +80,12 @@ impl<'a> Map<'a> {
         match &declared.servers {
             EdasServers::Alb(own) | EdasServers::Nlb(own) | EdasServers::Clb(own) => {
                 self.existing(own).map(Standing::Shared)
+            }
+            EdasServers::AlbTwins(twins) if self.home.kubernetes().is_some() => {
+                let place = self.home.kubernetes().and_then(|own| own.place_of(fleet.as_str()));
+                let place = place.ok_or_else(|| absent(fleet))?;
+                let (own, other) = (self.existing(&twins[place])?, self.existing(&twins[1 - place])?);
+                Ok(Standing::Twins { own, other })
             }
             EdasServers::AlbTwins([first, second]) => {
                 let (first, second) = (self.existing(first)?, self.existing(second)?);

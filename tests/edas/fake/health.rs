@@ -67,6 +67,7 @@ impl World {
             let package = self.app(&ecc.app)?.package(ecc.package.as_ref()?)?;
             Some(package.version.as_str())
         });
+        let version = version.or_else(|| self.pod_version(&host.id));
         let sick = self.sick.iter().any(|(name, what)| {
             (name == "*" || *name == group.name) && (*what == host.id || Some(what.as_str()) == version)
         });

@@ -21,6 +21,7 @@ mod health;
 #[path = "../../aws/fake/input.rs"]
 mod input;
 mod jobs;
+mod kube;
 mod nlb;
 #[path = "../../aws/fake/oracle.rs"]
 mod oracle;
@@ -38,6 +39,7 @@ mod world;
 
 pub use build::GroupOptions;
 pub use faults::{Fault, On};
+pub use kube::NODE;
 pub use oracle::{Darkness, Oracle};
 pub use orders::{Failure, Kind, Pace, Work};
 pub use server::{Call, Fake, Outcome};

@@ -65,6 +65,8 @@ pub enum Work {
     Run(bool),
     /// They go into another group.
     Move(String),
+    /// An application on Kubernetes gets as many pods, of this image where one is named.
+    Pods { image: Option<String>, replicas: u64 },
     /// A vServer group follows a deploy group, on the intranet (0) or the internet (1).
     Bind { group: String, side: usize, vserver: String, port: u16 },
 }
@@ -200,7 +202,9 @@ impl World {
         if batch.status == 0 {
             (batch.status, batch.started) = (1, self.now);
             self.begin(order, &batch);
-        } else if self.now >= batch.started + self.settings.step * STAGES.len() as u64 && self.there(&batch) {
+        } else if self.now >= batch.started + self.settings.step * STAGES.len() as u64
+            && self.there(order, &batch)
+        {
             self.end(order, &mut batch, at);
         }
         if let Some(place) = order.batches.get_mut(at) {
@@ -212,7 +216,10 @@ impl World {
     }
 
     /// Whether everybody of a batch has a host that runs.
-    fn there(&self, batch: &Batch) -> bool {
+    fn there(&self, order: &Order, batch: &Batch) -> bool {
+        if matches!(order.work, Work::Pods { .. }) && order.failure.is_none() && !self.is_scaled(&order.app) {
+            return false;
+        }
         let eccs = self.eccs.iter().filter(|ecc| batch.eccs.contains(&ecc.id));
         eccs.filter_map(|ecc| self.host_of(ecc)).all(|host| host.state != "Pending")
     }
@@ -226,9 +233,12 @@ impl World {
                 self.forget(id);
             }
         }
+        if let Work::Pods { image, replicas } = &order.work {
+            self.rescale(&order.app, image.as_deref(), *replicas, order.failure.is_some());
+        }
         let stops = match order.work {
             Work::Install { .. } | Work::Run(_) | Work::Leave => true,
-            Work::Arrive | Work::Move(_) | Work::Bind { .. } => false,
+            Work::Arrive | Work::Move(_) | Work::Bind { .. } | Work::Pods { .. } => false,
         };
         for ecc in self.eccs.iter_mut().filter(|ecc| batch.eccs.contains(&ecc.id)) {
             ecc.task = 1;
@@ -308,7 +318,7 @@ impl World {
                 self.follow(id);
             }
             Work::Leave => self.leave(id),
-            Work::Bind { .. } => {}
+            Work::Bind { .. } | Work::Pods { .. } => {}
         }
     }
 
@@ -349,7 +359,7 @@ impl World {
                     self.follow(&id);
                 }
             }
-            Work::Arrive | Work::Leave | Work::Run(_) | Work::Move(_) => {}
+            Work::Arrive | Work::Leave | Work::Run(_) | Work::Move(_) | Work::Pods { .. } => {}
         }
         self.turn(order, 2);
     }

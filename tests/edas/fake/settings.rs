@@ -50,6 +50,10 @@ pub struct Settings {
     pub security_groups: bool,
     /// Whether what EDAS buys belongs to a scaling group of its own.
     pub bought_through_ess: bool,
+    /// Milliseconds until the controller of a cluster has put a new pod where its Service says.
+    pub controller: Ms,
+    /// Whether a deployment of an image also says how many pods there are to be.
+    pub deploys_replicas: bool,
     /// Calls of an operation per minute of this host, by operation.
     pub per_minute: BTreeMap<&'static str, usize>,
 }
@@ -75,6 +79,8 @@ impl Default for Settings {
             group_package_first: false,
             security_groups: false,
             bought_through_ess: false,
+            controller: 15,
+            deploys_replicas: true,
             per_minute: BTreeMap::new(),
         }
     }

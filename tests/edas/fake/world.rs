@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
 use super::jobs::Job;
+use super::kube::KubeApp;
 use super::oracle::Oracle;
 use super::orders::{Failure, Kind, Order};
 use super::settings::Settings;
@@ -260,6 +261,9 @@ pub struct World {
     pub eccs: Vec<Ecc>,
     pub apps: Vec<App>,
     pub orders: Vec<Order>,
+    /// Applications on Kubernetes, and the Ingresses of their cluster.
+    pub kube: Vec<KubeApp>,
+    pub ingresses: Vec<Value>,
     pub balancers: Vec<Balancer>,
     pub listeners: Vec<Listener>,
     pub rules: Vec<Rule>,
@@ -296,6 +300,8 @@ impl World {
             eccs: Vec::new(),
             apps: Vec::new(),
             orders: Vec::new(),
+            kube: Vec::new(),
+            ingresses: Vec::new(),
             balancers: Vec::new(),
             listeners: Vec::new(),
             rules: Vec::new(),
@@ -378,11 +384,12 @@ impl World {
     /// What is due now happens.
     fn settle(&mut self) {
         for host in self.hosts.values_mut().filter(|host| host.state == "Pending") {
-            if self.now >= host.launched + self.settings.launch {
+            if self.now >= host.launched.saturating_add(self.settings.launch) {
                 host.state = "Running";
             }
         }
         self.settle_orders();
+        self.settle_kube();
         self.settle_routes();
         // Last, so that a server shows at once what became of its instance.
         self.settle_servers();

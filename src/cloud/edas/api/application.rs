@@ -18,6 +18,14 @@ pub struct Listed {
     pub app_id: String,
     #[serde(default)]
     pub name: Option<String>,
+    /// As in [`Described::cluster_type`].
+    #[serde(default, deserialize_with = "number")]
+    pub cluster_type: Option<u32>,
+}
+
+/// Whether this is an application's id, and no name.
+pub fn is_id(text: &str) -> bool {
+    text.len() == 36 && text.chars().all(|c| c.is_ascii_hexdigit() || c == '-')
 }
 
 /// Applications whose name holds this.

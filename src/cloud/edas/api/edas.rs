@@ -16,7 +16,7 @@ fn post(action: &'static str, path: &'static str) -> Call {
 }
 
 /// What runs where.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Status {
     pub group_list: Groups,
@@ -26,19 +26,19 @@ pub struct Status {
     pub deploy_record_list: Option<Records>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub struct Groups {
     #[serde(rename = "Group")]
     pub all: Vec<Group>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub struct Eccs {
     #[serde(rename = "Ecc")]
     pub all: Vec<Ecc>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub struct Ecus {
     #[serde(rename = "Ecu")]
     pub all: Vec<Ecu>,

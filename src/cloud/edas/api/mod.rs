@@ -8,6 +8,7 @@ pub mod clb;
 pub mod ecs;
 pub mod edas;
 pub mod ess;
+pub mod k8s;
 pub mod nlb;
 mod page;
 pub mod pool;

@@ -57,8 +57,7 @@ pub(in crate::cloud::edas) enum Method {
     Get,
     /// Mostly changes; EDAS reads by it too.
     Post,
-    /// Changes; nothing here is changed by it yet, but the recordings are.
-    #[cfg(test)]
+    /// Changes.
     Put,
     /// Takes away.
     Delete,
@@ -69,7 +68,6 @@ impl Method {
         match self {
             Self::Get => reqwest::Method::GET,
             Self::Post => reqwest::Method::POST,
-            #[cfg(test)]
             Self::Put => reqwest::Method::PUT,
             Self::Delete => reqwest::Method::DELETE,
         }

@@ -17,7 +17,7 @@ use super::send::Client;
 use super::server::{Act, Seen, Server};
 use crate::cloud::{Fault, FaultKind};
 use crate::model::{Span, Time};
-use crate::spec::{EdasSpec, Hosts};
+use crate::spec::{DeployGroups, EdasFleets, EdasSpec, Hosts};
 
 const ACCOUNT: &str = "1234567890123456";
 const RECORDINGS: &str =
@@ -27,10 +27,12 @@ fn spec(account: &str, call_timeout: u64) -> EdasSpec {
     EdasSpec {
         account: account.into(),
         region: "cn-hongkong".into(),
-        application: "app-1".into(),
-        pair: ["blue".into(), "green".into()],
-        hosts: Hosts::Idle,
-        package: "https://example.com/api-{revision}.jar".into(),
+        fleets: EdasFleets::Groups(DeployGroups {
+            application: "app-1".into(),
+            pair: ["blue".into(), "green".into()],
+            hosts: Hosts::Idle,
+            package: "https://example.com/api-{revision}.jar".into(),
+        }),
         call_timeout: Span(call_timeout),
         pace: Span::secs(5),
         groups: BTreeMap::new(),

@@ -7,10 +7,10 @@ use serde_json::Value;
 use super::super::api::application::{self, Described};
 use super::super::api::ecs::{self, Template};
 use super::super::api::edas::{self, ChangeOrder, DeployGroup, Ecu, ScalingRule, Status, Tag};
-use super::super::api::{alb, pool};
+use super::super::api::{alb, k8s, pool};
 use super::super::client::{Client, Product};
 use super::super::fleets::FleetNow;
-use super::super::home::Home;
+use super::super::home::{Ecs, Home, Kind, Kube};
 use super::super::memory::Memory;
 use super::super::servers::ServerGroup;
 use super::super::survey::Survey;
@@ -29,6 +29,16 @@ pub(super) struct Balancing {
     pub editions: BTreeMap<String, String>,
 }
 
+/// One of two applications on Kubernetes.
+pub(super) struct OnKubernetes {
+    /// As the file calls it.
+    pub label: String,
+    pub described: Described,
+    pub orders: Vec<ChangeOrder>,
+    pub tags: Vec<Tag>,
+    pub rules: Vec<k8s::Rule>,
+}
+
 /// Everything that the checks go by.
 pub(super) struct Facts<'a> {
     pub home: &'a Home,
@@ -36,7 +46,9 @@ pub(super) struct Facts<'a> {
     /// Whether a rollout of the service is open.
     pub open: bool,
     pub survey: Survey,
-    pub described: Described,
+    /// The applications, where the fleets are applications on Kubernetes; nothing of deploy groups is known then.
+    pub applications: Vec<OnKubernetes>,
+    pub described: Option<Described>,
     pub deploy_groups: Vec<DeployGroup>,
     pub status: Status,
     pub orders: Vec<ChangeOrder>,
@@ -64,7 +76,11 @@ impl<'a> Facts<'a> {
         spec: &'a Spec,
         open: bool,
     ) -> Option<Self> {
-        let id = &home.spec.application;
+        let ecs = match home.kind() {
+            Kind::Ecs(ecs) => ecs,
+            Kind::Kube(kube) => return Self::on_kubernetes(client, notes, kube, spec, open).await,
+        };
+        let id = &ecs.own.application;
         let described = match application::describe(client, id).await {
             Err(fault) if fault.kind == FaultKind::Missing => {
                 let what = format!("there is no application `{id}` in {}", home.spec.region);
@@ -84,15 +100,71 @@ impl<'a> Facts<'a> {
         let survey = Box::pin(Survey::read(client, home, &Memory::default(), &scope)).await;
         let survey = notes.heard(survey)?;
         let mut facts = Self {
-            home,
-            spec,
-            open,
-            survey,
-            described,
+            described: Some(described),
             deploy_groups: notes.heard(edas::list_deploy_group(client, id).await)?,
             status: notes.heard(edas::query_application_status(client, id).await)?,
             orders: notes.heard(edas::list_recent_change_order(client, id).await).unwrap_or_default(),
             tags: notes.heard(edas::list_tags(client, &home.spec.region, id).await).unwrap_or_default(),
+            ..Self::bare(home, spec, open, survey)
+        };
+        facts.note_gaps(notes);
+        facts.read_rules(client, notes, ecs).await;
+        facts.read_settings(client, notes).await;
+        facts.read_hosts(client, notes, ecs).await;
+        facts.read_network(client, notes).await;
+        facts.read_balancing(client, notes).await;
+        Some(facts)
+    }
+
+    /// The same of two applications on Kubernetes.
+    async fn on_kubernetes(
+        client: &Client,
+        notes: &mut Notes,
+        kube: Kube<'a>,
+        spec: &'a Spec,
+        open: bool,
+    ) -> Option<Self> {
+        let home = kube.home;
+        let scope = Scope { service: home.service.clone(), groups: BTreeSet::new(), fleets: BTreeSet::new() };
+        let memory = Memory::default();
+        let ids = match memory.kube.ids(client, kube).await {
+            Err(fault) if matches!(fault.kind, FaultKind::Missing | FaultKind::Invalid) => {
+                let mend = "correct `applications` in the file: names and ids stand in the EDAS console";
+                notes.findings.push(Finding::fail("application", fault.message).mend(mend));
+                return None;
+            }
+            answer => notes.heard(answer)?,
+        };
+        let survey = notes.heard(Box::pin(Survey::read(client, home, &memory, &scope)).await)?;
+        let mut facts = Self::bare(home, spec, open, survey);
+        for (label, id) in kube.own.applications.iter().zip(&ids) {
+            facts.applications.push(OnKubernetes {
+                label: label.clone(),
+                described: notes.heard(application::describe(client, id).await)?,
+                orders: notes.heard(edas::list_recent_change_order(client, id).await).unwrap_or_default(),
+                tags: notes.heard(edas::list_tags(client, &home.spec.region, id).await).unwrap_or_default(),
+                rules: notes.heard(k8s::scaling_rules(client, id).await).unwrap_or_default(),
+            });
+        }
+        facts.note_gaps(notes);
+        facts.read_settings(client, notes).await;
+        facts.read_balancing(client, notes).await;
+        Some(facts)
+    }
+
+    /// What is known before anything but the survey was read.
+    fn bare(home: &'a Home, spec: &'a Spec, open: bool, survey: Survey) -> Self {
+        Self {
+            home,
+            spec,
+            open,
+            survey,
+            applications: Vec::new(),
+            described: None,
+            deploy_groups: Vec::new(),
+            status: Status::default(),
+            orders: Vec::new(),
+            tags: Vec::new(),
             scaling: BTreeMap::new(),
             settings: BTreeMap::new(),
             idle: None,
@@ -100,13 +172,7 @@ impl<'a> Facts<'a> {
             networks: BTreeMap::new(),
             security_groups: BTreeMap::new(),
             balancing: Balancing::default(),
-        };
-        facts.note_gaps(notes);
-        facts.read_settings(client, notes).await;
-        facts.read_hosts(client, notes).await;
-        facts.read_network(client, notes).await;
-        facts.read_balancing(client, notes).await;
-        Some(facts)
+        }
     }
 
     /// What the survey could not read.
@@ -129,14 +195,16 @@ impl<'a> Facts<'a> {
         }
     }
 
-    async fn read_settings(&mut self, client: &Client, notes: &mut Notes) {
-        let id = &self.home.spec.application;
-        for group in self.deploy_groups.iter().filter(|group| self.home.spec.pair.contains(&group.group_name))
-        {
+    async fn read_rules(&mut self, client: &Client, notes: &mut Notes, ecs: Ecs<'_>) {
+        let id = &ecs.own.application;
+        for group in self.deploy_groups.iter().filter(|group| ecs.own.pair.contains(&group.group_name)) {
             if let Some(rules) = notes.heard(edas::get_scaling_rules(client, id, &group.group_id).await) {
                 self.scaling.insert(group.group_name.clone(), rules);
             }
         }
+    }
+
+    async fn read_settings(&mut self, client: &Client, notes: &mut Notes) {
         for product in [Product::Alb, Product::Nlb] {
             let all = notes.heard(pool::groups::<Value>(client, product).await).unwrap_or_default();
             let named = all.into_iter().filter_map(|group| {
@@ -148,14 +216,13 @@ impl<'a> Facts<'a> {
     }
 
     /// Where green would come from.
-    async fn read_hosts(&mut self, client: &Client, notes: &mut Notes) {
-        match &self.home.spec.hosts {
+    async fn read_hosts(&mut self, client: &Client, notes: &mut Notes, ecs: Ecs<'_>) {
+        match &ecs.own.hosts {
             Hosts::Idle => {
                 let green =
                     self.deploy_groups.iter().find(|group| Some(group.group_name.as_str()) == self.green());
                 let Some(green) = green.or(self.deploy_groups.first()) else { return };
-                let idle =
-                    edas::list_scale_out_ecu(client, &self.home.spec.application, &green.group_id).await;
+                let idle = edas::list_scale_out_ecu(client, &ecs.own.application, &green.group_id).await;
                 self.idle = notes.heard(idle);
             }
             Hosts::Template { id, version } => match ecs::template(client, id, version.as_deref()).await {
@@ -209,11 +276,11 @@ impl<'a> Facts<'a> {
         answered.filter_map(|server| Some(self.survey.owners.of_server(server)?.0.clone())).collect()
     }
 
-    /// The deploy group of the pair that would be green.
+    /// The one of the pair that would be green.
     pub fn green(&self) -> Option<&str> {
         let serving = self.serving();
         let mut rests =
-            self.home.spec.pair.iter().filter(|name| !serving.iter().any(|own| own.as_str() == *name));
+            self.home.spec.pair().iter().filter(|name| !serving.iter().any(|own| own.as_str() == *name));
         rests.next().map(String::as_str)
     }
 

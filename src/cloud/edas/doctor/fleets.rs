@@ -24,10 +24,11 @@ pub(super) fn check(facts: &Facts<'_>) -> Vec<Finding> {
 }
 
 fn application(facts: &Facts<'_>) -> Finding {
-    let (wanted, id) = (&facts.home.spec.region, &facts.home.spec.application);
-    let name = facts.described.name.as_deref().unwrap_or(id);
+    let wanted = &facts.home.spec.region;
+    let described = facts.described.as_ref();
+    let name = described.map_or("", |own| own.name.as_deref().unwrap_or(&own.app_id));
     // A namespace is the region, or the region and a name of its own.
-    let region = facts.described.region_id.as_deref().filter(|own| !own.is_empty());
+    let region = described.and_then(|own| own.region_id.as_deref()).filter(|own| !own.is_empty());
     match region.map(|own| own.split(':').next().unwrap_or(own)) {
         Some(own) if own != wanted => {
             Finding::fail("application", format!("`{name}` is in {own}, and the file says {wanted}"))
@@ -39,10 +40,10 @@ fn application(facts: &Facts<'_>) -> Finding {
 
 fn present(facts: &Facts<'_>) -> Finding {
     let exists = |name: &&String| facts.deploy_groups.iter().any(|group| group.group_name == **name);
-    let absent: Vec<_> = facts.home.spec.pair.iter().filter(|name| !exists(name)).collect();
+    let absent: Vec<_> = facts.home.spec.pair().iter().filter(|name| !exists(name)).collect();
     let serving = facts.serving();
-    if absent.len() == facts.home.spec.pair.len() {
-        let [one, other] = &facts.home.spec.pair;
+    if absent.len() == facts.home.spec.pair().len() {
+        let [one, other] = facts.home.spec.pair();
         return Finding::fail(
             "deploy groups",
             format!("there is neither a deploy group `{one}` nor `{other}`"),
@@ -141,7 +142,7 @@ fn orders(facts: &Facts<'_>) -> Vec<Finding> {
 }
 
 /// What EDAS would put into production by itself.
-fn bindings(facts: &Facts<'_>) -> Vec<Finding> {
+pub(super) fn bindings(facts: &Facts<'_>) -> Vec<Finding> {
     let told = facts.survey.fleets.unread.iter();
     told.map(|what| {
         Finding::fail("bindings", format!("not known: {what}"))

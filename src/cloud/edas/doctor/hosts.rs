@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use super::super::home::Kind;
 use super::facts::Facts;
 use crate::cloud::Finding;
 use crate::cloud::cidr::Cidr;
@@ -11,7 +12,8 @@ use crate::spec::Hosts;
 
 /// Every check of green's hosts.
 pub(super) fn check(facts: &Facts<'_>) -> Vec<Finding> {
-    let mut findings = match &facts.home.spec.hosts {
+    let Kind::Ecs(ecs) = facts.home.kind() else { return Vec::new() };
+    let mut findings = match &ecs.own.hosts {
         Hosts::Idle => idle(facts),
         Hosts::Template { id, version } => template(facts, id, version.as_deref()),
     };

@@ -8,6 +8,7 @@ mod facts;
 mod fleets;
 mod groups;
 mod hosts;
+mod kubernetes;
 mod quotas;
 
 pub use examine::examine;

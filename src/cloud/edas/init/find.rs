@@ -11,12 +11,13 @@ use super::super::home::Home;
 use super::super::memory::Memory;
 use super::super::servers::{Family, ServerGroup};
 use super::super::survey::Survey;
+use super::kubernetes;
 use crate::cloud::{Fault, FaultKind, Scope};
 use crate::model::{ServiceName, Span};
-use crate::spec::{EdasSpec, Hosts};
+use crate::spec::{DeployGroups, EdasFleets, EdasSpec, Hosts};
 
 /// How long one call may take: what a deployment file says where it says nothing.
-const CALL_TIMEOUT: Span = Span::secs(10);
+pub(super) const CALL_TIMEOUT: Span = Span::secs(10);
 /// How the second deploy group is called where there is only one.
 const SECOND: &str = "green";
 
@@ -26,12 +27,9 @@ pub struct Found {
     pub(super) account: String,
     pub(super) region: String,
     pub(super) name: String,
-    pub(super) application: String,
-    pub(super) pair: [String; 2],
+    pub(super) fleets: EdasFleets,
     /// What runs, and how that is known.
     pub(super) revision: (String, String),
-    pub(super) package: String,
-    pub(super) hosts: Hosts,
     pub(super) port: u32,
     pub(super) groups: Vec<Group>,
     /// What somebody should know or decide.
@@ -60,10 +58,18 @@ pub async fn find(service: &ServiceName, application: &str, region: Option<Strin
         invalid("no region is configured: name one with --region or ALIBABA_CLOUD_REGION_ID")
     })?;
     let (client, account) = Client::anywhere(&region, CALL_TIMEOUT, None).await?;
+    let (application, other) = match application.split_once(',') {
+        Some((one, other)) => (one.trim(), Some(other.trim())),
+        None => (application, None),
+    };
     let described = named(&client, application).await?;
     if described.cluster_type.is_some_and(|kind| kind != application::ECS) {
+        let asked = kubernetes::Asked { service, account, label: application, described, other };
+        return Box::pin(kubernetes::find(&client, asked)).await;
+    }
+    if other.is_some() {
         return Err(invalid(
-            "the application does not run in a cluster of ECS instances, and only there are deploy groups that can alternate",
+            "two applications alternate only on Kubernetes, and this one is on ECS instances",
         ));
     }
     let id = described.app_id.clone();
@@ -75,10 +81,12 @@ pub async fn find(service: &ServiceName, application: &str, region: Option<Strin
     let spec = EdasSpec {
         account: account.clone(),
         region: region.clone(),
-        application: id.clone(),
-        pair: pair.clone(),
-        hosts: Hosts::Idle,
-        package: String::new(),
+        fleets: EdasFleets::Groups(DeployGroups {
+            application: id.clone(),
+            pair: pair.clone(),
+            hosts: Hosts::Idle,
+            package: String::new(),
+        }),
         call_timeout: CALL_TIMEOUT,
         pace: Span::secs(5),
         groups: BTreeMap::new(),
@@ -96,33 +104,21 @@ pub async fn find(service: &ServiceName, application: &str, region: Option<Strin
     let port =
         usual(&found).or(port).ok_or_else(|| invalid("no port is known on which the service listens"))?;
     let name = described.name.unwrap_or_else(|| application.to_owned());
-    Ok(Found {
-        account,
-        region,
-        name,
-        application: id,
-        pair,
-        revision,
-        package,
-        hosts,
-        port,
-        groups: found,
-        remarks,
-    })
+    let fleets = EdasFleets::Groups(DeployGroups { application: id, pair, hosts, package });
+    Ok(Found { account, region, name, fleets, revision, port, groups: found, remarks })
 }
 
-fn missing(message: impl Into<String>) -> Fault {
+pub(super) fn missing(message: impl Into<String>) -> Fault {
     Fault::new(FaultKind::Missing, "Init", message)
 }
 
-fn invalid(message: impl Into<String>) -> Fault {
+pub(super) fn invalid(message: impl Into<String>) -> Fault {
     Fault::new(FaultKind::Invalid, "Init", message)
 }
 
 /// The application of this id or, exactly, of this name.
-async fn named(client: &Client, application: &str) -> Result<Described, Fault> {
-    let is_id = application.len() == 36 && application.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
-    if is_id {
+pub(super) async fn named(client: &Client, application: &str) -> Result<Described, Fault> {
+    if application::is_id(application) {
         return application::describe(client, application).await;
     }
     let all = application::list(client, application).await?;
@@ -202,7 +198,7 @@ async fn hosts(client: &Client, id: &str, blue: &edas::DeployGroup) -> Result<Ho
 }
 
 /// How people call each server group, by its id.
-async fn names(client: &Client, survey: &Survey) -> Result<BTreeMap<String, String>, Fault> {
+pub(super) async fn names(client: &Client, survey: &Survey) -> Result<BTreeMap<String, String>, Fault> {
     let mut names = BTreeMap::new();
     let text = |group: &Value, key: &str| group[key].as_str().map(str::to_owned);
     for product in [Product::Alb, Product::Nlb] {
@@ -222,14 +218,14 @@ async fn names(client: &Client, survey: &Survey) -> Result<BTreeMap<String, Stri
 }
 
 /// What was read, with the words to read it in.
-struct Seen<'a> {
-    survey: &'a Survey,
-    names: &'a BTreeMap<String, String>,
+pub(super) struct Seen<'a> {
+    pub survey: &'a Survey,
+    pub names: &'a BTreeMap<String, String>,
 }
 
 impl Seen<'_> {
     /// Every server group: by who stands in it, by what EDAS keeps, and by what Auto Scaling does.
-    fn groups(&self) -> Result<Vec<Group>, Fault> {
+    pub fn groups(&self) -> Result<Vec<Group>, Fault> {
         for (id, answer) in self.survey.all_servers() {
             answer
                 .as_ref()
@@ -294,7 +290,7 @@ impl Seen<'_> {
         Ok(only.map(str::to_owned))
     }
 
-    fn remarks(&self, found: &[Group]) -> Vec<String> {
+    pub fn remarks(&self, found: &[Group]) -> Vec<String> {
         let mut remarks: Vec<_> =
             self.survey.unread.iter().map(|what| format!("not known: {what}")).collect();
         for group in found.iter().filter(|group| group.family == Family::ClassicPair) {
@@ -350,7 +346,7 @@ fn movable(found: Vec<Group>) -> Result<Vec<Group>, Fault> {
 }
 
 /// The port that most groups use.
-fn usual(groups: &[Group]) -> Option<u32> {
+pub(super) fn usual(groups: &[Group]) -> Option<u32> {
     let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
     for port in groups.iter().filter_map(|group| group.port) {
         *counts.entry(port).or_default() += 1;

@@ -4,6 +4,7 @@
 //! read is an error and no shorter list. Makes no change, and writes nothing but the text that it returns.
 
 mod find;
+mod kubernetes;
 mod write;
 
 pub use find::{Found, find};

@@ -4,39 +4,71 @@ use super::super::servers::Family;
 use super::find::{Found, Group};
 use crate::cloud::draft::{Draft, plain, quoted};
 use crate::model::{EnvironmentName, ServiceName};
-use crate::spec::Hosts;
+use crate::spec::{EdasFleets, Hosts};
 
 /// The text of a deployment file.
 #[must_use]
 pub fn write(service: &ServiceName, environment: &EnvironmentName, found: &Found) -> String {
-    let [one, other] = &found.pair;
     let groups: Vec<_> = found.groups.iter().map(|own| group(own, found.port)).collect();
     let provider = format!(
         "      edas:
         account: {account}      # credentials of any other account are refused
         region: {region}
-        application: {application}
-        # One serves, the other rests, empty. One that does not exist yet is made.
-        fleets:
-          pair: [{one}, {other}]
-{hosts}        package: {package}
-        port: {port}          # where an instance serves, unless a group says otherwise
+{fleets}        port: {port}          # where an instance serves, unless a group says otherwise
         # Every server group in which the service was found. One that is missing here refuses a rollout.
         groups:
 {groups}",
         account = quoted(&found.account),
         region = found.region,
-        application = quoted(&found.application),
-        one = quoted(one),
-        other = quoted(other),
-        hosts = hosts(&found.hosts),
-        package = quoted(&found.package),
+        fleets = fleets(&found.fleets),
         port = found.port,
         groups = groups.concat(),
     );
-    let from = format!("the EDAS application `{}` in {}", found.name, found.region);
+    let from = match &found.fleets {
+        EdasFleets::Groups(_) => format!("the EDAS application `{}` in {}", found.name, found.region),
+        EdasFleets::Kubernetes(own) => {
+            let [one, other] = &own.applications;
+            format!("the EDAS applications `{one}` and `{other}` in {}", found.region)
+        }
+    };
     let revision = (found.revision.0.as_str(), found.revision.1.as_str());
     Draft { service, environment, from: &from, remarks: &found.remarks, revision, provider: &provider }.text()
+}
+
+fn fleets(fleets: &EdasFleets) -> String {
+    match fleets {
+        EdasFleets::Groups(own) => {
+            let [one, other] = &own.pair;
+            format!(
+                "        application: {}
+        # One serves, the other rests, empty. One that does not exist yet is made.
+        fleets:
+          pair: [{}, {}]
+{}        package: {}
+",
+                quoted(&own.application),
+                quoted(one),
+                quoted(other),
+                hosts(&own.hosts),
+                quoted(&own.package)
+            )
+        }
+        EdasFleets::Kubernetes(own) => {
+            let [one, other] = &own.applications;
+            format!(
+                "        # One serves, the other rests, with no pods. The cluster keeps the pods of the first one in the first of
+        # each two twins, and those of the second one in the second.
+        fleets:
+          kubernetes:
+            applications: [{}, {}]
+            image: {}
+",
+                quoted(one),
+                quoted(other),
+                quoted(&own.image)
+            )
+        }
+    }
 }
 
 fn hosts(hosts: &Hosts) -> String {

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::input::Input;
+use super::super::kube::CLUSTER;
 use super::super::pages::{among, commas};
 use super::super::service::{Answer, ApiError, Operation, read, write};
 use super::super::world::{App, Binding, Ecc, Host, REGION, VPC, World};
@@ -27,6 +28,11 @@ fn eccs<'a>(world: &'a World, app: &'a App) -> impl Iterator<Item = &'a Ecc> + C
     world.eccs.iter().filter(move |ecc| ecc.app == app.id)
 }
 
+/// The cluster that an application runs in.
+fn cluster_of<'a>(world: &'a World, app: &App) -> &'a str {
+    if world.kube.iter().any(|own| own.app == app.id) { CLUSTER } else { &world.cluster }
+}
+
 fn running(world: &World, app: &App) -> usize {
     eccs(world, app).filter(|ecc| ecc.runs).count()
 }
@@ -39,7 +45,7 @@ fn list(world: &mut World, input: &Input) -> Answer {
     let ids = input.text("AppIds").map(commas).unwrap_or_default();
     let name = input.text("AppName");
     let fits = |app: &&App| {
-        let cluster = input.text("ClusterId").is_none_or(|cluster| cluster == world.cluster);
+        let cluster = input.text("ClusterId").is_none_or(|cluster| cluster == cluster_of(world, app));
         among(&ids, &app.id) && name.is_none_or(|name| app.name.contains(name)) && cluster
     };
     let size = usize::try_from(input.number("PageSize")?.unwrap_or(10)).unwrap_or(10);
@@ -52,7 +58,7 @@ fn list(world: &mut World, input: &Input) -> Answer {
             "AppId": app.id,
             "Name": app.name,
             "ApplicationType": "FatJar",
-            "ClusterId": world.cluster,
+            "ClusterId": cluster_of(world, app),
             "ClusterType": app.cluster_type,
             "RegionId": REGION,
             "NamespaceId": REGION,
@@ -74,7 +80,7 @@ fn get(world: &mut World, input: &Input) -> Answer {
         "AppId": app.id,
         "Name": app.name,
         "ApplicationType": "FatJar",
-        "ClusterId": world.cluster,
+        "ClusterId": cluster_of(world, app),
         "ClusterType": app.cluster_type.to_string(),
         "RegionId": REGION,
         "Port": app.port,

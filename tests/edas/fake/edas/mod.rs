@@ -4,6 +4,7 @@ mod apps;
 mod bind;
 mod changes;
 mod groups;
+mod k8s;
 mod orders;
 mod rules;
 pub mod scale;
@@ -18,6 +19,7 @@ pub const OPERATIONS: &[&[Operation]] = &[
     bind::OPERATIONS,
     changes::OPERATIONS,
     groups::OPERATIONS,
+    k8s::OPERATIONS,
     orders::OPERATIONS,
     rules::OPERATIONS,
     scale::OPERATIONS,
