@@ -110,6 +110,8 @@ pub enum Sharing {
     Paired,
     /// One group: registering is already a share of the traffic.
     Shared,
+    /// One group whose targets have weights: registering is the smallest share that they can make.
+    Weighed,
 }
 
 /// Which shares a route can take.

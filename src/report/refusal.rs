@@ -199,6 +199,7 @@ fn reason_line(reason: &Refused) -> Line {
         | Refused::Stranger { .. }
         | Refused::NoStrategy { .. }
         | Refused::NoSuchGroup { .. }
+        | Refused::Weightless { .. }
         | Refused::NoName { .. } => Line::new().quote(&reason.to_string()),
     }
 }
@@ -234,6 +235,7 @@ fn remedies(reason: &Refused, hints: &Hints) -> Vec<Advice> {
         Refused::Unseen { .. }
         | Refused::NoStrategy { .. }
         | Refused::NoSuchGroup { .. }
+        | Refused::Weightless { .. }
         | Refused::NoName { .. } => Vec::new(),
     }
 }

@@ -320,7 +320,7 @@ impl<'a> Sight<'a> {
         }
         let ready = behind.into_iter().filter(|(id, _)| self.well(id));
         let short = ready.filter(|(id, group)| match group.sharing {
-            Sharing::Paired => true,
+            Sharing::Paired | Sharing::Weighed => true,
             Sharing::Shared => {
                 self.target_share(group, step) == Share::ALL && self.share(id, self.green()) < Share::ALL
             }

@@ -101,7 +101,7 @@ impl<'a> Sight<'a> {
         let want = self.target_share(group, step);
         let share = self.share(id, self.green());
         let there = match group.sharing {
-            Sharing::Paired => share >= want,
+            Sharing::Paired | Sharing::Weighed => share >= want,
             Sharing::Shared => want < Share::ALL || share == Share::ALL,
         };
         want == Share::NONE || (there && self.well(id))
@@ -129,7 +129,7 @@ impl<'a> Sight<'a> {
             // In a shared group a target counts for the share as soon as it is registered, before it is judged.
             let judged = match plan.sharing {
                 Sharing::Paired => true,
-                Sharing::Shared => side
+                Sharing::Shared | Sharing::Weighed => side
                     .is_some_and(|side| side.count(Health::Initial) == 0 && side.count(Health::Unused) == 0),
             };
             let lost = self.rollout.lit.contains(id) && !carries && carried_by_nobody(known);

@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::fault::{Wrong, shown};
 use super::layer::usual;
 use super::reader::Fields;
-use super::settled_edas::{EdasGroup, EdasServers, EdasSpec, Hosts};
+use super::settled_edas::{EdasGroup, EdasServers, EdasSpec, Hosts, ShareBy};
 use super::table_edas::EDAS;
 use crate::model::GroupId;
 
@@ -108,5 +108,12 @@ fn group(fields: &Fields<'_>, usual: Option<u16>) -> Option<EdasGroup> {
     } else {
         fields.pair("alb_twins").map(EdasServers::AlbTwins)
     };
-    Some(EdasGroup { port: port?, servers: servers? })
+    let by = fields.choice("by");
+    if by.is_some() && fields.value("alb_twins").is_some() {
+        let at = fields.key_at("by").unwrap_or(fields.at.clone());
+        let wrong = Wrong::new(at, "twins are shared by their routes");
+        fields.reader.refuse(wrong.hint("leave `by` out, or name one server group for both fleets"));
+    }
+    let by = if by == Some("weights") { ShareBy::Weights } else { ShareBy::Membership };
+    Some(EdasGroup { port: port?, servers: servers?, by })
 }

@@ -31,5 +31,5 @@ pub use node::{DEPTH_MAX, NODES_MAX, TEXT_MAX};
 pub use schema::schema;
 pub use settled::{LocalGroup, LocalSpec, Provider, Spec, Strategy};
 pub use settled_aws::{AwsFleets, AwsGroup, AwsRevision, AwsSpec, Bundle, CodeDeploy};
-pub use settled_edas::{EdasGroup, EdasServers, EdasSpec, Hosts};
+pub use settled_edas::{EdasGroup, EdasServers, EdasSpec, Hosts, ShareBy};
 pub use variable::{Variables, any_value};

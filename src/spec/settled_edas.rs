@@ -36,6 +36,11 @@ impl EdasSpec {
     pub fn package_of(&self, revision: &Revision) -> String {
         self.package.replace("{revision}", revision.as_str())
     }
+
+    pub(super) fn weighed(&self) -> Vec<GroupId> {
+        let groups = self.groups.iter().filter(|(_, group)| group.by == ShareBy::Weights);
+        groups.map(|(id, _)| id.clone()).collect()
+    }
 }
 
 /// Where green's instances come from.
@@ -61,6 +66,20 @@ pub struct EdasGroup {
     pub port: u16,
     /// Which server groups it is.
     pub servers: EdasServers,
+    /// What makes a fleet's share, where both fleets stand in one server group.
+    #[serde(default)]
+    pub by: ShareBy,
+}
+
+/// What makes a fleet's share of a server group in which both stand.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ShareBy {
+    /// Who stands in it: nothing or everything.
+    #[default]
+    Membership,
+    /// The weights of its servers: any step.
+    Weights,
 }
 
 /// The server groups behind a declared target group.

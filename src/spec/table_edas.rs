@@ -104,6 +104,12 @@ static GROUP: Place = Place {
         key("nlb", Shape::Label, Need::Optional, "The id of an NLB server group in which both fleets stand."),
         key("clb", Shape::Label, Need::Optional, "The id of a CLB vServer group in which both fleets stand."),
         key(
+            "by",
+            Shape::Choice(&["membership", "weights"]),
+            Need::Optional,
+            "For `alb`, `nlb` and `clb`: what makes green's share. `membership`, as without this: green joins, and blue leaves at the last step. `weights`: any step, by the weights of the servers; green enters with 1 each, and blue gets its own weights back.",
+        ),
+        key(
             "port",
             Shape::Count { least: 1, most: 65_535 },
             Need::Optional,

@@ -27,6 +27,10 @@ pub struct Setup {
     pub quiet: &'static str,
     pub deadlines: Vec<&'static str>,
     pub call_timeout: &'static str,
+    /// What makes green's share of `internal` and `partner`.
+    pub by: &'static str,
+    /// What blue's servers weigh there.
+    pub weights: [u64; SIZE],
 }
 
 impl Default for Setup {
@@ -39,6 +43,8 @@ impl Default for Setup {
             quiet: "50ms",
             deadlines: Vec::new(),
             call_timeout: "2s",
+            by: "membership",
+            weights: [100; SIZE],
         }
     }
 }
@@ -51,6 +57,7 @@ pub struct Job {
     pub app: String,
     /// Ids by the names that the file and the tests give.
     pub ids: BTreeMap<String, String>,
+    by: &'static str,
     runs: Cell<usize>,
 }
 
@@ -99,8 +106,8 @@ impl Job {
             world.listener(&nlb, 9000, &ids["internal"]);
             world.clb_listener(&clb, "tcp", 9100, Some(&ids["partner"]));
             for group in ["public-a", "whole-a", "internal", "partner"] {
-                for host in &blue {
-                    world.stand(&ids[group], host, 8080, 100);
+                for (host, weight) in blue.iter().zip(setup.weights) {
+                    world.stand(&ids[group], host, 8080, weight);
                 }
             }
             app
@@ -109,7 +116,7 @@ impl Job {
         fs::create_dir_all(dir.path().join("deployments")).unwrap();
         fs::create_dir_all(dir.path().join("said")).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let job = Self { fake, dir, runtime, app, ids, runs: Cell::new(0) };
+        let job = Self { fake, dir, runtime, app, ids, by: setup.by, runs: Cell::new(0) };
         job.write(&setup);
         job
     }
@@ -121,13 +128,15 @@ impl Job {
         let id = |name: &str| &self.ids[name];
         let groups = format!(
             "          public: {{ alb_twins: [{}, {}] }}\n          whole: {{ alb_twins: [{}, {}] }}\n          \
-             internal: {{ nlb: {} }}\n          partner: {{ clb: {} }}\n",
+             internal: {{ nlb: {}, by: {} }}\n          partner: {{ clb: {}, by: {} }}\n",
             id("public-a"),
             id("public-b"),
             id("whole-a"),
             id("whole-b"),
             id("internal"),
-            id("partner")
+            setup.by,
+            id("partner"),
+            setup.by
         );
         let text = format!(
             "service: api\nrevision: 2.0.0\nstrategies:\n  bluegreen:\n    steps: {}\nsettle: {}\nbake: {}\nquiet: {}\n{deadlines}\
@@ -205,6 +214,28 @@ impl Job {
     /// The weights of a route, by the names of the server groups.
     pub fn weights(&self, route: &str) -> BTreeMap<String, u64> {
         self.fake.world(|world| world.weights(&self.ids[route]))
+    }
+
+    /// What makes green's share of `internal` and `partner`.
+    pub fn by(&self) -> &'static str {
+        self.by
+    }
+
+    /// What the servers of a fleet weigh in a group, by instance.
+    pub fn heavy(&self, group: &str, fleet: &str) -> BTreeMap<String, u64> {
+        let members = self.members(fleet);
+        self.fake.world(|world| {
+            let servers = world.groups[&self.ids[group]].servers.iter();
+            servers.filter(|own| members.contains(&own.id)).map(|own| (own.id.clone(), own.weight)).collect()
+        })
+    }
+
+    /// What was noted of weights.
+    pub fn notes(&self) -> Vec<String> {
+        self.fake.world(|world| {
+            let tags = world.app(&self.app).unwrap().tags.keys();
+            tags.filter(|key| key.starts_with("deployer:weights:")).cloned().collect()
+        })
     }
 
     /// The servers of a group, with how each does.

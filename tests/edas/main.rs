@@ -18,3 +18,4 @@ mod lanes;
 mod official;
 mod policy;
 mod rig;
+mod weights;

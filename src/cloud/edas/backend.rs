@@ -8,7 +8,7 @@ use super::client::{Client, Over};
 use super::home::Home;
 use super::memory::Memory;
 use super::patience::Site;
-use super::{fleets, freeze, hold, leave, look, preview, shift, traffic};
+use super::{fleets, freeze, hold, leave, look, preview, shift, traffic, weights};
 use crate::cloud::{Backend, Capability, Change, Fault, FaultKind, Scope, clock};
 use crate::coverage::Retirement;
 use crate::model::{FleetId, Inventory, ServiceName, Span, Token};
@@ -124,6 +124,7 @@ impl EdasBackend {
         let survey = Box::pin(leave::refuse_standing(client, home, &proof)).await?;
         let site = Site { client, home, memory: &self.memory, token: token.as_str() };
         Box::pin(preview::sweep(site, &survey)).await?;
+        Box::pin(weights::sweep(site, &survey, proof.fleet())).await?;
         Box::pin(fleets::empty_out(client, home, proof.fleet())).await
     }
 }

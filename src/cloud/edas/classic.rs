@@ -10,7 +10,7 @@ use super::client::Client;
 use super::health::Checks;
 use super::pools::{Reader, each};
 use super::route::{Route, title};
-use super::servers::{Family, ServerGroup, Shelf};
+use super::servers::{Family, ServerGroup, Shelf, heeds_weights};
 use crate::cloud::{Fault, FaultKind};
 use crate::model::Span;
 
@@ -80,6 +80,7 @@ pub(super) async fn read(reader: Reader<'_>) -> Result<Shelf, Fault> {
     let standing = shelf.standing(reader.owners, reader.ours);
     found.retain(|_, balancer| balancer.groups.iter().any(|group| standing.contains(&group.id)));
     judge(reader.client, &mut shelf, &standing, &found).await;
+    heed(reader, &mut shelf, &found).await;
     Ok(shelf)
 }
 
@@ -189,6 +190,7 @@ fn described(balancer: &str, group: &Group) -> ServerGroup {
         drain: Span::ZERO,
         interval: Span::secs(u64::from(INTERVAL_SECS)),
         verdict: Span::ZERO,
+        heeds_weights: true,
         count: None,
         cuts: false,
     }
@@ -310,5 +312,27 @@ fn settle(group: &mut ServerGroup, listeners: &[&Listener]) {
             group.verdict = group.verdict.max(Span(group.interval.0.saturating_mul(checks)));
         }
         group.cuts |= takes_requests(listener);
+        group.heeds_weights &= heeds_weights(listener.scheduler.as_deref());
+    }
+}
+
+/// A rule may choose among its servers in its own way. Only of groups that are ours it matters which.
+async fn heed(reader: Reader<'_>, shelf: &mut Shelf, balancers: &BTreeMap<String, Arc<Balancer>>) {
+    let groups = balancers.values().flat_map(|balancer| &balancer.groups);
+    let ours = groups.filter(|group| reader.ours.contains(&group.id));
+    let rules: Vec<(String, String)> = ours
+        .flat_map(|group| group.rules.iter().map(|rule| (rule.rule_id.clone(), group.id.clone())))
+        .collect();
+    let read = each(rules, |(id, _)| async move { clb::rule(reader.client, &id).await }).await;
+    for ((_, group), answer) in read {
+        let heeds = answer.is_ok_and(|rule| match rule.listener_sync.as_deref() {
+            Some("off") => heeds_weights(rule.scheduler.as_deref()),
+            // Its listener may be any that takes requests, and all of them were looked at.
+            Some("on") => true,
+            _ => false,
+        });
+        if let Some(group) = shelf.groups.get_mut(&group) {
+            group.heeds_weights &= heeds;
+        }
     }
 }

@@ -27,6 +27,8 @@ mod shift;
 mod survey;
 mod traffic;
 mod twin;
+mod weight_note;
+mod weights;
 
 pub mod doctor;
 pub mod init;

@@ -13,7 +13,7 @@ use crate::cloud::grant::Place;
 use crate::spec::{EdasServers, EdasSpec, Hosts, Spec};
 
 /// What a look reads, and `doctor` besides.
-const READS: [&str; 26] = [
+const READS: [&str; 27] = [
     "alb:GetListenerHealthStatus",
     "alb:ListAsynJobs",
     "alb:ListListeners",
@@ -38,6 +38,7 @@ const READS: [&str; 26] = [
     "slb:DescribeLoadBalancers",
     "slb:DescribeMasterSlaveServerGroupAttribute",
     "slb:DescribeMasterSlaveServerGroups",
+    "slb:DescribeRuleAttribute",
     "slb:DescribeVServerGroupAttribute",
     "slb:DescribeVServerGroups",
 ];

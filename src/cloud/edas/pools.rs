@@ -11,7 +11,7 @@ use super::client::{Client, Product};
 use super::health::Checks;
 use super::memory::Memory;
 use super::route::{Place, Route};
-use super::servers::{Family, Owners, ServerGroup, Shelf};
+use super::servers::{Family, Owners, ServerGroup, Shelf, heeds_weights};
 use crate::cloud::{Fault, FaultKind};
 use crate::model::{Span, Time};
 
@@ -204,6 +204,7 @@ fn of_alb(group: alb::Group) -> ServerGroup {
         drain: Span::secs(u64::from(drain.unwrap_or(0))),
         interval: Span::secs(u64::from(interval.unwrap_or(ALB_INTERVAL_SECS))),
         verdict: Span::ZERO,
+        heeds_weights: heeds_weights(group.scheduler.as_deref()),
         count: group.server_count,
         cuts: false,
     }
@@ -221,6 +222,7 @@ fn of_nlb(group: nlb::Group) -> ServerGroup {
         drain: Span::secs(u64::from(drain)),
         interval: Span::secs(u64::from(interval.unwrap_or(NLB_INTERVAL_SECS))),
         verdict: Span::ZERO,
+        heeds_weights: heeds_weights(group.scheduler.as_deref()),
         count: group.server_count,
         cuts: false,
     }

@@ -14,6 +14,7 @@ use super::route::{Place, Route};
 use super::servers::ServerGroup;
 use super::traffic::{absent, deregister, listeners};
 use super::twin::{Map, Standing};
+use super::weights;
 use crate::cloud::{Fault, FaultKind, clock};
 use crate::model::{FleetId, GroupId, Health, Share};
 
@@ -52,6 +53,14 @@ pub(super) async fn shift(
                 refuse_nobody(&map, &own, staying)?;
             }
             deregister(site, leaving, &[group.clone()].into()).await
+        }
+        Standing::Weighed(own) => {
+            // Whoever gets more has to be well there.
+            let gains = map.survey.share(&own, to) < share;
+            if let Some(gaining) = if gains { Some(to) } else { from } {
+                refuse_nobody(&map, &own, gaining)?;
+            }
+            weights::shift(site, &map, &own, (to, from), share).await
         }
         Standing::Twins { own, other } => {
             let twins = Twins { site, group, own: &own, other: &other, share, rest_is_ours: from.is_some() };

@@ -15,7 +15,7 @@ use super::pools::{self, Reader};
 use super::route::Route;
 use super::servers::{Owners, ServerGroup, Shelf};
 use crate::cloud::{Fault, Scope, clock};
-use crate::model::{FleetId, GroupId, Seen, Time};
+use crate::model::{FleetId, GroupId, Seen, Share, Time, share_of};
 use crate::spec::EdasServers;
 
 /// What one look read.
@@ -125,6 +125,17 @@ impl Survey {
     /// What is said of the health of its servers.
     pub fn checks(&self, id: &str) -> Option<&Result<Checks, Fault>> {
         self.known().find_map(|shelf| shelf.checks.get(id))
+    }
+
+    /// The share of a server group that the weights of a fleet's servers make; nothing where nobody stands.
+    pub fn share(&self, group: &ServerGroup, fleet: &FleetId) -> Share {
+        let taking = self.servers(&group.id).and_then(|servers| servers.as_ref().ok()).into_iter().flatten();
+        let (mut own, mut others) = (0, 0);
+        for server in taking.filter(|server| server.takes()) {
+            let of = self.owners.of_server(server).is_some_and(|(owner, _)| owner == fleet);
+            *(if of { &mut own } else { &mut others }) += u64::from(server.weight.unwrap_or(0));
+        }
+        share_of(own, others)
     }
 
     /// The routes that name a server group; the fault where they could not be read.

@@ -11,13 +11,15 @@ use super::servers::ServerGroup;
 use super::survey::{Survey, product_of};
 use crate::cloud::{Fault, FaultKind, Scope};
 use crate::model::{FleetId, GroupId, InstanceId, InstanceState, Seen, Share};
-use crate::spec::EdasServers;
+use crate::spec::{EdasServers, ShareBy};
 
 /// A group with the server groups behind it.
 #[derive(Debug, Clone)]
 pub(super) enum Standing {
     /// One for both fleets.
     Shared(ServerGroup),
+    /// One for both fleets, in which weights make the share.
+    Weighed(ServerGroup),
     /// The fleet's own, and the other fleet's.
     Twins {
         /// Where the fleet stands or is to stand.
@@ -78,7 +80,10 @@ impl<'a> Map<'a> {
         }
         match &declared.servers {
             EdasServers::Alb(own) | EdasServers::Nlb(own) | EdasServers::Clb(own) => {
-                self.existing(own).map(Standing::Shared)
+                self.existing(own).map(match declared.by {
+                    ShareBy::Membership => Standing::Shared,
+                    ShareBy::Weights => Standing::Weighed,
+                })
             }
             EdasServers::AlbTwins([first, second]) => {
                 let (first, second) = (self.existing(first)?, self.existing(second)?);

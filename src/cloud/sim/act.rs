@@ -117,6 +117,15 @@ impl World {
                     .collect();
                 Ok(())
             }
+            Sharing::Weighed => {
+                group.weigh(to, from, share);
+                match (share, from) {
+                    (Share::ALL, Some(leaving)) => self.leave(id, leaving),
+                    (Share::NONE, _) => self.leave(id, to),
+                    _ => {}
+                }
+                Ok(())
+            }
             Sharing::Shared if !end => {
                 Err(invalid("Shift", format!("the share of {id} follows its members")))
             }

@@ -51,7 +51,7 @@ impl World {
         let well = |fleet: &FleetId| self.healthy(group, fleet) > 0;
         match group.sharing {
             Sharing::Paired => !shares.is_empty() && shares.keys().all(well),
-            Sharing::Shared => shares.keys().any(well),
+            Sharing::Shared | Sharing::Weighed => shares.keys().any(well),
         }
     }
 }

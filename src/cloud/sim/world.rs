@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::cloud::{Change, Scope};
 use crate::model::{
     FleetId, FleetSeen, GroupId, GroupSeen, Health, InstanceId, InstanceState, Inventory, Revision, Scaling,
-    Seen, Share, Sharing, Side, Span, Steps, TargetId, TargetSeen, Time, Token,
+    Seen, Share, Sharing, Side, Span, Steps, TargetId, TargetSeen, Time, Token, share_of,
 };
 
 /// A whole simulated cloud, as a value.
@@ -308,6 +308,7 @@ impl SimGroup {
                 .map(|(id, share)| (id.clone(), *share))
                 .collect(),
             Sharing::Shared => self.by_membership(),
+            Sharing::Weighed => self.by_weight(),
         }
     }
 
@@ -330,6 +331,22 @@ impl SimGroup {
             .into_iter()
             .filter_map(|(id, count)| Some((id.clone(), Share::new(share(count)).ok()?)))
             .collect()
+    }
+
+    /// What targets in one group are told to carry together. One that nobody told anything has the smallest weight.
+    pub(super) fn weigh(&mut self, to: &FleetId, from: Option<&FleetId>, share: Share) {
+        self.weights = [(Some(to), share), (from, share.rest())]
+            .into_iter()
+            .filter_map(|(fleet, share)| Some((fleet?.clone(), share)))
+            .collect();
+    }
+
+    fn by_weight(&self) -> BTreeMap<FleetId, Share> {
+        let here = self.targets.values().filter(|target| target.gone_at.is_none());
+        let members: BTreeSet<&FleetId> = here.map(|target| &target.fleet).collect();
+        let weight = |id: &FleetId| self.weights.get(id).map_or(1, |share| u64::from(share.percent())).max(1);
+        let all: u64 = members.iter().map(|id| weight(id)).sum();
+        members.into_iter().map(|id| (id.clone(), share_of(weight(id), all - weight(id)))).collect()
     }
 
     /// Whether a fleet has a target or a weight here.

@@ -94,6 +94,7 @@ impl Outputs {
             | Refused::Stranger { .. }
             | Refused::NoStrategy { .. }
             | Refused::NoSuchGroup { .. }
+            | Refused::Weightless { .. }
             | Refused::NoName { .. } => None,
         };
         Self {

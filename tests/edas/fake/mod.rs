@@ -33,6 +33,7 @@ mod service;
 mod settings;
 pub mod signature;
 mod sts;
+mod traffic;
 pub mod wire;
 mod world;
 

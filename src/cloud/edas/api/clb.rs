@@ -92,6 +92,18 @@ pub struct Rule {
     pub url: Option<String>,
 }
 
+/// What a forwarding rule does.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct RuleSettings {
+    /// Whether it does as its listener does: `on` or `off`.
+    #[serde(default)]
+    pub listener_sync: Option<String>,
+    /// How it chooses among its servers, where it does not.
+    #[serde(default)]
+    pub scheduler: Option<String>,
+}
+
 /// A listener with its settings.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -101,6 +113,9 @@ pub struct Listener {
     pub listener_port: Option<u32>,
     #[serde(default)]
     pub listener_protocol: Option<String>,
+    /// How it chooses among its servers.
+    #[serde(default)]
+    pub scheduler: Option<String>,
     #[serde(default, rename = "VServerGroupId")]
     pub group: Option<String>,
     #[serde(default, rename = "TCPListenerConfig")]
@@ -184,6 +199,14 @@ pub async fn groups(client: &Client, balancer: &str) -> Result<Vec<Group>, Fault
 pub async fn servers(client: &Client, group: &str) -> Result<Vec<Backend>, Fault> {
     let call = call("DescribeVServerGroupAttribute").read().with("VServerGroupId", group);
     page::at_once(client, call, "/BackendServers/BackendServer").await
+}
+
+/// A forwarding rule with its settings.
+///
+/// # Errors
+/// The call's fault.
+pub async fn rule(client: &Client, id: &str) -> Result<RuleSettings, Fault> {
+    client.send(call("DescribeRuleAttribute").read().with("RuleId", id)).await
 }
 
 #[derive(Deserialize)]

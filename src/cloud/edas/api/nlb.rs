@@ -20,6 +20,9 @@ pub struct Group {
     pub server_group_type: Option<String>,
     #[serde(default, deserialize_with = "number")]
     pub server_count: Option<u32>,
+    /// How it chooses among its servers.
+    #[serde(default)]
+    pub scheduler: Option<String>,
     #[serde(default, deserialize_with = "switch")]
     pub connection_drain_enabled: Option<bool>,
     #[serde(default, deserialize_with = "number")]
