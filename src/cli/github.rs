@@ -191,6 +191,7 @@ pub fn refused(refusal: &Refusal, hints: &Hints) {
             | Refused::NoStrategy { .. }
             | Refused::NoSuchGroup { .. }
             | Refused::Weightless { .. }
+            | Refused::Unproved { .. }
             | Refused::NoName { .. } => "The rollout is refused".to_owned(),
         };
         let at = Place { file: Some(&file), line, column: None };

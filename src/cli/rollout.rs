@@ -222,6 +222,7 @@ fn confirm(draft: &Draft, yes: bool) -> Result<(), CliError> {
         | Note::BlueUnwell { .. }
         | Note::Waived { .. }
         | Note::SharedAtOnce { .. }
+        | Note::Unproved { .. }
         | Note::Weighed { .. } => true,
         Note::FirstDeployment | Note::SameRevision | Note::Idle { .. } | Note::AllAtOnce { .. } => false,
     };

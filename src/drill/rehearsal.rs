@@ -66,6 +66,7 @@ fn groups(spec: &Spec) -> Vec<(GroupId, SimGroup)> {
             let one = |declared: &EdasGroup| {
                 let sharing = match (&declared.servers, declared.by) {
                     (EdasServers::AlbTwins(_), _) => Sharing::Paired,
+                    (EdasServers::NlbTwins(_) | EdasServers::ClbTwins(_), _) => Sharing::Unproved,
                     (_, ShareBy::Weights) => Sharing::Weighed,
                     (_, ShareBy::Membership) => Sharing::Shared,
                 };

@@ -97,6 +97,11 @@ pub enum Note {
         /// What the steps really come to, where whole weights do not make what is asked for.
         steps: Vec<(Share, Share)>,
     },
+    /// Green takes all of the group at once, before its health there is known.
+    Unproved {
+        /// The group.
+        group: GroupId,
+    },
     /// The group may go dark by a recorded exception.
     Waived {
         /// The group.
@@ -182,6 +187,13 @@ pub enum Refused {
         /// How it is reached.
         routes: BTreeSet<String>,
     },
+    /// Nobody checks the twin that carries nothing, and the file does not accept that.
+    Unproved {
+        /// The group.
+        group: GroupId,
+        /// How it is reached.
+        routes: BTreeSet<String>,
+    },
     /// The name that green would get cannot be made.
     NoName {
         /// Why.
@@ -201,6 +213,7 @@ pub fn draft(spec: &Spec, look: &Inventory, ask: &Ask<'_>) -> Result<Draft, Refu
     });
     reasons.extend(strangers(look));
     reasons.extend(weightless(spec, look));
+    reasons.extend(unproved(spec, look));
     let groups = expected(spec, look, ask, blue, &mut reasons);
     let strategy = ask.strategy.clone().unwrap_or_else(|| spec.strategy.clone());
     let steps = spec.strategies.get(&strategy).map(|strategy| strategy.steps.clone());
@@ -318,6 +331,16 @@ fn weightless(spec: &Spec, look: &Inventory) -> Vec<Refused> {
     let asked = spec.weighed().into_iter().filter_map(|id| Some((look.group(&id)?, id)));
     let cannot = asked.filter(|(seen, _)| seen.sharing != Sharing::Weighed);
     cannot.map(|(seen, group)| Refused::Weightless { group, routes: seen.routes.clone() }).collect()
+}
+
+/// Twins of which nobody could tell whether green is well before it takes everything.
+fn unproved(spec: &Spec, look: &Inventory) -> Vec<Refused> {
+    let accepted = spec.accepts_unproved();
+    let known = look.groups.iter().filter_map(|(id, seen)| Some((id, seen.known()?)));
+    let twins = known.filter(|(id, seen)| seen.sharing == Sharing::Unproved && !accepted.contains(id));
+    twins
+        .map(|(group, seen)| Refused::Unproved { group: group.clone(), routes: seen.routes.clone() })
+        .collect()
 }
 
 /// Every group that must be lit at the end. What is in the world or in the history and not in the file is a reason
@@ -447,6 +470,9 @@ fn notes(plan: &Plan, look: &Inventory) -> Vec<Note> {
         if group.steps == Steps::AllOrNothing && partial {
             notes.push(Note::AllAtOnce { group: id.clone() });
         }
+        if group.sharing == Sharing::Unproved {
+            notes.push(Note::Unproved { group: id.clone() });
+        }
         if group.sharing == Sharing::Weighed {
             notes.push(weighed(plan, id));
         }
@@ -509,17 +535,28 @@ impl fmt::Display for Refused {
             }
             Self::NoSuchGroup { group } => write!(f, "target group `{group}` does not exist here"),
             Self::Weightless { group, routes } => {
-                let routes: Vec<_> = routes.iter().map(|route| format!("`{route}`")).collect();
+                let routes = listed(routes);
                 write!(
                     f,
-                    "`{group}` is to be shared by weight, and {} heeds none: set the scheduler `wrr` there, or write `by: \
-                     membership`",
-                    if routes.is_empty() { "nothing leads to it that".to_owned() } else { routes.join(", ") }
+                    "`{group}` is to be shared by weight, and not all that leads to it heeds weights: {routes}"
+                )
+            }
+            Self::Unproved { group, routes } => {
+                let routes = listed(routes);
+                write!(
+                    f,
+                    "nobody checks the twin of `{group}` that carries nothing, so green would take all at once: {routes}"
                 )
             }
             Self::NoName { why } => write!(f, "green cannot be named: {why}"),
         }
     }
+}
+
+/// Routes as people name them.
+fn listed(routes: &BTreeSet<String>) -> String {
+    let routes: Vec<_> = routes.iter().map(|route| format!("`{route}`")).collect();
+    if routes.is_empty() { "nothing leads there".to_owned() } else { routes.join(", ") }
 }
 
 impl fmt::Display for Note {
@@ -552,6 +589,12 @@ impl fmt::Display for Note {
                      before its health there is known"
                 )?;
                 steps.iter().try_for_each(|(asked, real)| write!(f, "; {asked} becomes {real}"))
+            }
+            Self::Unproved { group } => {
+                write!(
+                    f,
+                    "no preview of `{group}`: green takes all of it at once, before its health there is known"
+                )
             }
             Self::Waived { group, reason } => write!(f, "`{group}` may go dark, waived: {reason}"),
         }

@@ -200,6 +200,7 @@ fn reason_line(reason: &Refused) -> Line {
         | Refused::NoStrategy { .. }
         | Refused::NoSuchGroup { .. }
         | Refused::Weightless { .. }
+        | Refused::Unproved { .. }
         | Refused::NoName { .. } => Line::new().quote(&reason.to_string()),
     }
 }
@@ -236,6 +237,7 @@ fn remedies(reason: &Refused, hints: &Hints) -> Vec<Advice> {
         | Refused::NoStrategy { .. }
         | Refused::NoSuchGroup { .. }
         | Refused::Weightless { .. }
+        | Refused::Unproved { .. }
         | Refused::NoName { .. } => Vec::new(),
     }
 }
@@ -254,6 +256,14 @@ fn remedy_lines(remedies: &[Advice], reason: &Refused, hints: &Hints) -> Vec<Lin
         (Refused::Unseen { group }, _) => {
             lines(&[("fix", file("create the group, or take", group).say(" out"))])
         }
+        (Refused::Weightless { group, .. }, _) => lines(&[
+            ("fix", Line::new().say("give what leads to it the scheduler `wrr`")),
+            ("or", file("take `by: weights` out of", group).say(": it is then switched whole")),
+        ]),
+        (Refused::Unproved { group, .. }, _) => lines(&[
+            ("fix", file("put both fleets into one server group, with `by: weights`, for", group)),
+            ("or", file("write `unproved: accept` for", group)),
+        ]),
         (_, remedies) => {
             let rows: Vec<_> = remedies.iter().map(|advice| (advice.what, command(advice, ""))).collect();
             lines(&rows)

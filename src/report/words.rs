@@ -80,6 +80,7 @@ pub(super) fn sharing(sharing: Sharing) -> &'static str {
         Sharing::Paired => "twin groups, by weight",
         Sharing::Shared => "one group, by membership",
         Sharing::Weighed => "one group, by weight",
+        Sharing::Unproved => "twin groups, unproved",
     }
 }
 

@@ -105,15 +105,30 @@ fn group(fields: &Fields<'_>, usual: Option<u16>) -> Option<EdasGroup> {
         id.map(EdasServers::Nlb)
     } else if let Some(id) = one("clb") {
         id.map(EdasServers::Clb)
+    } else if fields.value("nlb_twins").is_some() {
+        fields.pair("nlb_twins").map(EdasServers::NlbTwins)
+    } else if fields.value("clb_twins").is_some() {
+        fields.pair("clb_twins").map(EdasServers::ClbTwins)
     } else {
         fields.pair("alb_twins").map(EdasServers::AlbTwins)
     };
-    let by = fields.choice("by");
-    if by.is_some() && fields.value("alb_twins").is_some() {
-        let at = fields.key_at("by").unwrap_or(fields.at.clone());
-        let wrong = Wrong::new(at, "twins are shared by their routes");
-        fields.reader.refuse(wrong.hint("leave `by` out, or name one server group for both fleets"));
-    }
-    let by = if by == Some("weights") { ShareBy::Weights } else { ShareBy::Membership };
-    Some(EdasGroup { port: port?, servers: servers?, by })
+    // Whichever of them it is, it is there once.
+    let only = |key: &str, fits: bool, message: &str, hint: &str| {
+        if fields.value(key).is_some() && !fits {
+            let at = fields.key_at(key).unwrap_or(fields.at.clone());
+            fields.reader.refuse(Wrong::new(at, message).hint(hint));
+        }
+    };
+    let twins = ["alb_twins", "nlb_twins", "clb_twins"].map(|key| fields.value(key).is_some());
+    let (any, blind) = (twins.contains(&true), twins[1] || twins[2]);
+    let hint = "leave `by` out, or name one server group for both fleets";
+    only("by", !any, "twins are shared by their routes", hint);
+    let hint = "leave `unproved` out: elsewhere green is proved before it takes everything";
+    only("unproved", blind, "only `nlb_twins` and `clb_twins` are switched unproved", hint);
+    let accepts_unproved = fields.choice("unproved").is_some();
+    let by = match fields.choice("by") {
+        Some("weights") => ShareBy::Weights,
+        _ => ShareBy::Membership,
+    };
+    Some(EdasGroup { port: port?, servers: servers?, by, accepts_unproved })
 }

@@ -104,6 +104,24 @@ static GROUP: Place = Place {
         key("nlb", Shape::Label, Need::Optional, "The id of an NLB server group in which both fleets stand."),
         key("clb", Shape::Label, Need::Optional, "The id of a CLB vServer group in which both fleets stand."),
         key(
+            "nlb_twins",
+            Shape::Pair,
+            Need::Optional,
+            "The ids of two NLB server groups behind the same listeners, one for each fleet. A listener has one of them: it is switched whole.",
+        ),
+        key(
+            "clb_twins",
+            Shape::Pair,
+            Need::Optional,
+            "The ids of two vServer groups of a CLB behind the same listeners and rules, one for each fleet. Each of them has one: it is switched whole.",
+        ),
+        key(
+            "unproved",
+            Shape::Choice(&["accept"]),
+            Need::Optional,
+            "For `nlb_twins` and `clb_twins`: that green takes everything before its health is known. Nobody checks the one that carries nothing.",
+        ),
+        key(
             "by",
             Shape::Choice(&["membership", "weights"]),
             Need::Optional,
@@ -116,5 +134,5 @@ static GROUP: Place = Place {
             "The port on which an instance serves this group.",
         ),
     ]],
-    either: &[&["alb_twins"], &["alb"], &["nlb"], &["clb"]],
+    either: &[&["alb_twins"], &["alb"], &["nlb"], &["clb"], &["nlb_twins"], &["clb_twins"]],
 };

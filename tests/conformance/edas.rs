@@ -172,7 +172,7 @@ fn fleet(id: &str, revision: &str) -> Fleet {
 }
 
 fn declared(servers: EdasServers) -> EdasGroup {
-    EdasGroup { port: PORT, servers, by: ShareBy::Membership }
+    EdasGroup { port: PORT, servers, by: ShareBy::Membership, accepts_unproved: false }
 }
 
 /// The names of the server groups behind a paired group.

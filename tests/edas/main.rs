@@ -18,4 +18,5 @@ mod lanes;
 mod official;
 mod policy;
 mod rig;
+mod swaps;
 mod weights;

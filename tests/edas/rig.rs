@@ -42,7 +42,12 @@ impl Rig {
             }
             (app, twins, blue)
         });
-        let public = EdasGroup { port: 8080, servers: EdasServers::AlbTwins(twins), by: ShareBy::Membership };
+        let public = EdasGroup {
+            port: 8080,
+            servers: EdasServers::AlbTwins(twins),
+            by: ShareBy::Membership,
+            accepts_unproved: false,
+        };
         let spec = EdasSpec {
             account: ACCOUNT.to_owned(),
             region: REGION.to_owned(),

@@ -112,7 +112,7 @@ fn a_scheduler_that_heeds_no_weights_refuses_the_plan() {
     let done = job.run(&["rollout", "api"]).ended_with(10);
     let said = done.said();
     assert!(
-        said.contains("`partner` is to be shared by weight") && said.contains("by: membership"),
+        said.contains("`partner` is to be shared by weight") && said.contains("the scheduler `wrr`"),
         "{said}"
     );
     assert!(!said.contains("`internal` is to be"), "{said}");
@@ -196,7 +196,9 @@ impl Scale {
             Front::Nlb => EdasServers::Nlb(group.clone()),
             Front::Clb | Front::ClbDefault => EdasServers::Clb(group.clone()),
         };
-        rig.spec.groups.insert(id(), EdasGroup { port: 8080, servers, by: ShareBy::Weights });
+        rig.spec
+            .groups
+            .insert(id(), EdasGroup { port: 8080, servers, by: ShareBy::Weights, accepts_unproved: false });
         Self { rig, group, route }
     }
 

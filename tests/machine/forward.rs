@@ -191,6 +191,36 @@ fn green_that_falls_ill_with_a_part_of_a_group_shared_by_weight_leaves_it_to_blu
 }
 
 #[test]
+fn twins_that_nobody_checks_before_are_switched_last_and_proved_before_blue_may_go() {
+    let mut world = world_with_blue(1);
+    served(&mut world, "internal", Sharing::Unproved, Steps::AllOrNothing);
+    served(&mut world, "public", Sharing::Paired, Steps::Any);
+    let plan = plan(&world, &["internal", "public"]);
+    let mut rig = Rig::new(world, plan);
+    rig.until(|rig| rig.share("public", &green()) == 50);
+    assert!(!rig.world.groups[&group("internal")].stands(&green()), "it waits for the last step");
+    rig.until(|rig| rig.share("internal", &green()) == 100);
+    rig.run_out();
+    assert_eq!(*rig.phase(), COMPLETED);
+    assert_eq!(rig.shifts("internal"), [100]);
+    assert_eq!(rig.retired[0].2[&group("internal")], proved(100));
+}
+
+#[test]
+fn green_that_shows_to_be_ill_after_a_switch_gives_everything_back_to_a_blue_that_nobody_checks() {
+    let mut world = world_with_blue(1);
+    served(&mut world, "internal", Sharing::Unproved, Steps::AllOrNothing);
+    world.sicken(&group("internal"), &new());
+    let plan = plan(&world, &["internal"]);
+    let mut rig = Rig::new(world, plan);
+    rig.run_out();
+    assert!(matches!(rig.phase(), Phase::Ended(Verdict::RolledBack { .. })), "{:?}", rig.phase());
+    assert_eq!(rig.shifts("internal"), [100, 0]);
+    let internal = &rig.world.groups[&group("internal")];
+    assert_eq!((internal.share(&blue()), rig.world.healthy(internal, &blue())), (Share::ALL, 1));
+}
+
+#[test]
 fn a_group_left_out_holds_the_rollout_and_an_amendment_completes_it_without_a_step_back() {
     let mut rig = forgotten();
     let dark = gap("internal", 1, Why::NotRegistered);

@@ -274,6 +274,19 @@ fn of_a_group_shared_by_weight_the_plan_says_what_whole_weights_make_of_the_step
 }
 
 #[test]
+fn twins_that_nobody_checks_are_refused_unless_the_file_accepts_it() {
+    let mut world = world_with_blue(1);
+    served(&mut world, "internal", Sharing::Unproved, Steps::AllOrNothing);
+    served(&mut world, "public", Sharing::Paired, Steps::Any);
+    let reasons = case(&world).refused();
+    let text = reasons.iter().map(ToString::to_string).collect::<String>();
+    assert_eq!(reasons.len(), 1);
+    for word in ["nobody checks the twin of `internal`", "listener internal:443"] {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+}
+
+#[test]
 fn where_nothing_serves_the_plan_has_no_blue_and_says_so() {
     let mut world = World::new(NOW, Span::ZERO);
     for name in ["internal", "public"] {

@@ -9,7 +9,7 @@ use super::api::pool::Server;
 use super::client::Client;
 use super::health::Checks;
 use super::pools::{Reader, each};
-use super::route::{Route, title};
+use super::route::{Place, Route, title};
 use super::servers::{Family, ServerGroup, Shelf, heeds_weights};
 use crate::cloud::{Fault, FaultKind};
 use crate::model::Span;
@@ -196,6 +196,23 @@ fn described(balancer: &str, group: &Group) -> ServerGroup {
     }
 }
 
+/// What sends traffic to a balancer's vServer groups, read now.
+///
+/// # Errors
+/// The call's fault: a route that is not known cannot be changed.
+pub(super) async fn routes_now(client: &Client, balancer: &str) -> Result<Vec<Route>, Fault> {
+    let ids = [balancer.to_owned()];
+    let (listeners, groups) = tokio::try_join!(clb::listeners(client, &ids), clb::groups(client, balancer))?;
+    let routes = groups.into_iter().flat_map(|group| {
+        let rules = group.associated_objects.unwrap_or_default().rules.unwrap_or_default().all;
+        // Which listeners lead to it they say themselves: the list of groups may be older.
+        let (family, servers) = (Family::Classic, Ok(Vec::new()));
+        let group = Group { id: group.id, family, servers, ports: Vec::new(), rules };
+        leading(&listeners, balancer, &group).routes
+    });
+    Ok(routes.collect())
+}
+
 /// What sends traffic to our groups, how long they drain, and who is well there.
 async fn judge(
     client: &Client,
@@ -251,20 +268,30 @@ struct Leading {
 
 fn leading(listeners: &[Listener], balancer: &str, group: &Group) -> Leading {
     let own = listeners.iter().filter(|listener| listener.load_balancer_id == balancer);
-    let own = own.filter(|listener| leads(listener, group)).filter_map(|listener| listener.listener_port);
-    let mut ports: BTreeSet<u32> = own.collect();
+    let own = own.filter(|listener| leads(listener, group));
+    let protocol = |listener: &Listener| listener.listener_protocol.clone().unwrap_or_default();
+    let mut ports: BTreeMap<u32, String> =
+        own.filter_map(|listener| Some((listener.listener_port?, protocol(listener)))).collect();
     if group.family == Family::Classic {
-        ports.extend(group.ports.iter().map(|(port, _)| *port));
+        for (port, protocol) in &group.ports {
+            ports.entry(*port).or_insert_with(|| protocol.clone());
+        }
     }
-    let route = |id: String, name: String| Route::fixed(&id, name, Some(group.id.clone()));
+    let route =
+        |place: Place, id: String, name: String| Route::whole(place, &id, name, Some(group.id.clone()));
     let mut routes: Vec<Route> = ports
         .iter()
-        .map(|port| route(format!("{balancer}:{port}"), title(Some(balancer), Some(*port))))
+        .map(|(port, protocol)| {
+            let place =
+                Place::Classic { balancer: balancer.to_owned(), port: *port, protocol: protocol.clone() };
+            route(place, format!("{balancer}:{port}"), title(Some(balancer), Some(*port)))
+        })
         .collect();
+    let ports: BTreeSet<u32> = ports.into_keys().collect();
     for rule in &group.rules {
         let path = rule.url.as_deref().unwrap_or_default();
         let name = format!("rule {}{path} of {balancer}", rule.domain.as_deref().unwrap_or_default());
-        routes.push(route(rule.rule_id.clone(), name));
+        routes.push(route(Place::ClassicRule(rule.rule_id.clone()), rule.rule_id.clone(), name));
     }
     let mut perhaps = BTreeSet::new();
     if !group.rules.is_empty() {

@@ -113,7 +113,9 @@ impl<'a> Sighting<'a> {
             }
         }
         let seen = match &declared.servers {
-            EdasServers::AlbTwins(_) => self.twins(&groups),
+            EdasServers::AlbTwins(_) => self.twins(&groups, Sharing::Paired),
+            // Nobody checks a server group that no listener uses.
+            EdasServers::NlbTwins(_) | EdasServers::ClbTwins(_) => self.twins(&groups, Sharing::Unproved),
             EdasServers::Alb(_) | EdasServers::Nlb(_) | EdasServers::Clb(_) => {
                 let weighed = declared.by == ShareBy::Weights && groups[0].heeds_weights;
                 self.shared(groups[0], if weighed { Sharing::Weighed } else { Sharing::Shared })
@@ -144,8 +146,8 @@ impl<'a> Sighting<'a> {
     }
 
     /// Twin server groups behind the same routes: the share is by the weights of the rules.
-    fn twins(self, twins: &[&ServerGroup]) -> Result<GroupSeen, String> {
-        let mut seen = self.described(twins, Sharing::Paired)?;
+    fn twins(self, twins: &[&ServerGroup], sharing: Sharing) -> Result<GroupSeen, String> {
+        let mut seen = self.described(twins, sharing)?;
         let routes = self.routes(twins)?;
         if let Some(busy) = routes.iter().find(|route| !route.settled) {
             return Err(format!("{} is being changed: what it sends to whom is not known", busy.name));
@@ -208,7 +210,7 @@ impl<'a> Sighting<'a> {
         let steps = match sharing {
             Sharing::Weighed => Steps::Any,
             Sharing::Paired if !whole => Steps::Any,
-            Sharing::Paired | Sharing::Shared => Steps::AllOrNothing,
+            Sharing::Paired | Sharing::Shared | Sharing::Unproved => Steps::AllOrNothing,
         };
         Ok(GroupSeen {
             sharing,

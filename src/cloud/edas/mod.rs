@@ -25,6 +25,7 @@ mod route;
 mod servers;
 mod shift;
 mod survey;
+mod swap;
 mod traffic;
 mod twin;
 mod weight_note;

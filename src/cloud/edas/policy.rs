@@ -114,7 +114,7 @@ impl Writer<'_> {
             groups.filter(|servers| wanted(servers)).flat_map(EdasServers::ids).map(String::as_str).collect()
         };
         let alb = ids(|servers| matches!(servers, EdasServers::AlbTwins(_) | EdasServers::Alb(_)));
-        let nlb = ids(|servers| matches!(servers, EdasServers::Nlb(_)));
+        let nlb = ids(|servers| matches!(servers, EdasServers::NlbTwins(_) | EdasServers::Nlb(_)));
         let mut statements = Vec::new();
         for (product, ids) in [("alb", alb), ("nlb", nlb)] {
             if ids.is_empty() {
@@ -132,7 +132,7 @@ impl Writer<'_> {
             resources.push(self.instances());
             statements.push(allow(&actions, &resources));
         }
-        let classic = ids(|servers| matches!(servers, EdasServers::Clb(_)));
+        let classic = ids(|servers| matches!(servers, EdasServers::ClbTwins(_) | EdasServers::Clb(_)));
         let (defaults, own): (Vec<_>, Vec<_>) = classic.into_iter().partition(|id| id.ends_with(DEFAULT));
         if !own.is_empty() {
             // A vServer group has no name of its own here: it is reached through its balancer, which the file does not say.
@@ -155,11 +155,33 @@ impl Writer<'_> {
     }
 
     /// Weights move, and green is looked at through rules of its own.
-    fn routes(&self) -> Option<Value> {
-        let twins = self.edas.groups.values().any(|group| matches!(group.servers, EdasServers::AlbTwins(_)));
-        let actions =
-            ["alb:CreateRule", "alb:DeleteRule", "alb:UpdateListenerAttribute", "alb:UpdateRuleAttribute"];
-        twins.then(|| allow(&actions, &[self.arn("alb", "*")]))
+    fn routes(&self) -> Vec<Value> {
+        let any =
+            |wanted: fn(&EdasServers) -> bool| self.edas.groups.values().any(|group| wanted(&group.servers));
+        let mut statements = Vec::new();
+        if any(|servers| matches!(servers, EdasServers::AlbTwins(_))) {
+            let actions = [
+                "alb:CreateRule",
+                "alb:DeleteRule",
+                "alb:UpdateListenerAttribute",
+                "alb:UpdateRuleAttribute",
+            ];
+            statements.push(allow(&actions, &[self.arn("alb", "*")]));
+        }
+        if any(|servers| matches!(servers, EdasServers::NlbTwins(_))) {
+            statements.push(allow(&["nlb:UpdateListenerAttribute"], &[self.arn("nlb", "*")]));
+        }
+        if any(|servers| matches!(servers, EdasServers::ClbTwins(_))) {
+            let actions = [
+                "slb:SetLoadBalancerHTTPListenerAttribute",
+                "slb:SetLoadBalancerHTTPSListenerAttribute",
+                "slb:SetLoadBalancerTCPListenerAttribute",
+                "slb:SetLoadBalancerUDPListenerAttribute",
+                "slb:SetRule",
+            ];
+            statements.push(allow(&actions, &[self.arn("slb", "loadbalancer/*")]));
+        }
+        statements
     }
 
     /// The journal, where it is kept in a bucket: written once, never changed, never deleted.

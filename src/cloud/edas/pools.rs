@@ -312,6 +312,6 @@ pub(super) async fn route_now(client: &Client, route: &Route) -> Result<Option<R
             let listeners = alb::listeners(client, &[id]).await?;
             Ok(listeners.iter().find(|listener| listener.listener_id == *id).map(Route::of_listener))
         }
-        Place::Fixed(_) => Ok(None),
+        Place::Network(_) | Place::Classic { .. } | Place::ClassicRule(_) => Ok(None),
     }
 }

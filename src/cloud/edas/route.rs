@@ -37,8 +37,19 @@ pub(super) enum Place {
     Default(String),
     /// A rule of an ALB's listener.
     Rule(String),
-    /// A listener or rule of an NLB or CLB, which has one group and is not changed.
-    Fixed(String),
+    /// A listener of an NLB: it has one group.
+    Network(String),
+    /// A listener of a CLB: it has one group.
+    Classic {
+        /// The balancer.
+        balancer: String,
+        /// Its port.
+        port: u32,
+        /// `tcp`, `udp`, `http` or `https`.
+        protocol: String,
+    },
+    /// A forwarding rule of a CLB: it has one group.
+    ClassicRule(String),
 }
 
 impl Route {
@@ -80,14 +91,17 @@ impl Route {
     pub fn of_network(listener: &nlb::Listener) -> Self {
         let group = listener.server_group_id.clone().filter(|id| !id.is_empty());
         let name = title(listener.load_balancer_id.as_deref(), listener.listener_port);
-        Self::fixed(&listener.listener_id, name, group)
+        let busy = ["Configuring", "Provisioning"];
+        let settled = !listener.listener_status.as_deref().is_some_and(|status| busy.contains(&status));
+        let id = &listener.listener_id;
+        Self { settled, ..Self::whole(Place::Network(id.clone()), id, name, group) }
     }
 
     /// A listener or rule that sends everything to one group.
-    pub fn fixed(id: &str, name: String, group: Option<String>) -> Self {
+    pub fn whole(place: Place, listener: &str, name: String, group: Option<String>) -> Self {
         Self {
-            place: Place::Fixed(id.to_owned()),
-            listener: id.to_owned(),
+            place,
+            listener: listener.to_owned(),
             name,
             settled: true,
             preview: false,

@@ -11,7 +11,8 @@ use super::members;
 use super::patience::Site;
 use super::pools::{route_now, routes_now};
 use super::route::{Place, Route};
-use super::servers::ServerGroup;
+use super::servers::{Family, ServerGroup};
+use super::swap;
 use super::traffic::{absent, deregister, listeners};
 use super::twin::{Map, Standing};
 use super::weights;
@@ -61,6 +62,9 @@ pub(super) async fn shift(
                 refuse_nobody(&map, &own, gaining)?;
             }
             weights::shift(site, &map, &own, (to, from), share).await
+        }
+        Standing::Twins { own, other } if own.family != Family::Alb => {
+            swap::swap(site, group, (&own, &other), share).await
         }
         Standing::Twins { own, other } => {
             let twins = Twins { site, group, own: &own, other: &other, share, rest_is_ours: from.is_some() };
@@ -206,7 +210,9 @@ impl Twins<'_> {
                 let group = if self.share == Share::ALL { ids[0] } else { ids[1] };
                 self.site.patiently(|| alb::update_listener(client, listener, group, token)).await?
             }
-            Place::Fixed(_) => return Err(invalid(format!("{} cannot be changed", route.name))),
+            Place::Network(_) | Place::Classic { .. } | Place::ClassicRule(_) => {
+                return Err(invalid(format!("{} cannot be changed", route.name)));
+            }
         };
         self.site.done(Product::Alb, job).await?;
         let read = route_now(client, route).await.map_err(Fault::ambiguous)?;

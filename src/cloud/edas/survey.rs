@@ -227,7 +227,7 @@ pub(super) async fn scaling_groups(client: &Client, instances: &[String]) -> Res
 pub(super) fn product_of(servers: &EdasServers) -> Product {
     match servers {
         EdasServers::AlbTwins(_) | EdasServers::Alb(_) => Product::Alb,
-        EdasServers::Nlb(_) => Product::Nlb,
-        EdasServers::Clb(_) => Product::Clb,
+        EdasServers::NlbTwins(_) | EdasServers::Nlb(_) => Product::Nlb,
+        EdasServers::ClbTwins(_) | EdasServers::Clb(_) => Product::Clb,
     }
 }

@@ -7,7 +7,7 @@ use futures_util::stream::{self, StreamExt as _};
 use super::members;
 use super::patience::Site;
 use super::preview;
-use super::servers::ServerGroup;
+use super::servers::{Family, ServerGroup};
 use super::twin::{Map, Standing};
 use super::weights;
 use crate::cloud::{Fault, FaultKind};
@@ -40,6 +40,9 @@ pub(super) async fn register(
                 return weights::enter(site, map, (fleet, group), map.port(id, group)?, members).await;
             }
             Standing::Twins { own, other } => {
+                if own.family != Family::Alb {
+                    return members::join(site, own, map.port(id, own)?, members).await;
+                }
                 // Before the first server stands there: one that nobody checks would look as if it were done.
                 preview::ensure(site, [own, other], &listeners(map, [own, other])?).await?;
                 own

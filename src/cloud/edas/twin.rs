@@ -85,7 +85,9 @@ impl<'a> Map<'a> {
                     ShareBy::Weights => Standing::Weighed,
                 })
             }
-            EdasServers::AlbTwins([first, second]) => {
+            EdasServers::AlbTwins([first, second])
+            | EdasServers::NlbTwins([first, second])
+            | EdasServers::ClbTwins([first, second]) => {
                 let (first, second) = (self.existing(first)?, self.existing(second)?);
                 let (one, two) = (self.held_by(&first)?, self.held_by(&second)?);
                 match (one.contains(fleet), two.contains(fleet)) {

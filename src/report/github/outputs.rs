@@ -95,6 +95,7 @@ impl Outputs {
             | Refused::NoStrategy { .. }
             | Refused::NoSuchGroup { .. }
             | Refused::Weightless { .. }
+            | Refused::Unproved { .. }
             | Refused::NoName { .. } => None,
         };
         Self {

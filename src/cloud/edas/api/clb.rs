@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::page::{self, In};
 use super::pool::{Named, number};
-use crate::cloud::Fault;
 use crate::cloud::edas::client::{Call, Client, Product};
+use crate::cloud::{Fault, FaultKind};
 
 /// The most servers in one call.
 pub const MOVED_MAX: usize = 20;
@@ -207,6 +207,39 @@ pub async fn servers(client: &Client, group: &str) -> Result<Vec<Backend>, Fault
 /// The call's fault.
 pub async fn rule(client: &Client, id: &str) -> Result<RuleSettings, Fault> {
     client.send(call("DescribeRuleAttribute").read().with("RuleId", id)).await
+}
+
+/// Gives a listener another vServer group. What else it does stays.
+///
+/// # Errors
+/// [`FaultKind::Invalid`] for a protocol that a CLB does not know; the call's fault.
+pub async fn set_listener(
+    client: &Client,
+    (balancer, port, protocol): (&str, u32, &str),
+    group: &str,
+) -> Result<(), Fault> {
+    let action = match protocol.to_ascii_lowercase().as_str() {
+        "tcp" => "SetLoadBalancerTCPListenerAttribute",
+        "udp" => "SetLoadBalancerUDPListenerAttribute",
+        "http" => "SetLoadBalancerHTTPListenerAttribute",
+        "https" => "SetLoadBalancerHTTPSListenerAttribute",
+        _ => {
+            let message = format!("the listener `{balancer}:{port}` speaks `{protocol}`, which is not known");
+            return Err(Fault::new(FaultKind::Invalid, "DescribeLoadBalancerListeners", message));
+        }
+    };
+    let call = call(action).with("LoadBalancerId", balancer).with("ListenerPort", port);
+    let call = call.with("VServerGroup", "on").with("VServerGroupId", group);
+    client.send::<Value>(call.repeatable()).await.map(drop)
+}
+
+/// Gives a forwarding rule another vServer group. What else it does stays.
+///
+/// # Errors
+/// The call's fault.
+pub async fn set_rule(client: &Client, rule: &str, group: &str) -> Result<(), Fault> {
+    let call = call("SetRule").with("RuleId", rule).with("VServerGroupId", group);
+    client.send::<Value>(call.repeatable()).await.map(drop)
 }
 
 #[derive(Deserialize)]
