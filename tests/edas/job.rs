@@ -21,6 +21,9 @@ pub const SIZE: usize = 2;
 /// Each fleet has its own server group behind the NLB, and behind the CLB.
 pub const TWINS: &str = "twins";
 
+/// Each fleet has its own server group behind a CLB that takes requests only.
+pub const PROVED: &str = "proved";
+
 /// What a test says of its service.
 pub struct Setup {
     pub settings: Settings,
@@ -109,6 +112,13 @@ impl Job {
             let flow = world.listener(&nlb, 9000, &ids["internal"]);
             ids.insert("flow".to_owned(), flow);
             world.clb_listener(&clb, "tcp", 9100, Some(&ids["partner"]));
+            if setup.by == PROVED {
+                ids.insert("partner-b".to_owned(), world.vserver_group(&clb, "partner-b"));
+                world.listeners.retain(|listener| listener.protocol != "tcp" || listener.balancer != clb);
+                world.clb_listener(&clb, "https", 9101, Some(&ids["partner"]));
+                let front = world.clb_listener(&clb, "http", 9102, None);
+                world.rule(&front, 0, &[(&ids["partner"], 100)]);
+            }
             if setup.by.starts_with(TWINS) {
                 ids.insert("internal-b".to_owned(), world.nlb_group("internal-b", &tcp));
                 ids.insert("partner-b".to_owned(), world.vserver_group(&clb, "partner-b"));
@@ -141,6 +151,9 @@ impl Job {
             let leave = if setup.by == TWINS { ", unproved: accept" } else { "" };
             let pair = |name: &str| format!("[{}, {}]{leave}", id(name), id(&format!("{name}-b")));
             (format!("nlb_twins: {}", pair("internal")), format!("clb_twins: {}", pair("partner")))
+        } else if setup.by == PROVED {
+            let pair = format!("[{}, {}]", id("partner"), id("partner-b"));
+            (format!("nlb: {}", id("internal")), format!("clb_twins: {pair}"))
         } else {
             let by = setup.by;
             (format!("nlb: {}, by: {by}", id("internal")), format!("clb: {}, by: {by}", id("partner")))
@@ -318,7 +331,7 @@ impl Job {
         self.serves(fleet);
         assert_eq!(self.members(other), Vec::<String>::new(), "`{other}` rests");
         let (previews, frozen, still) = self.fake.world(|world| {
-            let previews = world.rules.iter().filter(|rule| rule.name.starts_with("deployer-preview"));
+            let previews = world.rules.iter().filter(|rule| rule.name.contains("preview-"));
             let previews: Vec<String> = previews.map(|rule| rule.name.clone()).collect();
             let app = world.app(&self.app).unwrap();
             let group = app.group_named(fleet).unwrap();

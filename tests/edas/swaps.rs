@@ -3,7 +3,7 @@
 use deployer::rollout::Verdict;
 
 use crate::fake::{Fault, On};
-use crate::job::{Job, Setup, TWINS};
+use crate::job::{Job, PROVED, Setup, TWINS};
 use crate::lanes::beside_each_other;
 
 /// What a switch writes: one call for each route.
@@ -99,4 +99,26 @@ fn any_write_of_a_switch_may_fail_in_any_way_and_the_rollout_ends_as_if_nothing_
         job.is_left_with("green", "blue");
         assert_eq!([job.carrying("internal"), job.carrying("partner")], ["internal-b", "partner-b"]);
     });
+}
+
+#[test]
+fn twins_of_a_clb_that_takes_requests_are_proved_before_they_are_switched() {
+    let job = Job::new(|setup| {
+        (setup.by, setup.bake, setup.deadlines) = (PROVED, "promote", vec!["settle: 4s"]);
+        setup.steps = "[{ share: 50, hold: 20ms }, 100]";
+    });
+    job.run(&["rollout", "api"]).ended_with(14);
+    job.serves("green");
+    assert_eq!(job.carrying("partner"), "partner-b");
+    assert_eq!(writes(&job, "CreateRules"), 4, "on each listener for each twin");
+    job.run(&["rollback", "api"]).ended_with(0);
+    job.is_left_with("blue", "green");
+    assert_eq!(job.carrying("partner"), "partner");
+    // Green that is ill there never gets anything.
+    job.fake.world(|world| world.sicken("partner-b", "2.0.0"));
+    let switched = writes(&job, "SetRule");
+    let done = job.run(&["rollout", "api"]);
+    done.ended_with(11);
+    job.is_left_with("blue", "green");
+    assert_eq!(writes(&job, "SetRule"), switched, "nothing was switched");
 }

@@ -9,7 +9,7 @@ use super::api::pool::Server;
 use super::client::Client;
 use super::health::Checks;
 use super::pools::{Reader, each};
-use super::route::{Place, Route, title};
+use super::route::{Place, Route, preview_port, title};
 use super::servers::{Family, ServerGroup, Shelf, heeds_weights};
 use crate::cloud::{Fault, FaultKind};
 use crate::model::Span;
@@ -287,14 +287,19 @@ fn leading(listeners: &[Listener], balancer: &str, group: &Group) -> Leading {
             route(place, format!("{balancer}:{port}"), title(Some(balancer), Some(*port)))
         })
         .collect();
-    let ports: BTreeSet<u32> = ports.into_keys().collect();
+    let mut ports: BTreeSet<u32> = ports.into_keys().collect();
+    let previews: BTreeSet<u32> =
+        group.rules.iter().filter_map(|rule| preview_port(rule.domain.as_deref())).collect();
+    ports.extend(&previews);
     for rule in &group.rules {
         let path = rule.url.as_deref().unwrap_or_default();
         let name = format!("rule {}{path} of {balancer}", rule.domain.as_deref().unwrap_or_default());
-        routes.push(route(Place::ClassicRule(rule.rule_id.clone()), rule.rule_id.clone(), name));
+        let preview = preview_port(rule.domain.as_deref()).is_some();
+        let place = Place::ClassicRule(rule.rule_id.clone());
+        routes.push(Route { preview, ..route(place, rule.rule_id.clone(), name) });
     }
     let mut perhaps = BTreeSet::new();
-    if !group.rules.is_empty() {
+    if group.rules.iter().any(|rule| preview_port(rule.domain.as_deref()).is_none()) {
         // The answer about a rule does not name its listener: any one that takes requests may be it.
         let own = listeners
             .iter()

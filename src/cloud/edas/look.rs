@@ -12,6 +12,7 @@ use super::memory::Memory;
 use super::route::{Place, Route};
 use super::servers::ServerGroup;
 use super::survey::{Survey, product_of};
+use super::twin::is_proved;
 use crate::cloud::{Fault, Scope};
 use crate::model::{
     FleetId, FleetSeen, GroupId, GroupSeen, Health, InstanceId, Inventory, Scaling, Seen, Share, Sharing,
@@ -113,9 +114,12 @@ impl<'a> Sighting<'a> {
             }
         }
         let seen = match &declared.servers {
-            EdasServers::AlbTwins(_) => self.twins(&groups, Sharing::Paired),
-            // Nobody checks a server group that no listener uses.
-            EdasServers::NlbTwins(_) | EdasServers::ClbTwins(_) => self.twins(&groups, Sharing::Unproved),
+            EdasServers::AlbTwins(_) | EdasServers::NlbTwins(_) | EdasServers::ClbTwins(_) => {
+                self.routes(&groups).and_then(|leading| {
+                    let proved = is_proved(declared, &leading);
+                    self.twins(&groups, if proved { Sharing::Paired } else { Sharing::Unproved })
+                })
+            }
             EdasServers::Alb(_) | EdasServers::Nlb(_) | EdasServers::Clb(_) => {
                 let weighed = declared.by == ShareBy::Weights && groups[0].heeds_weights;
                 self.shared(groups[0], if weighed { Sharing::Weighed } else { Sharing::Shared })
@@ -206,7 +210,8 @@ impl<'a> Sighting<'a> {
     /// What can be said of a group without its sides.
     fn described(self, groups: &[&ServerGroup], sharing: Sharing) -> Result<GroupSeen, String> {
         let routes = self.routes(groups)?;
-        let whole = routes.iter().any(|route| matches!(route.place, Place::Default(_)));
+        // A rule of an ALB alone has weights.
+        let whole = routes.iter().any(|route| !matches!(route.place, Place::Rule(_)));
         let steps = match sharing {
             Sharing::Weighed => Steps::Any,
             Sharing::Paired if !whole => Steps::Any,

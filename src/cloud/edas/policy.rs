@@ -173,6 +173,8 @@ impl Writer<'_> {
         }
         if any(|servers| matches!(servers, EdasServers::ClbTwins(_))) {
             let actions = [
+                "slb:CreateRules",
+                "slb:DeleteRules",
                 "slb:SetLoadBalancerHTTPListenerAttribute",
                 "slb:SetLoadBalancerHTTPSListenerAttribute",
                 "slb:SetLoadBalancerTCPListenerAttribute",

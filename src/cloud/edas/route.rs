@@ -9,6 +9,21 @@ use crate::model::Share;
 /// checked by that, and can be tried.
 pub(super) const PREVIEW: &str = "x-deployer-preview";
 
+/// A CLB sends by domain and path: requests for `PORT.ID` under this domain, which nobody can have, go to the vServer group
+/// of that id. That a CLB takes such a domain, and says of the health of who stands behind it, is unverified: where it does
+/// not, green is never proved, and nothing is switched.
+const PREVIEW_DOMAIN: &str = ".deployer-preview.invalid";
+
+/// The domain under which a vServer group is checked by the listener of a port.
+pub(super) fn preview_domain(port: u32, group: &str) -> String {
+    format!("{port}.{group}{PREVIEW_DOMAIN}")
+}
+
+/// The port of the listener, where a domain is one of ours.
+pub(super) fn preview_port(domain: Option<&str>) -> Option<u32> {
+    domain?.strip_suffix(PREVIEW_DOMAIN)?.split('.').next()?.parse().ok()
+}
+
 /// One place that sends traffic on.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Route {
@@ -108,6 +123,15 @@ impl Route {
             tuples: group.into_iter().map(|group| (group, Some(1))).collect(),
             actions: Vec::new(),
             priority: 0,
+        }
+    }
+
+    /// Whether it takes requests, of which some can be sent to a group by name: on a CLB's listener of connections none can.
+    pub fn takes_requests(&self) -> bool {
+        match &self.place {
+            Place::Default(_) | Place::Rule(_) | Place::ClassicRule(_) => true,
+            Place::Classic { protocol, .. } => protocol.to_ascii_lowercase().starts_with("http"),
+            Place::Network(_) => false,
         }
     }
 

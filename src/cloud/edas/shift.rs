@@ -64,6 +64,10 @@ pub(super) async fn shift(
             weights::shift(site, &map, &own, (to, from), share).await
         }
         Standing::Twins { own, other } if own.family != Family::Alb => {
+            let (gaining, gains) = if share == Share::ALL { (&own, Some(to)) } else { (&other, from) };
+            if let (Some(fleet), true) = (gains, map.is_proved(group, [&own, &other])?) {
+                refuse_nobody(&map, gaining, fleet)?;
+            }
             swap::swap(site, group, (&own, &other), share).await
         }
         Standing::Twins { own, other } => {

@@ -69,7 +69,7 @@ async fn routes_now(site: Site<'_>, twins: [&ServerGroup; 2]) -> Result<Vec<Rout
             return Err(Fault::new(FaultKind::Invalid, "DescribeVServerGroups", message));
         }
     };
-    routes.retain(|route| twins.iter().any(|twin| route.names(&twin.id)));
+    routes.retain(|route| !route.preview && twins.iter().any(|twin| route.names(&twin.id)));
     Ok(routes)
 }
 

@@ -41,6 +41,9 @@ pub(super) async fn register(
             }
             Standing::Twins { own, other } => {
                 if own.family != Family::Alb {
+                    if map.is_proved(id, [own, other])? {
+                        preview::ensure_classic(site, [own, other], &map.leading(&[own, other])?).await?;
+                    }
                     return members::join(site, own, map.port(id, own)?, members).await;
                 }
                 // Before the first server stands there: one that nobody checks would look as if it were done.

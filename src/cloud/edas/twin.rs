@@ -11,7 +11,7 @@ use super::servers::ServerGroup;
 use super::survey::{Survey, product_of};
 use crate::cloud::{Fault, FaultKind, Scope};
 use crate::model::{FleetId, GroupId, InstanceId, InstanceState, Seen, Share};
-use crate::spec::{EdasServers, ShareBy};
+use crate::spec::{EdasGroup, EdasServers, ShareBy};
 
 /// A group with the server groups behind it.
 #[derive(Debug, Clone)]
@@ -27,6 +27,18 @@ pub(super) enum Standing {
         /// The sibling.
         other: ServerGroup,
     },
+}
+
+/// Whether a twin that carries nothing is checked all the same, by rules of its own: on a CLB where everything that leads to
+/// the twins takes requests, unless the file accepts less; on an NLB nowhere.
+pub(super) fn is_proved(declared: &EdasGroup, leading: &[&Route]) -> bool {
+    match &declared.servers {
+        EdasServers::AlbTwins(_) => true,
+        EdasServers::ClbTwins(_) if !declared.accepts_unproved => {
+            !leading.is_empty() && leading.iter().all(|route| route.takes_requests())
+        }
+        _ => false,
+    }
 }
 
 /// The world as a change needs to see it.
@@ -131,6 +143,15 @@ impl<'a> Map<'a> {
             found.extend(routes.into_iter().filter(|route| !route.preview));
         }
         Ok(found)
+    }
+
+    /// Whether the twins of a group are checked though they carry nothing.
+    ///
+    /// # Errors
+    /// What kept its routes from being read.
+    pub fn is_proved(&self, id: &GroupId, twins: [&ServerGroup; 2]) -> Result<bool, Fault> {
+        let leading = self.leading(&twins)?;
+        Ok(self.home.spec.groups.get(id).is_some_and(|declared| is_proved(declared, &leading)))
     }
 
     /// Whether nothing of a group is left.

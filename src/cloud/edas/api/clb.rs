@@ -96,6 +96,9 @@ pub struct Rule {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct RuleSettings {
+    /// Its listener.
+    #[serde(default, deserialize_with = "number")]
+    pub listener_port: Option<u32>,
     /// Whether it does as its listener does: `on` or `off`.
     #[serde(default)]
     pub listener_sync: Option<String>,
@@ -240,6 +243,29 @@ pub async fn set_listener(
 pub async fn set_rule(client: &Client, rule: &str, group: &str) -> Result<(), Fault> {
     let call = call("SetRule").with("RuleId", rule).with("VServerGroupId", group);
     client.send::<Value>(call.repeatable()).await.map(drop)
+}
+
+/// Makes a forwarding rule that sends a domain to a vServer group.
+///
+/// # Errors
+/// The call's fault.
+pub async fn create_rule(
+    client: &Client,
+    (balancer, port, protocol): (&str, u32, &str),
+    (name, domain): (&str, &str),
+    group: &str,
+) -> Result<(), Fault> {
+    let list = json!([{ "RuleName": name, "Domain": domain, "VServerGroupId": group }]);
+    let call = call("CreateRules").with("LoadBalancerId", balancer).with("ListenerPort", port);
+    client.send::<Value>(call.with("ListenerProtocol", protocol).with("RuleList", list)).await.map(drop)
+}
+
+/// Takes a forwarding rule away.
+///
+/// # Errors
+/// The call's fault.
+pub async fn delete_rule(client: &Client, rule: &str) -> Result<(), Fault> {
+    client.send::<Value>(call("DeleteRules").with("RuleIds", json!([rule]))).await.map(drop)
 }
 
 #[derive(Deserialize)]
