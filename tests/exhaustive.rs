@@ -62,6 +62,16 @@ fn a_group_that_both_fleets_share_never_goes_dark() {
 }
 
 #[test]
+fn a_group_that_both_fleets_share_by_weight_never_goes_dark() {
+    let mut world = world_with_blue(1);
+    served(&mut world, "internal", Sharing::Weighed, Steps::Any);
+    served(&mut world, "public", Sharing::Paired, Steps::Any);
+    let mut setup = setup("by weight", world, &["internal", "public"]);
+    setup.outside.push(Outside::SickenGreen(group("internal")));
+    holds(&setup);
+}
+
+#[test]
 fn a_route_that_knows_only_nothing_or_everything_never_goes_dark() {
     let mut world = world_with_blue(1);
     served(&mut world, "internal", Sharing::Shared, Steps::AllOrNothing);

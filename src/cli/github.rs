@@ -190,6 +190,8 @@ pub fn refused(refusal: &Refusal, hints: &Hints) {
             | Refused::Stranger { .. }
             | Refused::NoStrategy { .. }
             | Refused::NoSuchGroup { .. }
+            | Refused::Weightless { .. }
+            | Refused::Unproved { .. }
             | Refused::NoName { .. } => "The rollout is refused".to_owned(),
         };
         let at = Place { file: Some(&file), line, column: None };

@@ -218,9 +218,12 @@ async fn bootstrap(
 /// Asks only a person at a terminal, and only where the plan has a remark that matters.
 fn confirm(draft: &Draft, yes: bool) -> Result<(), CliError> {
     let matters = |note: &&Note| match note {
-        Note::Smaller { .. } | Note::BlueUnwell { .. } | Note::Waived { .. } | Note::SharedAtOnce { .. } => {
-            true
-        }
+        Note::Smaller { .. }
+        | Note::BlueUnwell { .. }
+        | Note::Waived { .. }
+        | Note::SharedAtOnce { .. }
+        | Note::Unproved { .. }
+        | Note::Weighed { .. } => true,
         Note::FirstDeployment | Note::SameRevision | Note::Idle { .. } | Note::AllAtOnce { .. } => false,
     };
     let remarks = draft.notes.iter().any(|note| matters(&note));

@@ -10,7 +10,7 @@ use crate::model::{
     StrategyName, Time,
 };
 use crate::plan::{Ask, Refusal, draft};
-use crate::spec::{AwsGroup, EdasServers, LocalGroup, Provider, Spec};
+use crate::spec::{AwsGroup, EdasGroup, EdasServers, LocalGroup, Provider, ShareBy, Spec};
 
 /// How long an instance of the simulated cloud takes to come up; a launch on EC2 takes 25 to 30 s, its service as long again.
 const LAUNCH: Span = Span::secs(45);
@@ -63,14 +63,16 @@ fn groups(spec: &Spec) -> Vec<(GroupId, SimGroup)> {
             aws.groups.iter().map(|(id, declared)| (id.clone(), one(declared))).collect()
         }
         Provider::Edas(edas) => {
-            let one = |servers: &EdasServers| {
-                let sharing = match servers {
-                    EdasServers::AlbTwins(_) => Sharing::Paired,
-                    EdasServers::Alb(_) | EdasServers::Nlb(_) | EdasServers::Clb(_) => Sharing::Shared,
+            let one = |declared: &EdasGroup| {
+                let sharing = match (&declared.servers, declared.by) {
+                    (EdasServers::AlbTwins(_), _) => Sharing::Paired,
+                    (EdasServers::NlbTwins(_) | EdasServers::ClbTwins(_), _) => Sharing::Unproved,
+                    (_, ShareBy::Weights) => Sharing::Weighed,
+                    (_, ShareBy::Membership) => Sharing::Shared,
                 };
                 built(sharing, "a listener", ALB_HEALTH_INTERVAL, ALB_DEREGISTRATION_DELAY)
             };
-            edas.groups.iter().map(|(id, declared)| (id.clone(), one(&declared.servers))).collect()
+            edas.groups.iter().map(|(id, declared)| (id.clone(), one(declared))).collect()
         }
     }
 }

@@ -110,6 +110,11 @@ pub enum Sharing {
     Paired,
     /// One group: registering is already a share of the traffic.
     Shared,
+    /// Twin groups behind one route, of which nobody checks the one that carries nothing: it is switched whole, before its
+    /// health is known.
+    Unproved,
+    /// One group whose targets have weights: registering is the smallest share that they can make.
+    Weighed,
 }
 
 /// Which shares a route can take.

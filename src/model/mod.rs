@@ -8,6 +8,7 @@ mod name;
 mod plan;
 mod share;
 mod time;
+mod weigh;
 
 pub use inventory::{
     FleetSeen, GroupSeen, Health, InstanceState, Inventory, Scaling, Seen, Sharing, Side, Steps, TargetSeen,
@@ -22,3 +23,4 @@ pub use plan::{
 };
 pub use share::{BadShare, Share};
 pub use time::{BadSpan, Span, Time};
+pub use weigh::{WEIGHT_MAX, Weights, nearest, share_of};

@@ -17,6 +17,8 @@ pub struct BadShare(u64);
 impl Share {
     /// No traffic.
     pub const NONE: Self = Self(0);
+    /// The least that is something.
+    pub const LEAST: Self = Self(1);
     /// All traffic.
     pub const ALL: Self = Self(100);
 

@@ -10,7 +10,7 @@ use crate::cloud::Capability;
 use crate::model::{
     Because, Expect, Fleet, FleetId, FleetSeen, GroupId, GroupPlan, GroupSeen, Health, InstanceState,
     Inventory, PLAN_FORMAT, Pace, Plan, Purpose, Revision, RolloutId, Seen, Share, Sharing, Side, Span,
-    Steps, StrategyName, Time, Waiver,
+    Steps, StrategyName, Time, WEIGHT_MAX, Waiver, nearest,
 };
 use crate::spec::Spec;
 
@@ -86,6 +86,21 @@ pub enum Note {
         group: GroupId,
         /// About how much.
         share: Share,
+    },
+    /// Both fleets stand in this group itself, by weight: green enters with a little of its traffic, before its health there
+    /// is known.
+    Weighed {
+        /// The group.
+        group: GroupId,
+        /// How much green enters with, where every weight may be what it takes.
+        first: Share,
+        /// What the steps really come to, where whole weights do not make what is asked for.
+        steps: Vec<(Share, Share)>,
+    },
+    /// Green takes all of the group at once, before its health there is known.
+    Unproved {
+        /// The group.
+        group: GroupId,
     },
     /// The group may go dark by a recorded exception.
     Waived {
@@ -165,6 +180,20 @@ pub enum Refused {
         /// The group.
         group: GroupId,
     },
+    /// The file asks for shares by weight in a group whose routes heed no weights.
+    Weightless {
+        /// The group.
+        group: GroupId,
+        /// How it is reached.
+        routes: BTreeSet<String>,
+    },
+    /// Nobody checks the twin that carries nothing, and the file does not accept that.
+    Unproved {
+        /// The group.
+        group: GroupId,
+        /// How it is reached.
+        routes: BTreeSet<String>,
+    },
     /// The name that green would get cannot be made.
     NoName {
         /// Why.
@@ -183,6 +212,8 @@ pub fn draft(spec: &Spec, look: &Inventory, ask: &Ask<'_>) -> Result<Draft, Refu
         None
     });
     reasons.extend(strangers(look));
+    reasons.extend(weightless(spec, look));
+    reasons.extend(unproved(spec, look));
     let groups = expected(spec, look, ask, blue, &mut reasons);
     let strategy = ask.strategy.clone().unwrap_or_else(|| spec.strategy.clone());
     let steps = spec.strategies.get(&strategy).map(|strategy| strategy.steps.clone());
@@ -293,6 +324,23 @@ fn strangers(look: &Inventory) -> Vec<Refused> {
         sides.map(|(fleet, _)| Refused::Stranger { group: id.clone(), who: fleet.clone() })
     });
     strange.collect()
+}
+
+/// Groups that are to be shared by weight, and cannot.
+fn weightless(spec: &Spec, look: &Inventory) -> Vec<Refused> {
+    let asked = spec.weighed().into_iter().filter_map(|id| Some((look.group(&id)?, id)));
+    let cannot = asked.filter(|(seen, _)| seen.sharing != Sharing::Weighed);
+    cannot.map(|(seen, group)| Refused::Weightless { group, routes: seen.routes.clone() }).collect()
+}
+
+/// Twins of which nobody could tell whether green is well before it takes everything.
+fn unproved(spec: &Spec, look: &Inventory) -> Vec<Refused> {
+    let accepted = spec.accepts_unproved();
+    let known = look.groups.iter().filter_map(|(id, seen)| Some((id, seen.known()?)));
+    let twins = known.filter(|(id, seen)| seen.sharing == Sharing::Unproved && !accepted.contains(id));
+    twins
+        .map(|(group, seen)| Refused::Unproved { group: group.clone(), routes: seen.routes.clone() })
+        .collect()
 }
 
 /// Every group that must be lit at the end. What is in the world or in the history and not in the file is a reason
@@ -422,6 +470,12 @@ fn notes(plan: &Plan, look: &Inventory) -> Vec<Note> {
         if group.steps == Steps::AllOrNothing && partial {
             notes.push(Note::AllAtOnce { group: id.clone() });
         }
+        if group.sharing == Sharing::Unproved {
+            notes.push(Note::Unproved { group: id.clone() });
+        }
+        if group.sharing == Sharing::Weighed {
+            notes.push(weighed(plan, id));
+        }
         if group.sharing == Sharing::Shared {
             let whole = plan.green.size + plan.blue.as_ref().map_or(0, |blue| blue.size);
             let percent = u64::from(plan.green.size) * 100 / u64::from(whole.max(1));
@@ -434,6 +488,16 @@ fn notes(plan: &Plan, look: &Inventory) -> Vec<Note> {
         waived.map(|waiver| Note::Waived { group: waiver.group.clone(), reason: waiver.reason.clone() }),
     );
     notes
+}
+
+/// What whole weights make of the steps.
+fn weighed(plan: &Plan, group: &GroupId) -> Note {
+    let size = |fleet: &Fleet| usize::try_from(fleet.size).unwrap_or(usize::MAX);
+    let blue = vec![WEIGHT_MAX; plan.blue.as_ref().map_or(0, size)];
+    let made = |share| nearest(share, size(&plan.green), &blue).share();
+    let parts = plan.steps.iter().map(|step| step.share).filter(|share| *share < Share::ALL);
+    let steps = parts.map(|share| (share, made(share))).filter(|(asked, real)| asked != real).collect();
+    Note::Weighed { group: group.clone(), first: made(Share::LEAST), steps }
 }
 
 impl fmt::Display for Refused {
@@ -470,9 +534,29 @@ impl fmt::Display for Refused {
                 write!(f, "strategy `{asked}` is not defined; the file defines {}", known.join(", "))
             }
             Self::NoSuchGroup { group } => write!(f, "target group `{group}` does not exist here"),
+            Self::Weightless { group, routes } => {
+                let routes = listed(routes);
+                write!(
+                    f,
+                    "`{group}` is to be shared by weight, and not all that leads to it heeds weights: {routes}"
+                )
+            }
+            Self::Unproved { group, routes } => {
+                let routes = listed(routes);
+                write!(
+                    f,
+                    "nobody checks the twin of `{group}` that carries nothing, so green would take all at once: {routes}"
+                )
+            }
             Self::NoName { why } => write!(f, "green cannot be named: {why}"),
         }
     }
+}
+
+/// Routes as people name them.
+fn listed(routes: &BTreeSet<String>) -> String {
+    let routes: Vec<_> = routes.iter().map(|route| format!("`{route}`")).collect();
+    if routes.is_empty() { "nothing leads there".to_owned() } else { routes.join(", ") }
 }
 
 impl fmt::Display for Note {
@@ -496,6 +580,20 @@ impl fmt::Display for Note {
                 write!(
                     f,
                     "both fleets stand in `{group}` itself: joining it gives green about {share} at once"
+                )
+            }
+            Self::Weighed { group, first, steps } => {
+                write!(
+                    f,
+                    "both fleets stand in `{group}` itself, with no preview: green enters with {first} of its traffic \
+                     before its health there is known"
+                )?;
+                steps.iter().try_for_each(|(asked, real)| write!(f, "; {asked} becomes {real}"))
+            }
+            Self::Unproved { group } => {
+                write!(
+                    f,
+                    "no preview of `{group}`: green takes all of it at once, before its health there is known"
                 )
             }
             Self::Waived { group, reason } => write!(f, "`{group}` may go dark, waived: {reason}"),

@@ -199,6 +199,8 @@ fn reason_line(reason: &Refused) -> Line {
         | Refused::Stranger { .. }
         | Refused::NoStrategy { .. }
         | Refused::NoSuchGroup { .. }
+        | Refused::Weightless { .. }
+        | Refused::Unproved { .. }
         | Refused::NoName { .. } => Line::new().quote(&reason.to_string()),
     }
 }
@@ -234,6 +236,8 @@ fn remedies(reason: &Refused, hints: &Hints) -> Vec<Advice> {
         Refused::Unseen { .. }
         | Refused::NoStrategy { .. }
         | Refused::NoSuchGroup { .. }
+        | Refused::Weightless { .. }
+        | Refused::Unproved { .. }
         | Refused::NoName { .. } => Vec::new(),
     }
 }
@@ -252,6 +256,14 @@ fn remedy_lines(remedies: &[Advice], reason: &Refused, hints: &Hints) -> Vec<Lin
         (Refused::Unseen { group }, _) => {
             lines(&[("fix", file("create the group, or take", group).say(" out"))])
         }
+        (Refused::Weightless { group, .. }, _) => lines(&[
+            ("fix", Line::new().say("give what leads to it the scheduler `wrr`")),
+            ("or", file("take `by: weights` out of", group).say(": it is then switched whole")),
+        ]),
+        (Refused::Unproved { group, .. }, _) => lines(&[
+            ("fix", file("put both fleets into one server group, with `by: weights`, for", group)),
+            ("or", file("write `unproved: accept` for", group)),
+        ]),
         (_, remedies) => {
             let rows: Vec<_> = remedies.iter().map(|advice| (advice.what, command(advice, ""))).collect();
             lines(&rows)

@@ -79,6 +79,8 @@ pub(super) fn sharing(sharing: Sharing) -> &'static str {
     match sharing {
         Sharing::Paired => "twin groups, by weight",
         Sharing::Shared => "one group, by membership",
+        Sharing::Weighed => "one group, by weight",
+        Sharing::Unproved => "twin groups, unproved",
     }
 }
 

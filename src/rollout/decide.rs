@@ -8,7 +8,8 @@ use super::state::{Action, Rollout};
 use crate::cloud::Change;
 use crate::coverage::{self, Gap, Question, Retirement};
 use crate::model::{
-    Fleet, FleetId, FleetSeen, GroupId, Health, Hold, Scaling, Seen, Share, Sharing, Side, Span, Time, Token,
+    Fleet, FleetId, FleetSeen, GroupId, GroupSeen, Health, Hold, Scaling, Seen, Share, Sharing, Side, Span,
+    Time, Token,
 };
 
 /// How often a wait is looked at in its own length: a look comes late by some 2.5 % of what was waited for.
@@ -319,9 +320,10 @@ impl<'a> Sight<'a> {
         if !register.is_empty() {
             return register;
         }
-        let ready = behind.into_iter().filter(|(id, _)| self.well(id));
+        let ready = behind.into_iter().filter(|(id, _)| self.well(id) || self.is_unproved(id));
         let short = ready.filter(|(id, group)| match group.sharing {
-            Sharing::Paired => true,
+            Sharing::Paired | Sharing::Weighed => true,
+            Sharing::Unproved => self.share(id, self.green()) < self.target_share(group, step),
             Sharing::Shared => {
                 self.target_share(group, step) == Share::ALL && self.share(id, self.green()) < Share::ALL
             }
@@ -433,11 +435,10 @@ impl<'a> Sight<'a> {
             return Want::Nothing;
         }
         // Groups that blue never served were nobody's before, and are nobody's again.
-        let own = self
-            .look
-            .groups
-            .iter()
-            .filter(|(_, seen)| seen.known().is_some_and(|group| group.sharing == Sharing::Paired));
+        let own = self.look.groups.iter().filter(|(_, seen)| {
+            let twins = |group: &GroupSeen| matches!(group.sharing, Sharing::Paired | Sharing::Unproved);
+            seen.known().is_some_and(twins)
+        });
         let alone: Vec<_> = own
             .map(|(id, _)| id)
             .filter(|id| !self.rollout.served.contains(*id) && self.share(id, green) > Share::NONE)

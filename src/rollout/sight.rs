@@ -101,7 +101,7 @@ impl<'a> Sight<'a> {
         let want = self.target_share(group, step);
         let share = self.share(id, self.green());
         let there = match group.sharing {
-            Sharing::Paired => share >= want,
+            Sharing::Paired | Sharing::Weighed | Sharing::Unproved => share >= want,
             Sharing::Shared => want < Share::ALL || share == Share::ALL,
         };
         want == Share::NONE || (there && self.well(id))
@@ -129,7 +129,7 @@ impl<'a> Sight<'a> {
             // In a shared group a target counts for the share as soon as it is registered, before it is judged.
             let judged = match plan.sharing {
                 Sharing::Paired => true,
-                Sharing::Shared => side
+                Sharing::Shared | Sharing::Weighed | Sharing::Unproved => side
                     .is_some_and(|side| side.count(Health::Initial) == 0 && side.count(Health::Unused) == 0),
             };
             let lost = self.rollout.lit.contains(id) && !carries && carried_by_nobody(known);
@@ -137,9 +137,18 @@ impl<'a> Sight<'a> {
         })
     }
 
+    /// Whether nobody checks a fleet in the group before it carries something.
+    pub(super) fn is_unproved(self, group: &GroupId) -> bool {
+        self.rollout.expected.get(group).is_some_and(|plan| plan.sharing == Sharing::Unproved)
+    }
+
     /// Whether blue could take a group's traffic back: as well as planned, or at least as well as green is there.
     pub(super) fn blue_ready(self, group: &GroupId) -> bool {
         let Some(blue) = &self.rollout.plan.blue else { return false };
+        if self.is_unproved(group) {
+            // Nobody can tell before it carries something again: that was accepted for the way back too.
+            return self.registered(group, &blue.id);
+        }
         let healthy = self.healthy(group, &blue.id);
         let planned = self.rollout.plan.min_healthy.of(blue.size).max(1);
         healthy >= planned.min(self.healthy(group, self.green()).max(1))
@@ -162,7 +171,8 @@ impl<'a> Sight<'a> {
         let rollout = self.rollout;
         match self.look.groups.get(id) {
             Some(Seen::Known(group)) => {
-                let told = group.sharing == Sharing::Paired && rollout.told.contains(id);
+                let twins = matches!(group.sharing, Sharing::Paired | Sharing::Unproved);
+                let told = twins && rollout.told.contains(id);
                 self.share(id, self.green()) == Share::NONE && !told
             }
             Some(Seen::Unknown(_)) => false,

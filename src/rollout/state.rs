@@ -313,7 +313,9 @@ impl Rollout {
                 Change::Register { fleet, groups } if *fleet == self.plan.green.id => {
                     // In a shared group registering is already a share of the traffic.
                     let shared = |id: &&GroupId| {
-                        self.expected.get(*id).is_none_or(|group| group.sharing == Sharing::Shared)
+                        self.expected
+                            .get(*id)
+                            .is_none_or(|group| matches!(group.sharing, Sharing::Shared | Sharing::Weighed))
                     };
                     self.told.extend(groups.iter().filter(shared).cloned());
                 }

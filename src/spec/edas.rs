@@ -6,7 +6,9 @@ use std::ops::Range;
 use super::fault::{Wrong, shown};
 use super::layer::usual;
 use super::reader::Fields;
-use super::settled_edas::{DeployGroups, EdasFleets, EdasGroup, EdasServers, EdasSpec, Hosts, Kubernetes};
+use super::settled_edas::{
+    DeployGroups, EdasFleets, EdasGroup, EdasServers, EdasSpec, Hosts, Kubernetes, ShareBy,
+};
 use super::table_edas::{EDAS, KUBERNETES};
 use crate::model::GroupId;
 
@@ -91,11 +93,16 @@ fn image(fields: &Fields<'_>) -> Option<String> {
 /// Who stands in a server group is the cluster's business there: nobody can move pods from one into another.
 fn refuse_shared(fields: &Fields<'_>, groups: &BTreeMap<GroupId, EdasGroup>) {
     let shared = groups.iter().filter(|(_, group)| !matches!(group.servers, EdasServers::AlbTwins(_)));
-    for (id, _) in shared {
+    for (id, group) in shared {
         let at = fields.key_at("groups").unwrap_or(fields.at.clone());
-        let message = format!(
-            "`{id}` is one server group for both fleets, and the cluster decides which pods stand in it"
-        );
+        let message = match group.servers.twins() {
+            None => format!(
+                "`{id}` is one server group for both fleets, and the cluster decides which pods stand in it"
+            ),
+            Some(_) => {
+                format!("`{id}` is switched whole, and applications on Kubernetes go by the rules of an ALB")
+            }
+        };
         let hint = "write `alb_twins: [A, B]`: a server group for each application, behind the same rules";
         fields.reader.refuse(Wrong::new(at, message).hint(hint));
     }
@@ -167,8 +174,30 @@ fn group(fields: &Fields<'_>, usual: Option<u16>) -> Option<EdasGroup> {
         id.map(EdasServers::Nlb)
     } else if let Some(id) = one("clb") {
         id.map(EdasServers::Clb)
+    } else if fields.value("nlb_twins").is_some() {
+        fields.pair("nlb_twins").map(EdasServers::NlbTwins)
+    } else if fields.value("clb_twins").is_some() {
+        fields.pair("clb_twins").map(EdasServers::ClbTwins)
     } else {
         fields.pair("alb_twins").map(EdasServers::AlbTwins)
     };
-    Some(EdasGroup { port: port?, servers: servers? })
+    // Whichever of them it is, it is there once.
+    let only = |key: &str, fits: bool, message: &str, hint: &str| {
+        if fields.value(key).is_some() && !fits {
+            let at = fields.key_at(key).unwrap_or(fields.at.clone());
+            fields.reader.refuse(Wrong::new(at, message).hint(hint));
+        }
+    };
+    let twins = ["alb_twins", "nlb_twins", "clb_twins"].map(|key| fields.value(key).is_some());
+    let (any, blind) = (twins.contains(&true), twins[1] || twins[2]);
+    let hint = "leave `by` out, or name one server group for both fleets";
+    only("by", !any, "twins are shared by their routes", hint);
+    let hint = "leave `unproved` out: elsewhere green is proved before it takes everything";
+    only("unproved", blind, "only `nlb_twins` and `clb_twins` are switched unproved", hint);
+    let accepts_unproved = fields.choice("unproved").is_some();
+    let by = match fields.choice("by") {
+        Some("weights") => ShareBy::Weights,
+        _ => ShareBy::Membership,
+    };
+    Some(EdasGroup { port: port?, servers: servers?, by, accepts_unproved })
 }

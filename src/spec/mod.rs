@@ -31,5 +31,7 @@ pub use node::{DEPTH_MAX, NODES_MAX, TEXT_MAX};
 pub use schema::schema;
 pub use settled::{LocalGroup, LocalSpec, Provider, Spec, Strategy};
 pub use settled_aws::{AwsFleets, AwsGroup, AwsRevision, AwsSpec, Bundle, CodeDeploy};
-pub use settled_edas::{DeployGroups, EdasFleets, EdasGroup, EdasServers, EdasSpec, Hosts, Kubernetes};
+pub use settled_edas::{
+    DeployGroups, EdasFleets, EdasGroup, EdasServers, EdasSpec, Hosts, Kubernetes, ShareBy,
+};
 pub use variable::{Variables, any_value};

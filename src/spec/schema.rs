@@ -160,6 +160,19 @@ mod tests {
                 groups.retain(|_, group| group.get("alb_twins").is_some());
             }
         }
+        // A server group is declared once.
+        for (key, pair) in [("nlb_twins", ["three", "four"]), ("clb_twins", ["five", "six"])] {
+            if let Some(ids) = place.get_mut(key) {
+                *ids = json!(pair);
+            }
+        }
+        let blind = ["nlb_twins", "clb_twins"].iter().any(|key| place.get(key).is_some());
+        if blind || place.get("alb_twins").is_some() {
+            place.as_object_mut().unwrap().remove("by");
+        }
+        if ["alb", "nlb", "clb", "alb_twins"].iter().any(|key| place.get(key).is_some()) {
+            place.as_object_mut().unwrap().remove("unproved");
+        }
         if place.pointer("/fleets/managed").is_some()
             && let Some(groups) = place.pointer_mut("/groups").and_then(Value::as_object_mut)
         {

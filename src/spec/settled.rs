@@ -54,6 +54,24 @@ impl Spec {
         }
     }
 
+    /// Groups in which both fleets stand, and which are to be shared by the weights of the targets.
+    #[must_use]
+    pub fn weighed(&self) -> Vec<GroupId> {
+        match &self.provider {
+            Provider::Local(_) | Provider::Aws(_) => Vec::new(),
+            Provider::Edas(edas) => edas.weighed(),
+        }
+    }
+
+    /// Groups of which the file accepts that green takes everything before its health there is known.
+    #[must_use]
+    pub fn accepts_unproved(&self) -> Vec<GroupId> {
+        match &self.provider {
+            Provider::Local(_) | Provider::Aws(_) => Vec::new(),
+            Provider::Edas(edas) => edas.accepts_unproved(),
+        }
+    }
+
     /// The two fleets that alternate, where they do: green is then the one that does not serve.
     #[must_use]
     pub fn pair(&self) -> Option<&[String; 2]> {

@@ -33,6 +33,15 @@ impl EdasSpec {
             EdasFleets::Kubernetes(own) => &own.applications,
         }
     }
+
+    pub(super) fn accepts_unproved(&self) -> Vec<GroupId> {
+        self.groups.iter().filter(|(_, group)| group.accepts_unproved).map(|(id, _)| id.clone()).collect()
+    }
+
+    pub(super) fn weighed(&self) -> Vec<GroupId> {
+        let groups = self.groups.iter().filter(|(_, group)| group.by == ShareBy::Weights);
+        groups.map(|(id, _)| id.clone()).collect()
+    }
 }
 
 /// What the two fleets are.
@@ -127,6 +136,24 @@ pub struct EdasGroup {
     pub port: u16,
     /// Which server groups it is.
     pub servers: EdasServers,
+    /// What makes a fleet's share, where both fleets stand in one server group.
+    #[serde(default)]
+    pub by: ShareBy,
+    /// Of twins behind a route that checks one server group only: whether green may take everything before its health is
+    /// known.
+    #[serde(default)]
+    pub accepts_unproved: bool,
+}
+
+/// What makes a fleet's share of a server group in which both stand.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ShareBy {
+    /// Who stands in it: nothing or everything.
+    #[default]
+    Membership,
+    /// The weights of its servers: any step.
+    Weights,
 }
 
 /// The server groups behind a declared target group.
@@ -135,6 +162,10 @@ pub struct EdasGroup {
 pub enum EdasServers {
     /// Each fleet stands in its own ALB server group, behind the same listeners and rules: their ids.
     AlbTwins([String; 2]),
+    /// Each fleet stands in its own NLB server group, behind the same listeners: their ids.
+    NlbTwins([String; 2]),
+    /// Each fleet stands in its own vServer group of a CLB, behind the same listeners and rules: their ids.
+    ClbTwins([String; 2]),
     /// Both fleets stand in one ALB server group: its id.
     Alb(String),
     /// Both fleets stand in one NLB server group: its id.
@@ -144,11 +175,20 @@ pub enum EdasServers {
 }
 
 impl EdasServers {
+    /// The ids, where each fleet stands in its own server group.
+    #[must_use]
+    pub fn twins(&self) -> Option<&[String; 2]> {
+        match self {
+            Self::AlbTwins(ids) | Self::NlbTwins(ids) | Self::ClbTwins(ids) => Some(ids),
+            Self::Alb(_) | Self::Nlb(_) | Self::Clb(_) => None,
+        }
+    }
+
     /// The ids of its server groups.
     #[must_use]
     pub fn ids(&self) -> &[String] {
         match self {
-            Self::AlbTwins(ids) => ids,
+            Self::AlbTwins(ids) | Self::NlbTwins(ids) | Self::ClbTwins(ids) => ids,
             Self::Alb(id) | Self::Nlb(id) | Self::Clb(id) => std::slice::from_ref(id),
         }
     }

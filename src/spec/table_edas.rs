@@ -147,11 +147,35 @@ static GROUP: Place = Place {
         key("nlb", Shape::Label, Need::Optional, "The id of an NLB server group in which both fleets stand."),
         key("clb", Shape::Label, Need::Optional, "The id of a CLB vServer group in which both fleets stand."),
         key(
+            "nlb_twins",
+            Shape::Pair,
+            Need::Optional,
+            "The ids of two NLB server groups behind the same listeners, one for each fleet. A listener has one of them: it is switched whole.",
+        ),
+        key(
+            "clb_twins",
+            Shape::Pair,
+            Need::Optional,
+            "The ids of two vServer groups of a CLB behind the same listeners and rules, one for each fleet. Each of them has one: it is switched whole.",
+        ),
+        key(
+            "unproved",
+            Shape::Choice(&["accept"]),
+            Need::Optional,
+            "For `nlb_twins` and `clb_twins`: that green takes everything before its health is known. Nobody checks the one that carries nothing.",
+        ),
+        key(
+            "by",
+            Shape::Choice(&["membership", "weights"]),
+            Need::Optional,
+            "For `alb`, `nlb` and `clb`: what makes green's share. `membership`, as without this: green joins, and blue leaves at the last step. `weights`: any step, by the weights of the servers; green enters with 1 each, and blue gets its own weights back.",
+        ),
+        key(
             "port",
             Shape::Count { least: 1, most: 65_535 },
             Need::Optional,
             "The port on which an instance, or a pod, serves this group.",
         ),
     ]],
-    either: &[&["alb_twins"], &["alb"], &["nlb"], &["clb"]],
+    either: &[&["alb_twins"], &["alb"], &["nlb"], &["clb"], &["nlb_twins"], &["clb_twins"]],
 };

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use deployer::cloud::edas::{EdasBackend, Over};
 use deployer::model::{Fleet, FleetId, GroupId, Revision, Span, Time};
-use deployer::spec::{DeployGroups, EdasFleets, EdasGroup, EdasServers, EdasSpec, Hosts};
+use deployer::spec::{DeployGroups, EdasFleets, EdasGroup, EdasServers, EdasSpec, Hosts, ShareBy};
 
 use crate::edas_fake::{ACCOUNT, Fake, Fault, GroupOptions, KEY_ID, On, REGION, SECRET, Settings, World};
 use crate::harness::{Given, Hand, Harness, Mishap, Ways};
@@ -175,6 +175,10 @@ pub fn fleet(id: &str, revision: &str) -> Fleet {
     Fleet { id: FleetId::new(id).unwrap(), revision: revision.parse().unwrap(), size: 2 }
 }
 
+pub fn declared(servers: EdasServers) -> EdasGroup {
+    EdasGroup { port: PORT, servers, by: ShareBy::Membership, accepts_unproved: false }
+}
+
 /// The names of the server groups behind a paired group.
 pub fn names(group: &GroupId) -> [String; 2] {
     ["a", "b"].map(|side| format!("{group}-{side}"))
@@ -228,7 +232,7 @@ fn build(world: &mut World) -> (Given, EdasSpec, String) {
         }),
         call_timeout: Span::secs(3),
         pace: Span(20),
-        groups: groups.into_iter().map(|(id, servers)| (id, EdasGroup { port: PORT, servers })).collect(),
+        groups: groups.into_iter().map(|(id, servers)| (id, declared(servers))).collect(),
     };
     let given = Given {
         service: "api".parse().unwrap(),

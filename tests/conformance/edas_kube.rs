@@ -4,9 +4,9 @@ use std::time::SystemTime;
 
 use deployer::cloud::edas::{EdasBackend, Over};
 use deployer::model::{FleetId, GroupId, Revision, Span, Time};
-use deployer::spec::{EdasFleets, EdasGroup, EdasServers, EdasSpec, Kubernetes};
+use deployer::spec::{EdasFleets, EdasServers, EdasSpec, Kubernetes};
 
-use crate::edas::{CHANGING, JUDGED, PORT, STACK, fleet, names};
+use crate::edas::{CHANGING, JUDGED, PORT, STACK, declared, fleet, names};
 use crate::edas_fake::{ACCOUNT, Fake, Fault, GroupOptions, KEY_ID, On, REGION, SECRET, Settings, World};
 use crate::harness::{Given, Hand, Harness, Mishap, Ways};
 use crate::story;
@@ -171,10 +171,7 @@ fn build(world: &mut World) -> (Given, EdasSpec, [String; 2]) {
         }),
         call_timeout: Span::secs(3),
         pace: Span(20),
-        groups: groups
-            .into_iter()
-            .map(|(id, twins)| (id, EdasGroup { port: PORT, servers: EdasServers::AlbTwins(twins) }))
-            .collect(),
+        groups: groups.into_iter().map(|(id, twins)| (id, declared(EdasServers::AlbTwins(twins)))).collect(),
     };
     let given = Given {
         service: "api".parse().unwrap(),

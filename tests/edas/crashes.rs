@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use deployer::rollout::Verdict;
 
-use crate::job::Job;
+use crate::job::{Job, Setup};
 use crate::lanes::{beside_each_other, kill_at};
 
 /// Accounts in which rollouts crash one after another, each at every sixth boundary.
@@ -35,10 +35,22 @@ impl Boundaries {
 
 #[test]
 fn killed_at_every_boundary_a_rollout_on_alibaba_cloud_is_resumed_to_its_end() {
+    forward(|setup| setup.call_timeout = "1s");
+}
+
+#[test]
+fn killed_at_every_boundary_a_rollout_by_weights_is_resumed_to_its_end() {
+    forward(|setup| {
+        (setup.call_timeout, setup.by, setup.weights) = ("1s", "weights", [90, 40]);
+        setup.steps = "[{ share: 10, hold: 50ms }, 80, 100]";
+    });
+}
+
+fn forward(edit: impl Fn(&mut Setup) + Sync) {
     let boundaries = Boundaries::default();
     beside_each_other(&LANES, |lane| {
         for seq in (*lane..ENTRIES_MAX).step_by(LANES.len()) {
-            let job = Job::new(|setup| setup.call_timeout = "1s");
+            let job = Job::new(&edit);
             let crashed = kill_at(&job, job.start(&["rollout", "api"]), 1, seq);
             if !crashed && job.entries(1) < seq {
                 boundaries.ended.lock().unwrap().push(job.entries(1));
@@ -47,6 +59,7 @@ fn killed_at_every_boundary_a_rollout_on_alibaba_cloud_is_resumed_to_its_end() {
             job.run(&["resume", "api"]).ended_with(0);
             assert_eq!(job.state(1).verdict(), Some(&Verdict::Completed), "killed at {seq}");
             job.is_left_with("green", "blue");
+            assert_eq!(job.notes(), Vec::<String>::new());
             boundaries.killed.lock().unwrap().push(seq);
         }
     });
@@ -55,13 +68,25 @@ fn killed_at_every_boundary_a_rollout_on_alibaba_cloud_is_resumed_to_its_end() {
 
 #[test]
 fn killed_at_every_boundary_of_the_way_back_a_rollout_on_alibaba_cloud_is_resumed_to_blue() {
+    back(|setup| (setup.steps, setup.bake, setup.call_timeout) = ("[100]", "promote", "1s"));
+}
+
+#[test]
+fn killed_at_every_boundary_of_the_way_back_by_weights_blue_has_its_own_weights_again() {
+    back(|setup| {
+        (setup.steps, setup.bake, setup.call_timeout) = ("[80, 100]", "promote", "1s");
+        (setup.by, setup.weights) = ("weights", [90, 40]);
+    });
+}
+
+fn back(edit: impl Fn(&mut Setup) + Sync) {
     let boundaries = Boundaries::default();
     beside_each_other(&LANES, |lane| {
         for boundary in (*lane..ENTRIES_MAX).step_by(LANES.len()) {
-            let job = Job::new(|setup| {
-                (setup.steps, setup.bake, setup.call_timeout) = ("[100]", "promote", "1s");
-            });
+            let job = Job::new(&edit);
             let blue = job.members("blue");
+            let weights = || ["internal", "partner"].map(|group| job.heavy(group, "blue"));
+            let heavy = weights();
             job.run(&["rollout", "api"]).ended_with(14);
             assert_eq!(job.weights("rule")["public-b"], 100, "green carries the traffic");
             let before = job.entries(1);
@@ -76,6 +101,9 @@ fn killed_at_every_boundary_of_the_way_back_a_rollout_on_alibaba_cloud_is_resume
             assert!(matches!(verdict, Some(Verdict::RolledBack { .. })), "at {boundary}: {verdict:?}");
             job.is_left_with("blue", "green");
             assert_eq!(job.members("blue"), blue, "blue ran on untouched");
+            if job.by() == "weights" {
+                assert_eq!((weights(), job.notes()), (heavy, vec![]));
+            }
             boundaries.killed.lock().unwrap().push(boundary);
         }
     });

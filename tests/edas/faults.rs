@@ -103,6 +103,32 @@ fn any_change_may_fail_in_any_way_and_the_rollout_ends_as_if_nothing_had_happene
     all_end_well(&changes);
 }
 
+/// What a share by weight writes.
+const WEIGHING: [&str; 5] = [
+    "SetVServerGroupAttribute",
+    "TagResources",
+    "UntagResources",
+    "UpdateServerGroupServersAttribute",
+    "AddVServerGroupBackendServers",
+];
+
+#[test]
+fn any_write_of_weights_may_fail_in_any_way_and_the_rollout_ends_as_if_nothing_had_happened() {
+    let ways = FAULTS.iter().flat_map(|fault| (0..2).map(move |nth| (*fault, nth)));
+    let cases: Vec<_> = ways.flat_map(|way| WEIGHING.map(|action| (action, way))).collect();
+    beside_each_other(&cases, |(action, ((fault, times), nth))| {
+        let job = Job::new(|setup| {
+            quick(setup);
+            (setup.steps, setup.by, setup.weights) = ("[80, 100]", "weights", [90, 40]);
+        });
+        job.fake.fail(On::call(action).between(nth + 1, nth + times), *fault);
+        let done = job.run(&["rollout", "api"]);
+        assert!(job.fake.fired() > 0 || *nth > 0, "a fault was met");
+        ends_as_clean(&job, done);
+        assert_eq!(job.notes(), Vec::<String>::new());
+    });
+}
+
 #[test]
 fn any_reading_in_mid_rollout_may_fail_in_any_way_and_the_rollout_ends_as_if_nothing_had_happened() {
     let reads: Vec<_> =

@@ -18,6 +18,12 @@ const PATIENCE: Duration = Duration::from_mins(4);
 /// How many instances a fleet has.
 pub const SIZE: usize = 2;
 
+/// Each fleet has its own server group behind the NLB, and behind the CLB.
+pub const TWINS: &str = "twins";
+
+/// Each fleet has its own server group behind a CLB that takes requests only.
+pub const PROVED: &str = "proved";
+
 /// What a test says of its service.
 pub struct Setup {
     pub settings: Settings,
@@ -27,6 +33,10 @@ pub struct Setup {
     pub quiet: &'static str,
     pub deadlines: Vec<&'static str>,
     pub call_timeout: &'static str,
+    /// What makes green's share of `internal` and `partner`.
+    pub by: &'static str,
+    /// What blue's servers weigh there.
+    pub weights: [u64; SIZE],
 }
 
 impl Default for Setup {
@@ -39,6 +49,8 @@ impl Default for Setup {
             quiet: "50ms",
             deadlines: Vec::new(),
             call_timeout: "2s",
+            by: "membership",
+            weights: [100; SIZE],
         }
     }
 }
@@ -51,6 +63,7 @@ pub struct Job {
     pub app: String,
     /// Ids by the names that the file and the tests give.
     pub ids: BTreeMap<String, String>,
+    by: &'static str,
     runs: Cell<usize>,
 }
 
@@ -85,19 +98,19 @@ impl Job {
 
     fn made(
         edit: impl FnOnce(&mut Setup),
-        build: fn(&mut World, &mut BTreeMap<String, String>) -> String,
+        build: fn(&mut World, &mut BTreeMap<String, String>, &Setup) -> String,
         file: fn(&Self) -> String,
     ) -> Self {
         let mut setup = Setup::default();
         edit(&mut setup);
         let fake = Fake::start(setup.settings.clone());
         let mut ids = BTreeMap::new();
-        let app = fake.world(|world| build(world, &mut ids));
+        let app = fake.world(|world| build(world, &mut ids, &setup));
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir_all(dir.path().join("deployments")).unwrap();
         fs::create_dir_all(dir.path().join("said")).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let job = Self { fake, dir, runtime, app, ids, runs: Cell::new(0) };
+        let job = Self { fake, dir, runtime, app, ids, by: setup.by, runs: Cell::new(0) };
         let provider = file(&job);
         job.write(&setup, &provider);
         job
@@ -186,6 +199,28 @@ impl Job {
         self.fake.world(|world| world.weights(&self.ids[route]))
     }
 
+    /// What makes green's share of `internal` and `partner`.
+    pub fn by(&self) -> &'static str {
+        self.by
+    }
+
+    /// What the servers of a fleet weigh in a group, by instance.
+    pub fn heavy(&self, group: &str, fleet: &str) -> BTreeMap<String, u64> {
+        let members = self.members(fleet);
+        self.fake.world(|world| {
+            let servers = world.groups[&self.ids[group]].servers.iter();
+            servers.filter(|own| members.contains(&own.id)).map(|own| (own.id.clone(), own.weight)).collect()
+        })
+    }
+
+    /// What was noted of weights.
+    pub fn notes(&self) -> Vec<String> {
+        self.fake.world(|world| {
+            let tags = world.app(&self.app).unwrap().tags.keys();
+            tags.filter(|key| key.starts_with("deployer:weights:")).cloned().collect()
+        })
+    }
+
     /// The servers of a group, with how each does.
     pub fn servers(&self, group: &str) -> BTreeMap<String, String> {
         let states = self.fake.world(|world| world.server_states(&self.ids[group]));
@@ -204,9 +239,23 @@ impl Job {
             assert_eq!(carrying.len(), 1, "one twin of {name} carries everything: {weights:?}");
             self.stands(&carrying[0], &members);
         }
-        self.stands("internal", &members);
-        self.stands("partner", &members);
+        for name in ["internal", "partner"] {
+            self.stands(&self.carrying(name), &members);
+        }
         self.unharmed();
+    }
+
+    /// Of twins, the one that every route of theirs leads to.
+    pub fn carrying(&self, name: &str) -> String {
+        let twin = format!("{name}-b");
+        let Some(other) = self.ids.get(&twin) else { return name.to_owned() };
+        let [own, other] = [&self.ids[name], other].map(|id| {
+            self.fake.world(|world| {
+                world.routes().filter(|(_, shares)| shares.iter().any(|(own, _)| own == id)).count()
+            })
+        });
+        assert!((own == 0) != (other == 0), "{name}: {own} and {other} routes");
+        if own > 0 { name.to_owned() } else { twin }
     }
 
     fn stands(&self, group: &str, members: &[String]) {
@@ -222,7 +271,14 @@ impl Job {
     /// Nobody lost the service, and nothing was asked that the cloud does not know.
     pub fn unharmed(&self) {
         assert_eq!((self.fake.unknown(), self.fake.strange()), (vec![], vec![]));
-        assert!(self.fake.oracle().darknesses.is_empty(), "{:?}", self.fake.oracle());
+        let dark = self.fake.oracle().darknesses;
+        // What is switched unproved is dark until it is judged: that was accepted.
+        let accepted = |group: &str| {
+            self.by == TWINS && ["internal", "partner"].iter().any(|name| group.starts_with(name))
+        };
+        let dark: Vec<_> =
+            dark.into_iter().filter(|dark| !accepted(&dark.group) || dark.until.is_none()).collect();
+        assert!(dark.is_empty(), "{dark:?}");
     }
 
     /// The fleet serves everything and may scale as it did before, the other rests, and no preview is left.
@@ -230,7 +286,7 @@ impl Job {
         self.serves(fleet);
         assert_eq!(self.members(other), Vec::<String>::new(), "`{other}` rests");
         let (previews, frozen, still) = self.fake.world(|world| {
-            let previews = world.rules.iter().filter(|rule| rule.name.starts_with("deployer-preview"));
+            let previews = world.rules.iter().filter(|rule| rule.name.contains("preview-"));
             let previews: Vec<String> = previews.map(|rule| rule.name.clone()).collect();
             let app = world.app(&self.app).unwrap();
             let group = app.group_named(fleet).unwrap();
@@ -243,7 +299,7 @@ impl Job {
 }
 
 /// Two deploy groups, and every kind of server group.
-fn ecs(world: &mut World, ids: &mut BTreeMap<String, String>) -> String {
+fn ecs(world: &mut World, ids: &mut BTreeMap<String, String>, setup: &Setup) -> String {
     let app = world.application("api", 8080);
     world.deploy_group(&app, "blue");
     let blue = world.deployed(&app, "blue", "1.0.0", SIZE);
@@ -261,11 +317,23 @@ fn ecs(world: &mut World, ids: &mut BTreeMap<String, String>) -> String {
     let rule = world.rule(&listener, 10, &[(&ids["public-a"], 100), (&ids["public-b"], 0)]);
     ids.insert("rule".to_owned(), rule);
     ids.insert("listener".to_owned(), world.listener(&alb, 8443, &ids["whole-a"]));
-    world.listener(&nlb, 9000, &ids["internal"]);
-    world.clb_listener(&clb, "tcp", 9100, Some(&ids["partner"]));
+    let flow = world.listener(&nlb, 9000, &ids["internal"]);
+    ids.insert("flow".to_owned(), flow);
+    if setup.by != PROVED {
+        world.clb_listener(&clb, "tcp", 9100, Some(&ids["partner"]));
+    }
+    if setup.by.starts_with(TWINS) {
+        ids.insert("internal-b".to_owned(), world.nlb_group("internal-b", &tcp));
+    }
+    if setup.by == PROVED || setup.by.starts_with(TWINS) {
+        ids.insert("partner-b".to_owned(), world.vserver_group(&clb, "partner-b"));
+        world.clb_listener(&clb, "https", 9101, Some(&ids["partner"]));
+        let front = world.clb_listener(&clb, "http", 9102, None);
+        world.rule(&front, 0, &[(&ids["partner"], 100)]);
+    }
     for group in ["public-a", "whole-a", "internal", "partner"] {
-        for host in &blue {
-            world.stand(&ids[group], host, 8080, 100);
+        for (host, weight) in blue.iter().zip(setup.weights) {
+            world.stand(&ids[group], host, 8080, weight);
         }
     }
     app
@@ -273,18 +341,27 @@ fn ecs(world: &mut World, ids: &mut BTreeMap<String, String>) -> String {
 
 fn ecs_file(job: &Job) -> String {
     let id = |name: &str| &job.ids[name];
+    let (internal, partner) = if job.by.starts_with(TWINS) {
+        let leave = if job.by == TWINS { ", unproved: accept" } else { "" };
+        let pair = |name: &str| format!("[{}, {}]{leave}", id(name), id(&format!("{name}-b")));
+        (format!("nlb_twins: {}", pair("internal")), format!("clb_twins: {}", pair("partner")))
+    } else if job.by == PROVED {
+        let pair = format!("[{}, {}]", id("partner"), id("partner-b"));
+        (format!("nlb: {}", id("internal")), format!("clb_twins: {pair}"))
+    } else {
+        let by = job.by;
+        (format!("nlb: {}, by: {by}", id("internal")), format!("clb: {}, by: {by}", id("partner")))
+    };
     format!(
         "        application: {}\n        fleets: {{ pair: [blue, green] }}\n        hosts: {{ idle: cluster }}\n        \
          package: \"https://bucket.oss-cn-hongkong.aliyuncs.com/api-{{revision}}.jar\"\n        groups:\n          \
-         public: {{ alb_twins: [{}, {}] }}\n          whole: {{ alb_twins: [{}, {}] }}\n          internal: {{ nlb: {} }}\n          \
-         partner: {{ clb: {} }}\n",
+         public: {{ alb_twins: [{}, {}] }}\n          whole: {{ alb_twins: [{}, {}] }}\n          \
+         internal: {{ {internal} }}\n          partner: {{ {partner} }}\n",
         job.app,
         id("public-a"),
         id("public-b"),
         id("whole-a"),
         id("whole-b"),
-        id("internal"),
-        id("partner"),
     )
 }
 
@@ -293,7 +370,7 @@ pub fn image(revision: &str) -> String {
     format!("registry.cn-hongkong.aliyuncs.com/shop/api:{revision}")
 }
 
-fn kubernetes(world: &mut World, ids: &mut BTreeMap<String, String>) -> String {
+fn kubernetes(world: &mut World, ids: &mut BTreeMap<String, String>, _: &Setup) -> String {
     let alb = world.alb("edge");
     let ip = GroupOptions { kind: "Ip", drain: Some(1), ..GroupOptions::default() };
     for name in ["public-a", "public-b", "whole-a", "whole-b", "spare"] {

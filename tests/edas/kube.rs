@@ -223,7 +223,7 @@ fn what_edas_or_the_cluster_would_move_by_itself_refuses_the_plan_with_the_way_o
 /// A node that pods are on stands in a group, at a port that no Service has which EDAS knows.
 fn stand_node(world: &mut World, group: &str) {
     let node = world.host();
-    world.hosts.get_mut(&node).unwrap().ip = NODE.to_owned();
+    NODE.clone_into(&mut world.hosts.get_mut(&node).unwrap().ip);
     world.stand(group, &node, 31999, 100);
 }
 

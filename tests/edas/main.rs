@@ -20,3 +20,5 @@ mod lanes;
 mod official;
 mod policy;
 mod rig;
+mod swaps;
+mod weights;

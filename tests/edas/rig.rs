@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use deployer::cloud::edas::{EdasBackend, Over};
 use deployer::cloud::{Backend, Change, Fault, Scope};
 use deployer::model::{Fleet, FleetId, FleetSeen, GroupId, Inventory, Seen, Span, Token};
-use deployer::spec::{DeployGroups, EdasFleets, EdasGroup, EdasServers, EdasSpec, Hosts};
+use deployer::spec::{DeployGroups, EdasFleets, EdasGroup, EdasServers, EdasSpec, Hosts, ShareBy};
 
 use crate::fake::{ACCOUNT, Fake, GroupOptions, KEY_ID, REGION, SECRET, Settings};
 
@@ -42,7 +42,12 @@ impl Rig {
             }
             (app, twins, blue)
         });
-        let public = EdasGroup { port: 8080, servers: EdasServers::AlbTwins(twins) };
+        let public = EdasGroup {
+            port: 8080,
+            servers: EdasServers::AlbTwins(twins),
+            by: ShareBy::Membership,
+            accepts_unproved: false,
+        };
         let spec = EdasSpec {
             account: ACCOUNT.to_owned(),
             region: REGION.to_owned(),

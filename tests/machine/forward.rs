@@ -156,6 +156,71 @@ fn a_shared_group_is_joined_only_in_the_shift_and_not_called_sick_before_it_is_j
 }
 
 #[test]
+fn a_group_shared_by_weight_is_joined_with_the_least_proved_there_and_then_takes_every_step() {
+    let mut world = world_with_blue(1);
+    served(&mut world, "internal", Sharing::Weighed, Steps::Any);
+    world.groups.get_mut(&group("internal")).unwrap().health_interval = Span::secs(20);
+    world.tick(NOW + Span::secs(20));
+    let plan = plan(&world, &["internal"]);
+    let mut rig = Rig::new(world, plan);
+    rig.until_phase("shift");
+    assert!(!rig.world.groups[&group("internal")].stands(&green()));
+    rig.until(|rig| {
+        rig.state.look().unwrap().group(&group("internal")).unwrap().sides.contains_key(&green())
+    });
+    let side = rig.state.look().unwrap().group(&group("internal")).unwrap().sides[&green()].clone();
+    assert_eq!((side.count(Health::Initial), side.share), (1, share(1)));
+    assert_eq!((rig.phase().name(), rig.shifts("internal")), ("shift", vec![]));
+    rig.run_out();
+    assert_eq!(rig.shifts("internal"), [50, 100]);
+    assert_eq!(*rig.phase(), COMPLETED);
+}
+
+#[test]
+fn green_that_falls_ill_with_a_part_of_a_group_shared_by_weight_leaves_it_to_blue() {
+    let mut world = world_with_blue(1);
+    served(&mut world, "internal", Sharing::Weighed, Steps::Any);
+    let plan = plan(&world, &["internal"]);
+    let mut rig = Rig::new(world, plan);
+    rig.until(|rig| rig.share("internal", &green()) == 50);
+    rig.world.sicken(&group("internal"), &new());
+    rig.run_out();
+    assert!(matches!(rig.phase(), Phase::Ended(Verdict::RolledBack { .. })), "{:?}", rig.phase());
+    assert_eq!(rig.shifts("internal"), [50, 0]);
+    assert_eq!(rig.world.groups[&group("internal")].share(&blue()), Share::ALL);
+}
+
+#[test]
+fn twins_that_nobody_checks_before_are_switched_last_and_proved_before_blue_may_go() {
+    let mut world = world_with_blue(1);
+    served(&mut world, "internal", Sharing::Unproved, Steps::AllOrNothing);
+    served(&mut world, "public", Sharing::Paired, Steps::Any);
+    let plan = plan(&world, &["internal", "public"]);
+    let mut rig = Rig::new(world, plan);
+    rig.until(|rig| rig.share("public", &green()) == 50);
+    assert!(!rig.world.groups[&group("internal")].stands(&green()), "it waits for the last step");
+    rig.until(|rig| rig.share("internal", &green()) == 100);
+    rig.run_out();
+    assert_eq!(*rig.phase(), COMPLETED);
+    assert_eq!(rig.shifts("internal"), [100]);
+    assert_eq!(rig.retired[0].2[&group("internal")], proved(100));
+}
+
+#[test]
+fn green_that_shows_to_be_ill_after_a_switch_gives_everything_back_to_a_blue_that_nobody_checks() {
+    let mut world = world_with_blue(1);
+    served(&mut world, "internal", Sharing::Unproved, Steps::AllOrNothing);
+    world.sicken(&group("internal"), &new());
+    let plan = plan(&world, &["internal"]);
+    let mut rig = Rig::new(world, plan);
+    rig.run_out();
+    assert!(matches!(rig.phase(), Phase::Ended(Verdict::RolledBack { .. })), "{:?}", rig.phase());
+    assert_eq!(rig.shifts("internal"), [100, 0]);
+    let internal = &rig.world.groups[&group("internal")];
+    assert_eq!((internal.share(&blue()), rig.world.healthy(internal, &blue())), (Share::ALL, 1));
+}
+
+#[test]
 fn a_group_left_out_holds_the_rollout_and_an_amendment_completes_it_without_a_step_back() {
     let mut rig = forgotten();
     let dark = gap("internal", 1, Why::NotRegistered);

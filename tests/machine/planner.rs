@@ -254,6 +254,39 @@ fn what_an_operator_should_know_is_remarked() {
 }
 
 #[test]
+fn of_a_group_shared_by_weight_the_plan_says_what_whole_weights_make_of_the_steps() {
+    let mut world = world_with_blue(1);
+    served(&mut world, "internal", Sharing::Weighed, Steps::Any);
+    served(&mut world, "public", Sharing::Paired, Steps::Any);
+    let mut case = case(&world);
+    case.spec.instances = Some(1);
+    let weighed = |first, steps| Note::Weighed { group: group("internal"), first: share(first), steps };
+    assert_eq!(case.planned().notes, [weighed(1, vec![])]);
+    // Thirty beside one cannot come in with less.
+    case.spec.instances = Some(30);
+    let notes = case.planned().notes;
+    assert_eq!(notes, [weighed(23, vec![(share(10), share(23))])]);
+    let text = notes[0].to_string();
+    assert!(
+        text.contains("`internal`") && text.contains("10% becomes 23%") && text.contains("no preview"),
+        "{text}"
+    );
+}
+
+#[test]
+fn twins_that_nobody_checks_are_refused_unless_the_file_accepts_it() {
+    let mut world = world_with_blue(1);
+    served(&mut world, "internal", Sharing::Unproved, Steps::AllOrNothing);
+    served(&mut world, "public", Sharing::Paired, Steps::Any);
+    let reasons = case(&world).refused();
+    let text = reasons.iter().map(ToString::to_string).collect::<String>();
+    assert_eq!(reasons.len(), 1);
+    for word in ["nobody checks the twin of `internal`", "listener internal:443"] {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+}
+
+#[test]
 fn where_nothing_serves_the_plan_has_no_blue_and_says_so() {
     let mut world = World::new(NOW, Span::ZERO);
     for name in ["internal", "public"] {

@@ -58,24 +58,21 @@ pub(super) async fn provision(
     let blue = blue(&fleets, &fleet.id, from)?;
     let source = blue.auto_scaling_group_name().unwrap_or_default();
     let sizes = fleet::sizes(blue, fleet.size);
-    let (name, belongings) = match mine {
-        Some(group) => {
-            let name = group.auto_scaling_group_name().unwrap_or_default().to_owned();
-            (name, Box::pin(Belongings::of(api, source)).await?)
+    let (name, belongings) = if let Some(group) = mine {
+        let name = group.auto_scaling_group_name().unwrap_or_default().to_owned();
+        (name, Box::pin(Belongings::of(api, source)).await?)
+    } else {
+        let name = name(from, &fleet.id)?;
+        let (belongings, launch) = Box::pin(originals(api, home, blue, fleet)).await?;
+        // Where nothing is to be given it is complete as it is made.
+        let first = if belongings.gifts(api, blue, &name)?.is_empty() { sizes } else { Sizes::NONE };
+        let call = described(api, home, blue, (&belongings, launch), (&name, fleet));
+        let call = call.min_size(first.min).max_size(first.max).desired_capacity(first.desired);
+        let made = create(api, home, call.set_health_check_type(freeze::judges(blue)?), fleet).await?;
+        if made && first == sizes {
+            return fleet::install(api, home, fleet, &name, token).await;
         }
-        None => {
-            let name = name(from, &fleet.id)?;
-            let (belongings, launch) = Box::pin(originals(api, home, blue, fleet)).await?;
-            // Where nothing is to be given it is complete as it is made.
-            let first = if belongings.gifts(api, blue, &name)?.is_empty() { sizes } else { Sizes::NONE };
-            let call = described(api, home, blue, (&belongings, launch), (&name, fleet));
-            let call = call.min_size(first.min).max_size(first.max).desired_capacity(first.desired);
-            let made = create(api, home, call.set_health_check_type(freeze::judges(blue)?), fleet).await?;
-            if made && first == sizes {
-                return fleet::install(api, home, fleet, &name, token).await;
-            }
-            (name, belongings)
-        }
+        (name, belongings)
     };
     future::join_all(belongings.gifts(api, blue, &name)?).await.into_iter().collect::<Result<(), _>>()?;
     fleet::size(api, &name, sizes).await?;

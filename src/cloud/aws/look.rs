@@ -292,7 +292,7 @@ impl Sighting<'_> {
         let interval = interval.and_then(|secs| u64::try_from(secs).ok()).unwrap_or(30);
         let steps = match sharing {
             Sharing::Paired => Steps::Any,
-            Sharing::Shared => Steps::AllOrNothing,
+            Sharing::Shared | Sharing::Weighed | Sharing::Unproved => Steps::AllOrNothing,
         };
         Ok(GroupSeen {
             sharing,

@@ -8,7 +8,7 @@ use super::client::{Client, Over};
 use super::home::{Home, Kind};
 use super::memory::Memory;
 use super::patience::Site;
-use super::{fleets, freeze, hold, kube, leave, look, preview, shift, traffic};
+use super::{fleets, freeze, hold, kube, leave, look, preview, shift, traffic, weights};
 use crate::cloud::{Backend, Capability, Change, Fault, FaultKind, Scope, clock};
 use crate::coverage::Retirement;
 use crate::model::{FleetId, Inventory, ServiceName, Span, Token};
@@ -150,7 +150,10 @@ impl EdasBackend {
         let site = Site { client, home, memory: &self.memory, token: token.as_str() };
         Box::pin(preview::sweep(site, &survey)).await?;
         match home.kind() {
-            Kind::Ecs(ecs) => Box::pin(fleets::empty_out(client, ecs, proof.fleet())).await,
+            Kind::Ecs(ecs) => {
+                Box::pin(weights::sweep(site, &survey, proof.fleet())).await?;
+                Box::pin(fleets::empty_out(client, ecs, proof.fleet())).await
+            }
             Kind::Kube(kube) => Box::pin(kube::empty_out(client, (kube, &self.memory), proof.fleet())).await,
         }
     }

@@ -9,8 +9,8 @@ use super::api::pool::Server;
 use super::client::Client;
 use super::health::Checks;
 use super::pools::{Reader, each};
-use super::route::{Route, title};
-use super::servers::{Family, ServerGroup, Shelf};
+use super::route::{Place, Route, preview_port, title};
+use super::servers::{Family, ServerGroup, Shelf, heeds_weights};
 use crate::cloud::{Fault, FaultKind};
 use crate::model::Span;
 
@@ -80,6 +80,7 @@ pub(super) async fn read(reader: Reader<'_>) -> Result<Shelf, Fault> {
     let standing = shelf.standing(reader.owners, reader.ours);
     found.retain(|_, balancer| balancer.groups.iter().any(|group| standing.contains(&group.id)));
     judge(reader.client, &mut shelf, &standing, &found).await;
+    heed(reader, &mut shelf, &found).await;
     Ok(shelf)
 }
 
@@ -189,10 +190,28 @@ fn described(balancer: &str, group: &Group) -> ServerGroup {
         drain: Span::ZERO,
         interval: Span::secs(u64::from(INTERVAL_SECS)),
         verdict: Span::ZERO,
+        heeds_weights: true,
         count: None,
         left: None,
         cuts: false,
     }
+}
+
+/// What sends traffic to a balancer's vServer groups, read now.
+///
+/// # Errors
+/// The call's fault: a route that is not known cannot be changed.
+pub(super) async fn routes_now(client: &Client, balancer: &str) -> Result<Vec<Route>, Fault> {
+    let ids = [balancer.to_owned()];
+    let (listeners, groups) = tokio::try_join!(clb::listeners(client, &ids), clb::groups(client, balancer))?;
+    let routes = groups.into_iter().flat_map(|group| {
+        let rules = group.associated_objects.unwrap_or_default().rules.unwrap_or_default().all;
+        // Which listeners lead to it they say themselves: the list of groups may be older.
+        let (family, servers) = (Family::Classic, Ok(Vec::new()));
+        let group = Group { id: group.id, family, servers, ports: Vec::new(), rules };
+        leading(&listeners, balancer, &group).routes
+    });
+    Ok(routes.collect())
 }
 
 /// What sends traffic to our groups, how long they drain, and who is well there.
@@ -250,23 +269,38 @@ struct Leading {
 
 fn leading(listeners: &[Listener], balancer: &str, group: &Group) -> Leading {
     let own = listeners.iter().filter(|listener| listener.load_balancer_id == balancer);
-    let own = own.filter(|listener| leads(listener, group)).filter_map(|listener| listener.listener_port);
-    let mut ports: BTreeSet<u32> = own.collect();
+    let own = own.filter(|listener| leads(listener, group));
+    let protocol = |listener: &Listener| listener.listener_protocol.clone().unwrap_or_default();
+    let mut ports: BTreeMap<u32, String> =
+        own.filter_map(|listener| Some((listener.listener_port?, protocol(listener)))).collect();
     if group.family == Family::Classic {
-        ports.extend(group.ports.iter().map(|(port, _)| *port));
+        for (port, protocol) in &group.ports {
+            ports.entry(*port).or_insert_with(|| protocol.clone());
+        }
     }
-    let route = |id: String, name: String| Route::fixed(&id, name, Some(group.id.clone()));
+    let route =
+        |place: Place, id: String, name: String| Route::whole(place, &id, name, Some(group.id.clone()));
     let mut routes: Vec<Route> = ports
         .iter()
-        .map(|port| route(format!("{balancer}:{port}"), title(Some(balancer), Some(*port))))
+        .map(|(port, protocol)| {
+            let place =
+                Place::Classic { balancer: balancer.to_owned(), port: *port, protocol: protocol.clone() };
+            route(place, format!("{balancer}:{port}"), title(Some(balancer), Some(*port)))
+        })
         .collect();
+    let mut ports: BTreeSet<u32> = ports.into_keys().collect();
+    let previews: BTreeSet<u32> =
+        group.rules.iter().filter_map(|rule| preview_port(rule.domain.as_deref())).collect();
+    ports.extend(&previews);
     for rule in &group.rules {
         let path = rule.url.as_deref().unwrap_or_default();
         let name = format!("rule {}{path} of {balancer}", rule.domain.as_deref().unwrap_or_default());
-        routes.push(route(rule.rule_id.clone(), name));
+        let preview = preview_port(rule.domain.as_deref()).is_some();
+        let place = Place::ClassicRule(rule.rule_id.clone());
+        routes.push(Route { preview, ..route(place, rule.rule_id.clone(), name) });
     }
     let mut perhaps = BTreeSet::new();
-    if !group.rules.is_empty() {
+    if group.rules.iter().any(|rule| preview_port(rule.domain.as_deref()).is_none()) {
         // The answer about a rule does not name its listener: any one that takes requests may be it.
         let own = listeners
             .iter()
@@ -311,5 +345,27 @@ fn settle(group: &mut ServerGroup, listeners: &[&Listener]) {
             group.verdict = group.verdict.max(Span(group.interval.0.saturating_mul(checks)));
         }
         group.cuts |= takes_requests(listener);
+        group.heeds_weights &= heeds_weights(listener.scheduler.as_deref());
+    }
+}
+
+/// A rule may choose among its servers in its own way. Only of groups that are ours it matters which.
+async fn heed(reader: Reader<'_>, shelf: &mut Shelf, balancers: &BTreeMap<String, Arc<Balancer>>) {
+    let groups = balancers.values().flat_map(|balancer| &balancer.groups);
+    let ours = groups.filter(|group| reader.ours.contains(&group.id));
+    let rules: Vec<(String, String)> = ours
+        .flat_map(|group| group.rules.iter().map(|rule| (rule.rule_id.clone(), group.id.clone())))
+        .collect();
+    let read = each(rules, |(id, _)| async move { clb::rule(reader.client, &id).await }).await;
+    for ((_, group), answer) in read {
+        let heeds = answer.is_ok_and(|rule| match rule.listener_sync.as_deref() {
+            Some("off") => heeds_weights(rule.scheduler.as_deref()),
+            // Its listener may be any that takes requests, and all of them were looked at.
+            Some("on") => true,
+            _ => false,
+        });
+        if let Some(group) = shelf.groups.get_mut(&group) {
+            group.heeds_weights &= heeds;
+        }
     }
 }

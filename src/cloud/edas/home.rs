@@ -56,6 +56,14 @@ impl Home {
         }
     }
 
+    /// The application whose deploy groups the fleets are; none on Kubernetes.
+    pub fn application(&self) -> Option<&str> {
+        match &self.spec.fleets {
+            EdasFleets::Groups(own) => Some(&own.application),
+            EdasFleets::Kubernetes(_) => None,
+        }
+    }
+
     /// Whether the fleet is one of the two that alternate.
     pub fn is_ours(&self, fleet: &FleetId) -> bool {
         self.spec.pair().iter().any(|name| name == fleet.as_str())

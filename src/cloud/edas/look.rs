@@ -13,12 +13,13 @@ use super::memory::Memory;
 use super::route::{Place, Route};
 use super::servers::ServerGroup;
 use super::survey::{Survey, product_of};
+use super::twin::is_proved;
 use crate::cloud::{Fault, Scope};
 use crate::model::{
     FleetId, FleetSeen, GroupId, GroupSeen, Health, InstanceId, Inventory, Scaling, Seen, Share, Sharing,
-    Side, Span, Steps, TargetId, TargetSeen,
+    Side, Span, Steps, TargetId, TargetSeen, share_of,
 };
-use crate::spec::{EdasGroup, EdasServers};
+use crate::spec::{EdasGroup, EdasServers, ShareBy};
 
 /// Looks at a service.
 ///
@@ -114,8 +115,16 @@ impl<'a> Sighting<'a> {
             }
         }
         let seen = match &declared.servers {
-            EdasServers::AlbTwins(_) => self.twins(&groups),
-            EdasServers::Alb(_) | EdasServers::Nlb(_) | EdasServers::Clb(_) => self.shared(groups[0]),
+            EdasServers::AlbTwins(_) | EdasServers::NlbTwins(_) | EdasServers::ClbTwins(_) => {
+                self.routes(&groups).and_then(|leading| {
+                    let proved = is_proved(declared, &leading);
+                    self.twins(&groups, if proved { Sharing::Paired } else { Sharing::Unproved })
+                })
+            }
+            EdasServers::Alb(_) | EdasServers::Nlb(_) | EdasServers::Clb(_) => {
+                let weighed = declared.by == ShareBy::Weights && groups[0].heeds_weights;
+                self.shared(groups[0], if weighed { Sharing::Weighed } else { Sharing::Shared })
+            }
         };
         Some(seen.map_or_else(Seen::Unknown, Seen::Known))
     }
@@ -123,7 +132,9 @@ impl<'a> Sighting<'a> {
     /// A server group of which nobody said anything in the file. One that somebody stands in and no list names is unknown.
     fn undeclared(self, own: &str) -> Option<Seen<GroupSeen>> {
         match (self.survey.group(own), self.survey.servers(own)) {
-            (Some(group), _) => Some(self.shared(group).map_or_else(Seen::Unknown, Seen::Known)),
+            (Some(group), _) => {
+                Some(self.shared(group, Sharing::Shared).map_or_else(Seen::Unknown, Seen::Known))
+            }
             (None, Some(_)) => {
                 Some(Seen::Unknown(format!("an instance stands in `{own}`, which no list names")))
             }
@@ -132,16 +143,16 @@ impl<'a> Sighting<'a> {
     }
 
     /// A server group in which both fleets stand, or that nobody declared: the share is by the weights of its servers.
-    fn shared(self, group: &ServerGroup) -> Result<GroupSeen, String> {
+    fn shared(self, group: &ServerGroup, sharing: Sharing) -> Result<GroupSeen, String> {
         let sides = self.sides(group)?;
-        let mut seen = self.described(&[group], Sharing::Shared)?;
+        let mut seen = self.described(&[group], sharing)?;
         seen.sides = self.by_weight(group, sides)?;
         Ok(seen)
     }
 
     /// Twin server groups behind the same routes: the share is by the weights of the rules.
-    fn twins(self, twins: &[&ServerGroup]) -> Result<GroupSeen, String> {
-        let mut seen = self.described(twins, Sharing::Paired)?;
+    fn twins(self, twins: &[&ServerGroup], sharing: Sharing) -> Result<GroupSeen, String> {
+        let mut seen = self.described(twins, sharing)?;
         let routes = self.routes(twins)?;
         if let Some(busy) = routes.iter().find(|route| !route.settled) {
             return Err(format!("{} is being changed: what it sends to whom is not known", busy.name));
@@ -203,10 +214,12 @@ impl<'a> Sighting<'a> {
     /// What can be said of a group without its sides.
     fn described(self, groups: &[&ServerGroup], sharing: Sharing) -> Result<GroupSeen, String> {
         let routes = self.routes(groups)?;
-        let whole = routes.iter().any(|route| matches!(route.place, Place::Default(_)));
+        // A rule of an ALB alone has weights.
+        let whole = routes.iter().any(|route| !matches!(route.place, Place::Rule(_)));
         let steps = match sharing {
+            Sharing::Weighed => Steps::Any,
             Sharing::Paired if !whole => Steps::Any,
-            Sharing::Paired | Sharing::Shared => Steps::AllOrNothing,
+            Sharing::Paired | Sharing::Shared | Sharing::Unproved => Steps::AllOrNothing,
         };
         Ok(GroupSeen {
             sharing,
@@ -281,14 +294,10 @@ impl<'a> Sighting<'a> {
             let (fleet, _) = self.side_of(server)?;
             *weights.entry(fleet).or_default() += u64::from(server.weight.unwrap_or(0));
         }
-        let (members, all) = (weights.len(), weights.values().sum::<u64>());
+        let all = weights.values().sum::<u64>();
         for (fleet, side) in &mut sides {
-            let percent = match (weights.get(fleet), members) {
-                (None, _) => 0,
-                (Some(_), 1) => 100,
-                (Some(own), _) => (own * 100 / all.max(1)).clamp(1, 99),
-            };
-            side.share = Share::new(percent).unwrap_or_default();
+            let own = weights.get(fleet).copied().unwrap_or(0);
+            side.share = share_of(own, all - own);
         }
         Ok(sides)
     }

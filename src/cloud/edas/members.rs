@@ -10,10 +10,7 @@ use super::fleets::Member;
 use super::patience::Site;
 use super::servers::{Family, ServerGroup};
 use crate::cloud::{Fault, FaultKind};
-use crate::model::InstanceId;
-
-/// The weight of a server where nobody says another one.
-const WEIGHT: u32 = 100;
+use crate::model::{InstanceId, WEIGHT_MAX};
 
 /// Who stands in a server group now.
 ///
@@ -52,8 +49,27 @@ pub(super) async fn join(
 ) -> Result<(), Fault> {
     let now = standing(site.client, group).await?;
     // Green gets as much as those who stand there already.
-    let weight =
-        now.iter().filter_map(|server| server.weight).filter(|weight| *weight > 0).max().unwrap_or(WEIGHT);
+    let weight = now
+        .iter()
+        .filter_map(|server| server.weight)
+        .filter(|weight| *weight > 0)
+        .max()
+        .unwrap_or(WEIGHT_MAX);
+    admit(site, group, port, members, weight).await
+}
+
+/// The same with this weight.
+///
+/// # Errors
+/// The first fault; who came in stays in.
+pub(super) async fn admit(
+    site: Site<'_>,
+    group: &ServerGroup,
+    port: u16,
+    members: &[(&InstanceId, &Member)],
+    weight: u32,
+) -> Result<(), Fault> {
+    let now = standing(site.client, group).await?;
     let (mut absent, mut idle) = (Vec::new(), Vec::new());
     for (id, member) in members {
         let server = named(group, id, member, u32::from(port), weight)?;
@@ -71,19 +87,32 @@ pub(super) async fn join(
     apply(site, group, Deed::Weigh, &idle).await
 }
 
+/// A server that stands there, with another weight.
+pub(super) fn as_it_stands(group: &ServerGroup, server: &Server, weight: u32) -> Named {
+    let kind = if group.family.product() == super::client::Product::Clb { "ecs" } else { "Ecs" };
+    Named {
+        id: server.server_id.clone(),
+        kind: server.server_type.clone().unwrap_or_else(|| kind.to_owned()),
+        port: server.port.unwrap_or(0),
+        weight,
+    }
+}
+
+/// Gives servers that stand there other weights.
+///
+/// # Errors
+/// The first fault.
+pub(super) async fn weigh(site: Site<'_>, group: &ServerGroup, servers: &[Named]) -> Result<(), Fault> {
+    apply(site, group, Deed::Weigh, servers).await
+}
+
 /// Takes these servers out. Where a balancer cuts off those who are taken out, they get nothing new for a while before.
 ///
 /// # Errors
 /// The first fault.
 pub(super) async fn leave(site: Site<'_>, group: &ServerGroup, servers: &[Server]) -> Result<(), Fault> {
-    let kind = if group.family.product() == super::client::Product::Clb { "ecs" } else { "Ecs" };
-    let named = servers.iter().filter(|server| !server.is_leaving()).map(|server| Named {
-        id: server.server_id.clone(),
-        kind: server.server_type.clone().unwrap_or_else(|| kind.to_owned()),
-        port: server.port.unwrap_or(0),
-        weight: 0,
-    });
-    let named: Vec<Named> = named.collect();
+    let staying = servers.iter().filter(|server| !server.is_leaving());
+    let named: Vec<Named> = staying.map(|server| as_it_stands(group, server, 0)).collect();
     if named.is_empty() {
         return Ok(());
     }

@@ -76,6 +76,10 @@ impl Memory {
         let mut unjudged = BTreeSet::new();
         for (server, is_well) in servers {
             let (since, was_well) = known.entry(server.clone()).or_insert((now, false));
+            if verdict == Span::ZERO {
+                // Nobody looks at it here: whoever begins to, begins anew.
+                (*since, *was_well) = (now, false);
+            }
             *was_well |= is_well;
             if !*was_well && now.since(*since) < verdict {
                 unjudged.insert(server.clone());
@@ -154,6 +158,11 @@ mod tests {
         assert_eq!(unjudged(0, &[("new", false), ("old", true)]), ["new"]);
         assert_eq!(unjudged(7, &[("new", false), ("old", false)]), ["new"]);
         assert!(unjudged(8, &[("new", false), ("old", false)]).is_empty());
+        // A group that nothing leads to any more is looked at by nobody.
+        assert!(
+            memory.unjudged("rsp-1", &[("new".to_owned(), false)].into(), Span::ZERO, Time(8_500)).is_empty()
+        );
+        assert_eq!(unjudged(8, &[("new", false)]), ["new"]);
         // Who has left and comes back is new again.
         assert!(unjudged(9, &[]).is_empty());
         assert_eq!(unjudged(10, &[("old", false)]), ["old"]);

@@ -26,8 +26,11 @@ mod route;
 mod servers;
 mod shift;
 mod survey;
+mod swap;
 mod traffic;
 mod twin;
+mod weight_note;
+mod weights;
 
 pub mod doctor;
 pub mod init;

@@ -15,7 +15,7 @@ use crate::cloud::grant::Place;
 use crate::spec::{EdasFleets, EdasServers, EdasSpec, Hosts, Spec};
 
 /// What a look reads, and `doctor` besides.
-const READS: [&str; 26] = [
+const READS: [&str; 27] = [
     "alb:GetListenerHealthStatus",
     "alb:ListAsynJobs",
     "alb:ListListeners",
@@ -40,6 +40,7 @@ const READS: [&str; 26] = [
     "slb:DescribeLoadBalancers",
     "slb:DescribeMasterSlaveServerGroupAttribute",
     "slb:DescribeMasterSlaveServerGroups",
+    "slb:DescribeRuleAttribute",
     "slb:DescribeVServerGroupAttribute",
     "slb:DescribeVServerGroups",
 ];
@@ -128,7 +129,7 @@ impl Writer<'_> {
             groups.filter(|servers| wanted(servers)).flat_map(EdasServers::ids).map(String::as_str).collect()
         };
         let alb = ids(|servers| matches!(servers, EdasServers::AlbTwins(_) | EdasServers::Alb(_)));
-        let nlb = ids(|servers| matches!(servers, EdasServers::Nlb(_)));
+        let nlb = ids(|servers| matches!(servers, EdasServers::NlbTwins(_) | EdasServers::Nlb(_)));
         let mut statements = Vec::new();
         if self.on_kubernetes() {
             // The cluster moves pods; on a twin it is only noted that its fleet has left it.
@@ -152,7 +153,7 @@ impl Writer<'_> {
             resources.push(self.instances());
             statements.push(allow(&actions, &resources));
         }
-        let classic = ids(|servers| matches!(servers, EdasServers::Clb(_)));
+        let classic = ids(|servers| matches!(servers, EdasServers::ClbTwins(_) | EdasServers::Clb(_)));
         let (defaults, own): (Vec<_>, Vec<_>) = classic.into_iter().partition(|id| id.ends_with(DEFAULT));
         if !own.is_empty() {
             // A vServer group has no name of its own here: it is reached through its balancer, which the file does not say.
@@ -175,11 +176,35 @@ impl Writer<'_> {
     }
 
     /// Weights move, and green is looked at through rules of its own.
-    fn routes(&self) -> Option<Value> {
-        let twins = self.edas.groups.values().any(|group| matches!(group.servers, EdasServers::AlbTwins(_)));
-        let actions =
-            ["alb:CreateRule", "alb:DeleteRule", "alb:UpdateListenerAttribute", "alb:UpdateRuleAttribute"];
-        twins.then(|| allow(&actions, &[self.arn("alb", "*")]))
+    fn routes(&self) -> Vec<Value> {
+        let any =
+            |wanted: fn(&EdasServers) -> bool| self.edas.groups.values().any(|group| wanted(&group.servers));
+        let mut statements = Vec::new();
+        if any(|servers| matches!(servers, EdasServers::AlbTwins(_))) {
+            let actions = [
+                "alb:CreateRule",
+                "alb:DeleteRule",
+                "alb:UpdateListenerAttribute",
+                "alb:UpdateRuleAttribute",
+            ];
+            statements.push(allow(&actions, &[self.arn("alb", "*")]));
+        }
+        if any(|servers| matches!(servers, EdasServers::NlbTwins(_))) {
+            statements.push(allow(&["nlb:UpdateListenerAttribute"], &[self.arn("nlb", "*")]));
+        }
+        if any(|servers| matches!(servers, EdasServers::ClbTwins(_))) {
+            let actions = [
+                "slb:CreateRules",
+                "slb:DeleteRules",
+                "slb:SetLoadBalancerHTTPListenerAttribute",
+                "slb:SetLoadBalancerHTTPSListenerAttribute",
+                "slb:SetLoadBalancerTCPListenerAttribute",
+                "slb:SetLoadBalancerUDPListenerAttribute",
+                "slb:SetRule",
+            ];
+            statements.push(allow(&actions, &[self.arn("slb", "loadbalancer/*")]));
+        }
+        statements
     }
 
     /// The journal, where it is kept in a bucket: written once, never changed, never deleted.

@@ -12,7 +12,7 @@ use super::health::Checks;
 use super::kube::left;
 use super::memory::Memory;
 use super::route::{Place, Route};
-use super::servers::{Family, Owners, ServerGroup, Shelf};
+use super::servers::{Family, Owners, ServerGroup, Shelf, heeds_weights};
 use crate::cloud::{Fault, FaultKind};
 use crate::model::{Span, Time};
 
@@ -206,6 +206,7 @@ fn of_alb(group: alb::Group) -> ServerGroup {
         drain: Span::secs(u64::from(drain.unwrap_or(0))),
         interval: Span::secs(u64::from(interval.unwrap_or(ALB_INTERVAL_SECS))),
         verdict: Span::ZERO,
+        heeds_weights: heeds_weights(group.scheduler.as_deref()),
         count: group.server_count,
         cuts: false,
     }
@@ -224,6 +225,7 @@ fn of_nlb(group: nlb::Group) -> ServerGroup {
         drain: Span::secs(u64::from(drain)),
         interval: Span::secs(u64::from(interval.unwrap_or(NLB_INTERVAL_SECS))),
         verdict: Span::ZERO,
+        heeds_weights: heeds_weights(group.scheduler.as_deref()),
         count: group.server_count,
         cuts: false,
     }
@@ -313,6 +315,6 @@ pub(super) async fn route_now(client: &Client, route: &Route) -> Result<Option<R
             let listeners = alb::listeners(client, &[id]).await?;
             Ok(listeners.iter().find(|listener| listener.listener_id == *id).map(Route::of_listener))
         }
-        Place::Fixed(_) => Ok(None),
+        Place::Network(_) | Place::Classic { .. } | Place::ClassicRule(_) => Ok(None),
     }
 }

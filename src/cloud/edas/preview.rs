@@ -6,16 +6,15 @@
 
 use std::collections::BTreeSet;
 
-use super::api::alb;
+use super::api::{alb, clb};
 use super::client::Product;
 use super::patience::Site;
 use super::pools::routes_now;
-use super::route::{PREVIEW, Place, Route};
+use super::route::{PREVIEW, Place, Route, preview_domain};
 use super::servers::ServerGroup;
 use super::survey::Survey;
 use crate::cloud::{Fault, FaultKind};
 use crate::model::Share;
-use crate::spec::EdasServers;
 
 /// Rules stand in an order, by different numbers.
 const PRIORITY_MAX: u32 = 10_000;
@@ -58,6 +57,54 @@ pub(super) async fn ensure(
     Ok(())
 }
 
+/// Makes the rules that are missing, for both twins behind listeners and rules of a CLB that take requests: one on each
+/// listener that leads to either.
+///
+/// # Errors
+/// The first fault; what was made stays.
+pub(super) async fn ensure_classic(
+    site: Site<'_>,
+    twins: [&ServerGroup; 2],
+    leading: &[&Route],
+) -> Result<(), Fault> {
+    let _alone = site.memory.rules.lock().await;
+    let Some(balancer) = twins[0].balancer.as_deref() else { return Ok(()) };
+    let mut ports = BTreeSet::new();
+    for route in leading {
+        match &route.place {
+            Place::Classic { port, .. } => drop(ports.insert(*port)),
+            Place::ClassicRule(id) => ports.extend(clb::rule(site.client, id).await?.listener_port),
+            Place::Default(_) | Place::Rule(_) | Place::Network(_) => {}
+        }
+    }
+    let listeners = clb::listeners(site.client, &[balancer.to_owned()]).await?;
+    let groups = clb::groups(site.client, balancer).await?;
+    for twin in twins {
+        let own = groups
+            .iter()
+            .find(|group| group.id == twin.id)
+            .and_then(|group| group.associated_objects.as_ref());
+        let rules =
+            own.and_then(|own| own.rules.as_ref()).map(|rules| rules.all.as_slice()).unwrap_or_default();
+        for port in &ports {
+            let domain = preview_domain(*port, &twin.id);
+            if rules.iter().any(|rule| rule.domain.as_deref() == Some(&domain)) {
+                continue;
+            }
+            let listener = listeners.iter().find(|listener| listener.listener_port == Some(*port));
+            let protocol =
+                listener.and_then(|listener| listener.listener_protocol.as_deref()).unwrap_or("http");
+            // A name has forty signs at most.
+            let name: String = format!("preview-{}", twin.id).chars().take(40).collect();
+            let made = site.patiently(|| {
+                clb::create_rule(site.client, (balancer, *port, protocol), (&name, &domain), &twin.id)
+            });
+            made.await?;
+        }
+    }
+    Ok(())
+}
+
 /// Takes the rules away once a fleet goes: those of twins in which nobody stands, or which carry everything, for that is
 /// checked by itself.
 ///
@@ -66,7 +113,7 @@ pub(super) async fn ensure(
 pub(super) async fn sweep(site: Site<'_>, survey: &Survey) -> Result<(), Fault> {
     let _alone = site.memory.rules.lock().await;
     for declared in site.home.spec.groups.values() {
-        let EdasServers::AlbTwins(twins) = &declared.servers else { continue };
+        let Some(twins) = declared.servers.twins() else { continue };
         for twin in twins.iter().filter_map(|id| survey.group(id)) {
             let routes = survey.routes_of(twin).map_err(Clone::clone)?;
             let (previews, leading): (Vec<&Route>, Vec<&Route>) =
@@ -80,10 +127,16 @@ pub(super) async fn sweep(site: Site<'_>, survey: &Survey) -> Result<(), Fault> 
                 continue;
             }
             for route in previews {
-                let Place::Rule(id) = &route.place else { continue };
-                match site.patiently(|| alb::delete_rule(site.client, id, site.token)).await {
+                let gone = match &route.place {
                     // Nobody waits for it: what is left of it does no harm.
-                    Ok(_) => {}
+                    Place::Rule(id) => {
+                        site.patiently(|| alb::delete_rule(site.client, id, site.token)).await.map(drop)
+                    }
+                    Place::ClassicRule(id) => site.patiently(|| clb::delete_rule(site.client, id)).await,
+                    Place::Default(_) | Place::Network(_) | Place::Classic { .. } => continue,
+                };
+                match gone {
+                    Ok(()) => {}
                     Err(fault) if fault.kind == FaultKind::Missing => {}
                     Err(fault) => return Err(fault),
                 }

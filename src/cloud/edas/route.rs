@@ -9,6 +9,21 @@ use crate::model::Share;
 /// checked by that, and can be tried.
 pub(super) const PREVIEW: &str = "x-deployer-preview";
 
+/// A CLB sends by domain and path: requests for `PORT.ID` under this domain, which nobody can have, go to the vServer group
+/// of that id. That a CLB takes such a domain, and says of the health of who stands behind it, is unverified: where it does
+/// not, green is never proved, and nothing is switched.
+const PREVIEW_DOMAIN: &str = ".deployer-preview.invalid";
+
+/// The domain under which a vServer group is checked by the listener of a port.
+pub(super) fn preview_domain(port: u32, group: &str) -> String {
+    format!("{port}.{group}{PREVIEW_DOMAIN}")
+}
+
+/// The port of the listener, where a domain is one of ours.
+pub(super) fn preview_port(domain: Option<&str>) -> Option<u32> {
+    domain?.strip_suffix(PREVIEW_DOMAIN)?.split('.').next()?.parse().ok()
+}
+
 /// One place that sends traffic on.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Route {
@@ -37,8 +52,19 @@ pub(super) enum Place {
     Default(String),
     /// A rule of an ALB's listener.
     Rule(String),
-    /// A listener or rule of an NLB or CLB, which has one group and is not changed.
-    Fixed(String),
+    /// A listener of an NLB: it has one group.
+    Network(String),
+    /// A listener of a CLB: it has one group.
+    Classic {
+        /// The balancer.
+        balancer: String,
+        /// Its port.
+        port: u32,
+        /// `tcp`, `udp`, `http` or `https`.
+        protocol: String,
+    },
+    /// A forwarding rule of a CLB: it has one group.
+    ClassicRule(String),
 }
 
 impl Route {
@@ -80,20 +106,32 @@ impl Route {
     pub fn of_network(listener: &nlb::Listener) -> Self {
         let group = listener.server_group_id.clone().filter(|id| !id.is_empty());
         let name = title(listener.load_balancer_id.as_deref(), listener.listener_port);
-        Self::fixed(&listener.listener_id, name, group)
+        let busy = ["Configuring", "Provisioning"];
+        let settled = !listener.listener_status.as_deref().is_some_and(|status| busy.contains(&status));
+        let id = &listener.listener_id;
+        Self { settled, ..Self::whole(Place::Network(id.clone()), id, name, group) }
     }
 
     /// A listener or rule that sends everything to one group.
-    pub fn fixed(id: &str, name: String, group: Option<String>) -> Self {
+    pub fn whole(place: Place, listener: &str, name: String, group: Option<String>) -> Self {
         Self {
-            place: Place::Fixed(id.to_owned()),
-            listener: id.to_owned(),
+            place,
+            listener: listener.to_owned(),
             name,
             settled: true,
             preview: false,
             tuples: group.into_iter().map(|group| (group, Some(1))).collect(),
             actions: Vec::new(),
             priority: 0,
+        }
+    }
+
+    /// Whether it takes requests, of which some can be sent to a group by name: on a CLB's listener of connections none can.
+    pub fn takes_requests(&self) -> bool {
+        match &self.place {
+            Place::Default(_) | Place::Rule(_) | Place::ClassicRule(_) => true,
+            Place::Classic { protocol, .. } => protocol.to_ascii_lowercase().starts_with("http"),
+            Place::Network(_) => false,
         }
     }
 

@@ -36,6 +36,12 @@ impl Family {
     }
 }
 
+/// Whether a way to choose among servers heeds their weights: others take them in turn, or by a hash (`wrr`, `wlc`, `rr`,
+/// `sch`, `tch`, `qch`, `uch`; official SDKs, 2026-10). One that is not said does not.
+pub(super) fn heeds_weights(scheduler: Option<&str>) -> bool {
+    scheduler.is_some_and(|word| ["wrr", "wlc"].iter().any(|own| word.eq_ignore_ascii_case(own)))
+}
+
 /// One group of servers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ServerGroup {
@@ -52,6 +58,8 @@ pub(super) struct ServerGroup {
     pub interval: Span,
     /// How long a new server is called ill before it can have passed: a CLB knows no other word for it. None elsewhere.
     pub verdict: Span,
+    /// Whether everything that sends traffic to it heeds the weights of its servers.
+    pub heeds_weights: bool,
     /// How many servers the list of groups says it has.
     pub count: Option<u32>,
     /// Which application on Kubernetes has left it, though its pods stand there still, and when.

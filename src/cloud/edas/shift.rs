@@ -12,9 +12,11 @@ use super::members;
 use super::patience::Site;
 use super::pools::{route_now, routes_now};
 use super::route::{Place, Route};
-use super::servers::ServerGroup;
+use super::servers::{Family, ServerGroup};
+use super::swap;
 use super::traffic::{absent, deregister, listeners};
 use super::twin::{Map, Standing};
+use super::weights;
 use crate::cloud::{Fault, FaultKind, clock};
 use crate::model::{FleetId, GroupId, Health, Share};
 
@@ -53,6 +55,21 @@ pub(super) async fn shift(
                 refuse_nobody(&map, &own, staying)?;
             }
             deregister(site, leaving, &[group.clone()].into()).await
+        }
+        Standing::Weighed(own) => {
+            // Whoever gets more has to be well there.
+            let gains = map.survey.share(&own, to) < share;
+            if let Some(gaining) = if gains { Some(to) } else { from } {
+                refuse_nobody(&map, &own, gaining)?;
+            }
+            weights::shift(site, &map, &own, (to, from), share).await
+        }
+        Standing::Twins { own, other } if own.family != Family::Alb => {
+            let (gaining, gains) = if share == Share::ALL { (&own, Some(to)) } else { (&other, from) };
+            if let (Some(fleet), true) = (gains, map.is_proved(group, [&own, &other])?) {
+                refuse_nobody(&map, gaining, fleet)?;
+            }
+            swap::swap(site, group, (&own, &other), share).await
         }
         Standing::Twins { own, other } => {
             kube::stay(site, [&own, &other]).await?;
@@ -199,7 +216,9 @@ impl Twins<'_> {
                 let group = if self.share == Share::ALL { ids[0] } else { ids[1] };
                 self.site.patiently(|| alb::update_listener(client, listener, group, token)).await?
             }
-            Place::Fixed(_) => return Err(invalid(format!("{} cannot be changed", route.name))),
+            Place::Network(_) | Place::Classic { .. } | Place::ClassicRule(_) => {
+                return Err(invalid(format!("{} cannot be changed", route.name)));
+            }
         };
         self.site.done(Product::Alb, job).await?;
         let read = route_now(client, route).await.map_err(Fault::ambiguous)?;

@@ -16,7 +16,7 @@ use super::pools::{self, Reader};
 use super::route::Route;
 use super::servers::{Owners, ServerGroup, Shelf};
 use crate::cloud::{Fault, Scope, clock};
-use crate::model::{FleetId, GroupId, Seen, Time};
+use crate::model::{FleetId, GroupId, Seen, Share, Time, share_of};
 use crate::spec::EdasServers;
 
 /// What one look read.
@@ -143,6 +143,17 @@ impl Survey {
         self.known().find_map(|shelf| shelf.checks.get(id))
     }
 
+    /// The share of a server group that the weights of a fleet's servers make; nothing where nobody stands.
+    pub fn share(&self, group: &ServerGroup, fleet: &FleetId) -> Share {
+        let taking = self.servers(&group.id).and_then(|servers| servers.as_ref().ok()).into_iter().flatten();
+        let (mut own, mut others) = (0, 0);
+        for server in taking.filter(|server| server.takes()) {
+            let of = self.owners.of_server(server).is_some_and(|(owner, _)| owner == fleet);
+            *(if of { &mut own } else { &mut others }) += u64::from(server.weight.unwrap_or(0));
+        }
+        share_of(own, others)
+    }
+
     /// The routes that name a server group; the fault where they could not be read.
     pub fn routes_of(&self, group: &ServerGroup) -> Result<Vec<&Route>, &Fault> {
         let own = self.shelves.get(&group.family.product()).and_then(|shelf| shelf.as_ref().ok());
@@ -233,7 +244,7 @@ pub(super) async fn scaling_groups(client: &Client, instances: &[String]) -> Res
 pub(super) fn product_of(servers: &EdasServers) -> Product {
     match servers {
         EdasServers::AlbTwins(_) | EdasServers::Alb(_) => Product::Alb,
-        EdasServers::Nlb(_) => Product::Nlb,
-        EdasServers::Clb(_) => Product::Clb,
+        EdasServers::NlbTwins(_) | EdasServers::Nlb(_) => Product::Nlb,
+        EdasServers::ClbTwins(_) | EdasServers::Clb(_) => Product::Clb,
     }
 }

@@ -8,8 +8,9 @@ use super::kube;
 use super::members;
 use super::patience::Site;
 use super::preview;
-use super::servers::ServerGroup;
+use super::servers::{Family, ServerGroup};
 use super::twin::{Map, Standing};
+use super::weights;
 use crate::cloud::{Fault, FaultKind};
 use crate::model::{FleetId, GroupId};
 
@@ -39,7 +40,16 @@ pub(super) async fn register(
     all(join.into_iter().map(async |(id, standing)| {
         let own = match &standing {
             Standing::Shared(group) => group,
+            Standing::Weighed(group) => {
+                return weights::enter(site, map, (fleet, group), map.port(id, group)?, members).await;
+            }
             Standing::Twins { own, other } => {
+                if own.family != Family::Alb {
+                    if map.is_proved(id, [own, other])? {
+                        preview::ensure_classic(site, [own, other], &map.leading(&[own, other])?).await?;
+                    }
+                    return members::join(site, own, map.port(id, own)?, members).await;
+                }
                 // Before the first server stands there: one that nobody checks would look as if it were done.
                 preview::ensure(site, [own, other], &listeners(map, [own, other])?).await?;
                 own
@@ -74,7 +84,7 @@ pub(super) async fn deregister(
     }
     let map = &map;
     all(leave.iter().map(async |standing| match standing {
-        Standing::Shared(group) => leave_one(site, map, fleet, group).await,
+        Standing::Shared(group) | Standing::Weighed(group) => leave_one(site, map, fleet, group).await,
         // The rules that lead to it by name stay until a fleet goes for good: it may have to come back.
         Standing::Twins { own, .. } => leave_one(site, map, fleet, own).await,
     }))
@@ -82,7 +92,16 @@ pub(super) async fn deregister(
     refuse_held(map, fleet, &leave)
 }
 
-async fn leave_one(site: Site<'_>, map: &Map<'_>, fleet: &FleetId, group: &ServerGroup) -> Result<(), Fault> {
+/// The fleet's servers leave one server group.
+///
+/// # Errors
+/// The first fault.
+pub(super) async fn leave_one(
+    site: Site<'_>,
+    map: &Map<'_>,
+    fleet: &FleetId,
+    group: &ServerGroup,
+) -> Result<(), Fault> {
     let owners = &map.survey.owners;
     let mut own = members::standing(site.client, group).await?;
     own.retain(|server| owners.of_server(server).is_some_and(|(owner, _)| owner == fleet));
@@ -92,7 +111,9 @@ async fn leave_one(site: Site<'_>, map: &Map<'_>, fleet: &FleetId, group: &Serve
 /// Auto Scaling and EDAS put instances into what they list, again and again: that is for those who made the list.
 fn refuse_held(map: &Map<'_>, fleet: &FleetId, left: &[Standing]) -> Result<(), Fault> {
     let ids = left.iter().map(|standing| match standing {
-        Standing::Shared(group) | Standing::Twins { own: group, .. } => group.id.as_str(),
+        Standing::Shared(group) | Standing::Weighed(group) | Standing::Twins { own: group, .. } => {
+            group.id.as_str()
+        }
     });
     let scaling = map.survey.attached.get(fleet);
     for id in ids {

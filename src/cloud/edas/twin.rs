@@ -12,13 +12,15 @@ use super::survey::{Survey, product_of};
 use super::traffic::absent;
 use crate::cloud::{Fault, FaultKind, Scope};
 use crate::model::{FleetId, GroupId, InstanceId, InstanceState, Seen, Share};
-use crate::spec::EdasServers;
+use crate::spec::{EdasGroup, EdasServers, ShareBy};
 
 /// A group with the server groups behind it.
 #[derive(Debug, Clone)]
 pub(super) enum Standing {
     /// One for both fleets.
     Shared(ServerGroup),
+    /// One for both fleets, in which weights make the share.
+    Weighed(ServerGroup),
     /// The fleet's own, and the other fleet's.
     Twins {
         /// Where the fleet stands or is to stand.
@@ -26,6 +28,18 @@ pub(super) enum Standing {
         /// The sibling.
         other: ServerGroup,
     },
+}
+
+/// Whether a twin that carries nothing is checked all the same, by rules of its own: on a CLB where everything that leads to
+/// the twins takes requests, unless the file accepts less; on an NLB nowhere.
+pub(super) fn is_proved(declared: &EdasGroup, leading: &[&Route]) -> bool {
+    match &declared.servers {
+        EdasServers::AlbTwins(_) => true,
+        EdasServers::ClbTwins(_) if !declared.accepts_unproved => {
+            !leading.is_empty() && leading.iter().all(|route| route.takes_requests())
+        }
+        _ => false,
+    }
 }
 
 /// The world as a change needs to see it.
@@ -79,7 +93,10 @@ impl<'a> Map<'a> {
         }
         match &declared.servers {
             EdasServers::Alb(own) | EdasServers::Nlb(own) | EdasServers::Clb(own) => {
-                self.existing(own).map(Standing::Shared)
+                self.existing(own).map(match declared.by {
+                    ShareBy::Membership => Standing::Shared,
+                    ShareBy::Weights => Standing::Weighed,
+                })
             }
             EdasServers::AlbTwins(twins) if self.home.kubernetes().is_some() => {
                 let place = self.home.kubernetes().and_then(|own| own.place_of(fleet.as_str()));
@@ -87,7 +104,9 @@ impl<'a> Map<'a> {
                 let (own, other) = (self.existing(&twins[place])?, self.existing(&twins[1 - place])?);
                 Ok(Standing::Twins { own, other })
             }
-            EdasServers::AlbTwins([first, second]) => {
+            EdasServers::AlbTwins([first, second])
+            | EdasServers::NlbTwins([first, second])
+            | EdasServers::ClbTwins([first, second]) => {
                 let (first, second) = (self.existing(first)?, self.existing(second)?);
                 let (one, two) = (self.held_by(&first)?, self.held_by(&second)?);
                 match (one.contains(fleet), two.contains(fleet)) {
@@ -131,6 +150,15 @@ impl<'a> Map<'a> {
             found.extend(routes.into_iter().filter(|route| !route.preview));
         }
         Ok(found)
+    }
+
+    /// Whether the twins of a group are checked though they carry nothing.
+    ///
+    /// # Errors
+    /// What kept its routes from being read.
+    pub fn is_proved(&self, id: &GroupId, twins: [&ServerGroup; 2]) -> Result<bool, Fault> {
+        let leading = self.leading(&twins)?;
+        Ok(self.home.spec.groups.get(id).is_some_and(|declared| is_proved(declared, &leading)))
     }
 
     /// Whether nothing of a group is left.

@@ -109,12 +109,28 @@ impl World {
             return Err(invalid("Shift", format!("{id} takes nothing or everything")));
         }
         match group.sharing {
-            Sharing::Paired => {
+            Sharing::Paired | Sharing::Unproved => {
+                for target in group.targets.values_mut() {
+                    // Whoever begins to carry something is looked at from now on.
+                    let begins = group.weights.get(&target.fleet).is_none_or(|share| *share == Share::NONE);
+                    if group.sharing == Sharing::Unproved && begins {
+                        target.since = self.now;
+                    }
+                }
                 group.weights = [(Some(to), share), (from, share.rest())]
                     .into_iter()
                     .filter(|(_, share)| *share > Share::NONE)
                     .filter_map(|(fleet, share)| Some((fleet?.clone(), share)))
                     .collect();
+                Ok(())
+            }
+            Sharing::Weighed => {
+                group.weigh(to, from, share);
+                match (share, from) {
+                    (Share::ALL, Some(leaving)) => self.leave(id, leaving),
+                    (Share::NONE, _) => self.leave(id, to),
+                    _ => {}
+                }
                 Ok(())
             }
             Sharing::Shared if !end => {

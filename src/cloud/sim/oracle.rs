@@ -51,7 +51,11 @@ impl World {
         let well = |fleet: &FleetId| self.healthy(group, fleet) > 0;
         match group.sharing {
             Sharing::Paired => !shares.is_empty() && shares.keys().all(well),
-            Sharing::Shared => shares.keys().any(well),
+            // Whoever is not judged yet is given the benefit of the doubt that the file gives.
+            Sharing::Unproved => {
+                !shares.is_empty() && shares.keys().all(|fleet| self.may_be_well(group, fleet))
+            }
+            Sharing::Shared | Sharing::Weighed => shares.keys().any(well),
         }
     }
 }

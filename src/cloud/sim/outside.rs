@@ -31,7 +31,7 @@ impl World {
     pub fn attach(&mut self, id: &FleetId, group: &GroupId) {
         let (Some(fleet), Some(to)) = (self.fleets.get_mut(id), self.groups.get_mut(group)) else { return };
         fleet.attached.insert(group.clone());
-        if to.sharing == Sharing::Paired && to.weights.is_empty() {
+        if to.sharing != Sharing::Shared && to.weights.is_empty() {
             to.weights.insert(id.clone(), Share::ALL);
         }
         let up: Vec<_> = fleet.instances.iter().filter(|(_, i)| i.joined).map(|(id, _)| id.clone()).collect();

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::cloud::{Change, Scope};
 use crate::model::{
     FleetId, FleetSeen, GroupId, GroupSeen, Health, InstanceId, InstanceState, Inventory, Revision, Scaling,
-    Seen, Share, Sharing, Side, Span, Steps, TargetId, TargetSeen, Time, Token,
+    Seen, Share, Sharing, Side, Span, Steps, TargetId, TargetSeen, Time, Token, share_of,
 };
 
 /// A whole simulated cloud, as a value.
@@ -181,7 +181,7 @@ impl World {
         let sick = revision.is_none_or(|revision| group.sick.contains(revision));
         if target.gone_at.is_some() {
             Health::Draining
-        } else if group.routes.is_empty() {
+        } else if group.routes.is_empty() || group.is_unchecked(&target.fleet) {
             Health::Unused
         } else if self.now < target.since + group.health_interval {
             Health::Initial
@@ -198,6 +198,12 @@ impl World {
         let healthy =
             |target: &&SimTarget| target.fleet == *fleet && self.health(group, target) == Health::Healthy;
         u32::try_from(group.targets.values().filter(healthy).count()).unwrap_or(u32::MAX)
+    }
+
+    /// Whether somebody of a fleet stands in a group who was not found ill.
+    pub(super) fn may_be_well(&self, group: &SimGroup, fleet: &FleetId) -> bool {
+        let well = |health| matches!(health, Health::Healthy | Health::Initial);
+        group.targets.values().any(|target| target.fleet == *fleet && well(self.health(group, target)))
     }
 
     /// The groups in which a fleet has a target, a weight or an attachment.
@@ -301,13 +307,14 @@ impl SimGroup {
     #[must_use]
     pub fn shares(&self) -> BTreeMap<FleetId, Share> {
         match self.sharing {
-            Sharing::Paired => self
+            Sharing::Paired | Sharing::Unproved => self
                 .weights
                 .iter()
                 .filter(|(_, share)| **share > Share::NONE)
                 .map(|(id, share)| (id.clone(), *share))
                 .collect(),
             Sharing::Shared => self.by_membership(),
+            Sharing::Weighed => self.by_weight(),
         }
     }
 
@@ -330,6 +337,28 @@ impl SimGroup {
             .into_iter()
             .filter_map(|(id, count)| Some((id.clone(), Share::new(share(count)).ok()?)))
             .collect()
+    }
+
+    /// What targets in one group are told to carry together. One that nobody told anything has the smallest weight.
+    pub(super) fn weigh(&mut self, to: &FleetId, from: Option<&FleetId>, share: Share) {
+        self.weights = [(Some(to), share), (from, share.rest())]
+            .into_iter()
+            .filter_map(|(fleet, share)| Some((fleet?.clone(), share)))
+            .collect();
+    }
+
+    fn by_weight(&self) -> BTreeMap<FleetId, Share> {
+        let here = self.targets.values().filter(|target| target.gone_at.is_none());
+        let members: BTreeSet<&FleetId> = here.map(|target| &target.fleet).collect();
+        let weight = |id: &FleetId| self.weights.get(id).map_or(1, |share| u64::from(share.percent())).max(1);
+        let all: u64 = members.iter().map(|id| weight(id)).sum();
+        members.into_iter().map(|id| (id.clone(), share_of(weight(id), all - weight(id)))).collect()
+    }
+
+    /// Whether nobody looks at a fleet here: of twins that are switched whole, the one that carries nothing.
+    pub(super) fn is_unchecked(&self, fleet: &FleetId) -> bool {
+        let carries = self.weights.get(fleet).is_some_and(|share| *share > Share::NONE);
+        self.sharing == Sharing::Unproved && !carries
     }
 
     /// Whether a fleet has a target or a weight here.

@@ -94,6 +94,8 @@ impl Outputs {
             | Refused::Stranger { .. }
             | Refused::NoStrategy { .. }
             | Refused::NoSuchGroup { .. }
+            | Refused::Weightless { .. }
+            | Refused::Unproved { .. }
             | Refused::NoName { .. } => None,
         };
         Self {

@@ -23,11 +23,13 @@ pub struct GroupOptions {
     /// The drain of its connections in seconds, where it is on.
     pub drain: Option<u64>,
     pub checked: bool,
+    /// How it chooses among its servers.
+    pub scheduler: &'static str,
 }
 
 impl Default for GroupOptions {
     fn default() -> Self {
-        Self { kind: "Instance", protocol: "HTTP", drain: Some(300), checked: true }
+        Self { kind: "Instance", protocol: "HTTP", drain: Some(300), checked: true, scheduler: "Wrr" }
     }
 }
 
@@ -194,6 +196,7 @@ impl World {
             protocol: options.protocol.to_owned(),
             drain: options.drain,
             checked: options.checked,
+            scheduler: options.scheduler,
             servers: Vec::new(),
             busy_until: 0,
             created: self.now,

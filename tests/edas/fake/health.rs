@@ -6,6 +6,8 @@ use super::world::{Family, Group, Host, Rule, Server, Shares, State, Verdict, Wo
 /// Requests with this header are nobody's traffic.
 const PREVIEW: &str = "x-deployer-preview";
 
+const PREVIEW_DOMAIN: &str = ".deployer-preview.invalid";
+
 impl Rule {
     /// Whether only those come this way who ask for it by name.
     fn preview(&self) -> bool {
@@ -13,7 +15,13 @@ impl Rule {
             let key = condition.get("HeaderConfig").and_then(|config| config.get("Key"))?.as_str()?;
             Some(key.eq_ignore_ascii_case(PREVIEW))
         };
-        self.conditions.iter().any(|condition| key(condition) == Some(true))
+        let domain = |condition: &serde_json::Value| {
+            condition
+                .get("Domain")
+                .and_then(serde_json::Value::as_str)
+                .is_some_and(|own| own.ends_with(PREVIEW_DOMAIN))
+        };
+        self.conditions.iter().any(|condition| key(condition) == Some(true) || domain(condition))
     }
 }
 

@@ -34,6 +34,7 @@ mod service;
 mod settings;
 pub mod signature;
 mod sts;
+mod traffic;
 pub mod wire;
 mod world;
 

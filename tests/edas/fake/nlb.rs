@@ -40,6 +40,7 @@ fn list_groups(world: &mut World, input: &Input) -> Answer {
             "ServerGroupStatus": if group.busy(world.now) { "Configuring" } else { "Available" },
             "ServerGroupType": group.kind,
             "ServerCount": group.servers.len(),
+            "Scheduler": group.scheduler,
             "Protocol": group.protocol,
             "RegionId": REGION,
             "VpcId": VPC,

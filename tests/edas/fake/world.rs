@@ -203,6 +203,8 @@ pub struct Group {
     /// The drain of its connections in seconds, where it is on.
     pub drain: Option<u64>,
     pub checked: bool,
+    /// How it chooses among its servers; a CLB's listener says it.
+    pub scheduler: &'static str,
     pub servers: Vec<Server>,
     pub busy_until: Ms,
     pub created: Ms,

@@ -22,6 +22,9 @@ pub struct Group {
     pub server_group_type: Option<String>,
     #[serde(default, deserialize_with = "number")]
     pub server_count: Option<u32>,
+    /// How it chooses among its servers.
+    #[serde(default)]
+    pub scheduler: Option<String>,
     #[serde(default)]
     pub connection_drain_config: Option<Drain>,
     #[serde(default)]

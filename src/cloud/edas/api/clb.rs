@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::page::{self, In};
 use super::pool::{Named, number};
-use crate::cloud::Fault;
 use crate::cloud::edas::client::{Call, Client, Product};
+use crate::cloud::{Fault, FaultKind};
 
 /// The most servers in one call.
 pub const MOVED_MAX: usize = 20;
@@ -92,6 +92,21 @@ pub struct Rule {
     pub url: Option<String>,
 }
 
+/// What a forwarding rule does.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct RuleSettings {
+    /// Its listener.
+    #[serde(default, deserialize_with = "number")]
+    pub listener_port: Option<u32>,
+    /// Whether it does as its listener does: `on` or `off`.
+    #[serde(default)]
+    pub listener_sync: Option<String>,
+    /// How it chooses among its servers, where it does not.
+    #[serde(default)]
+    pub scheduler: Option<String>,
+}
+
 /// A listener with its settings.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -101,6 +116,9 @@ pub struct Listener {
     pub listener_port: Option<u32>,
     #[serde(default)]
     pub listener_protocol: Option<String>,
+    /// How it chooses among its servers.
+    #[serde(default)]
+    pub scheduler: Option<String>,
     #[serde(default, rename = "VServerGroupId")]
     pub group: Option<String>,
     #[serde(default, rename = "TCPListenerConfig")]
@@ -184,6 +202,70 @@ pub async fn groups(client: &Client, balancer: &str) -> Result<Vec<Group>, Fault
 pub async fn servers(client: &Client, group: &str) -> Result<Vec<Backend>, Fault> {
     let call = call("DescribeVServerGroupAttribute").read().with("VServerGroupId", group);
     page::at_once(client, call, "/BackendServers/BackendServer").await
+}
+
+/// A forwarding rule with its settings.
+///
+/// # Errors
+/// The call's fault.
+pub async fn rule(client: &Client, id: &str) -> Result<RuleSettings, Fault> {
+    client.send(call("DescribeRuleAttribute").read().with("RuleId", id)).await
+}
+
+/// Gives a listener another vServer group. What else it does stays.
+///
+/// # Errors
+/// [`FaultKind::Invalid`] for a protocol that a CLB does not know; the call's fault.
+pub async fn set_listener(
+    client: &Client,
+    (balancer, port, protocol): (&str, u32, &str),
+    group: &str,
+) -> Result<(), Fault> {
+    let action = match protocol.to_ascii_lowercase().as_str() {
+        "tcp" => "SetLoadBalancerTCPListenerAttribute",
+        "udp" => "SetLoadBalancerUDPListenerAttribute",
+        "http" => "SetLoadBalancerHTTPListenerAttribute",
+        "https" => "SetLoadBalancerHTTPSListenerAttribute",
+        _ => {
+            let message = format!("the listener `{balancer}:{port}` speaks `{protocol}`, which is not known");
+            return Err(Fault::new(FaultKind::Invalid, "DescribeLoadBalancerListeners", message));
+        }
+    };
+    let call = call(action).with("LoadBalancerId", balancer).with("ListenerPort", port);
+    let call = call.with("VServerGroup", "on").with("VServerGroupId", group);
+    client.send::<Value>(call.repeatable()).await.map(drop)
+}
+
+/// Gives a forwarding rule another vServer group. What else it does stays.
+///
+/// # Errors
+/// The call's fault.
+pub async fn set_rule(client: &Client, rule: &str, group: &str) -> Result<(), Fault> {
+    let call = call("SetRule").with("RuleId", rule).with("VServerGroupId", group);
+    client.send::<Value>(call.repeatable()).await.map(drop)
+}
+
+/// Makes a forwarding rule that sends a domain to a vServer group.
+///
+/// # Errors
+/// The call's fault.
+pub async fn create_rule(
+    client: &Client,
+    (balancer, port, protocol): (&str, u32, &str),
+    (name, domain): (&str, &str),
+    group: &str,
+) -> Result<(), Fault> {
+    let list = json!([{ "RuleName": name, "Domain": domain, "VServerGroupId": group }]);
+    let call = call("CreateRules").with("LoadBalancerId", balancer).with("ListenerPort", port);
+    client.send::<Value>(call.with("ListenerProtocol", protocol).with("RuleList", list)).await.map(drop)
+}
+
+/// Takes a forwarding rule away.
+///
+/// # Errors
+/// The call's fault.
+pub async fn delete_rule(client: &Client, rule: &str) -> Result<(), Fault> {
+    client.send::<Value>(call("DeleteRules").with("RuleIds", json!([rule]))).await.map(drop)
 }
 
 #[derive(Deserialize)]

@@ -20,6 +20,9 @@ pub struct Group {
     pub server_group_type: Option<String>,
     #[serde(default, deserialize_with = "number")]
     pub server_count: Option<u32>,
+    /// How it chooses among its servers.
+    #[serde(default)]
+    pub scheduler: Option<String>,
     #[serde(default, deserialize_with = "switch")]
     pub connection_drain_enabled: Option<bool>,
     #[serde(default, deserialize_with = "number")]
@@ -37,6 +40,9 @@ pub struct Listener {
     pub load_balancer_id: Option<String>,
     #[serde(default, deserialize_with = "number")]
     pub listener_port: Option<u32>,
+    /// `Provisioning`, `Running`, `Configuring` or `Stopped`.
+    #[serde(default)]
+    pub listener_status: Option<String>,
     #[serde(default)]
     pub server_group_id: Option<String>,
 }
@@ -48,6 +54,20 @@ pub struct Listener {
 pub async fn listeners(client: &Client) -> Result<Vec<Listener>, Fault> {
     let call = Call::rpc(Product::Nlb, "ListListeners").read().with("MaxResults", PAGE);
     page::by_token(client, call, "/Listeners", In::Query).await
+}
+
+/// Gives a listener another server group. Gives the job.
+///
+/// # Errors
+/// The call's fault.
+pub async fn update_listener(
+    client: &Client,
+    listener: &str,
+    group: &str,
+    token: &str,
+) -> Result<Option<String>, Fault> {
+    let call = Call::rpc(Product::Nlb, "UpdateListenerAttribute");
+    super::pool::write(client, call.form("ListenerId", listener).form("ServerGroupId", group), token).await
 }
 
 /// What a listener says of its server group.

@@ -71,7 +71,7 @@ fn declared(facts: &Facts<'_>) -> Vec<Finding> {
                 Finding::fail("declared groups", what).mend("write `alb`, `nlb` or `clb` as the group is"),
             );
         }
-        if let EdasServers::AlbTwins([one, other]) = &group.servers
+        if let EdasServers::AlbTwins([one, other]) | EdasServers::NlbTwins([one, other]) = &group.servers
             && absent.is_empty()
         {
             findings.push(alike(facts, one, other));
@@ -84,7 +84,8 @@ fn declared(facts: &Facts<'_>) -> Vec<Finding> {
 fn fits(servers: &EdasServers, family: Family) -> bool {
     match servers {
         EdasServers::AlbTwins(_) | EdasServers::Alb(_) => family == Family::Alb,
-        EdasServers::Nlb(_) => family == Family::Nlb,
+        EdasServers::NlbTwins(_) | EdasServers::Nlb(_) => family == Family::Nlb,
+        EdasServers::ClbTwins(_) => family == Family::Classic,
         EdasServers::Clb(_) => matches!(family, Family::Classic | Family::ClassicDefault),
     }
 }
@@ -189,11 +190,9 @@ fn switched(facts: &Facts<'_>, name: &str, twins: [&String; 2]) -> Option<Findin
 /// A group that nothing forwards to is never checked, so green cannot become healthy in it. Of twins one may rest.
 fn in_use(facts: &Facts<'_>, group: &ServerGroup) -> Option<Finding> {
     let routes = facts.survey.routes_of(group).ok()?;
-    let twin = facts.home.spec.groups.values().find_map(|own| match &own.servers {
-        EdasServers::AlbTwins([one, other]) if *one == group.id => Some(other),
-        EdasServers::AlbTwins([one, other]) if *other == group.id => Some(one),
-        _ => None,
-    });
+    let twins = facts.home.spec.groups.values().filter_map(|own| own.servers.twins());
+    let twin = twins.into_iter().find(|ids| ids.contains(&group.id));
+    let twin = twin.and_then(|ids| ids.iter().find(|id| **id != group.id));
     let by_twin = twin.and_then(|id| facts.survey.group(id)).and_then(|own| facts.survey.routes_of(own).ok());
     let used = routes.iter().chain(by_twin.iter().flatten()).any(|route| !route.preview);
     (!used).then(|| {

@@ -22,7 +22,6 @@ use super::super::traffic::{absent, listeners};
 use super::super::twin::{Map, Standing};
 use crate::cloud::{Fault, FaultKind, clock};
 use crate::model::{FleetId, GroupId, InstanceState, Share, Time};
-use crate::spec::EdasServers;
 
 /// The key of the tag of a twin that its fleet has left.
 const LEFT: &str = "deployer:left";
@@ -118,11 +117,8 @@ pub(in super::super) fn unseen_nodes<'a>(
 pub(in super::super) fn misplaced(home: &Home, twin: &str, fleet: &FleetId) -> Option<String> {
     let own = home.kubernetes()?;
     let place = own.place_of(fleet.as_str())?;
-    let all = home.spec.groups.values().filter_map(|group| match &group.servers {
-        EdasServers::AlbTwins(twins) => twins.iter().position(|id| id == twin),
-        EdasServers::Alb(_) | EdasServers::Nlb(_) | EdasServers::Clb(_) => None,
-    });
-    let other = all.into_iter().next().filter(|at| *at != place)?;
+    let mut all = home.spec.groups.values().filter_map(|group| group.servers.twins());
+    let other = all.find_map(|twins| twins.iter().position(|id| id == twin)).filter(|at| *at != place)?;
     Some(format!(
         "pods of `{fleet}` stand in `{twin}`, which is the twin of `{}`: write `alb_twins` in the order of `applications`, or \
          mend the Service that keeps them there",
@@ -243,7 +239,7 @@ pub(in super::super) async fn deregister(
 fn pair(standing: Standing) -> Result<(ServerGroup, ServerGroup), Fault> {
     match standing {
         Standing::Twins { own, other } => Ok((own, other)),
-        Standing::Shared(group) => {
+        Standing::Shared(group) | Standing::Weighed(group) => {
             let message = format!(
                 "the cluster decides which pods stand in `{}`: take it out of the Service that names it, or declare it \
                  with a twin (`alb_twins`)",

@@ -112,6 +112,7 @@ fn create(world: &mut World, input: &Input) -> Answer {
         protocol: String::new(),
         drain: None,
         checked: true,
+        scheduler: "wrr",
         servers: Vec::new(),
         busy_until: 0,
         created: world.now,

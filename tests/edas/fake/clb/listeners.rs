@@ -50,6 +50,11 @@ fn groups(world: &World, listener: &Listener) -> (Value, Value) {
     if world.groups.get(id).is_some_and(is_pair) { (json!(""), json!(id)) } else { (json!(id), json!("")) }
 }
 
+/// How a listener chooses among its servers.
+pub fn scheduler(listener: &Listener) -> &str {
+    listener.settings.get("Scheduler").and_then(Value::as_str).unwrap_or("wrr")
+}
+
 fn list(world: &mut World, input: &Input) -> Answer {
     let ids = input.list("LoadBalancerId");
     if ids.len() > 10 {
@@ -78,6 +83,7 @@ fn list(world: &mut World, input: &Input) -> Answer {
             "ListenerPort": listener.port,
             "ListenerProtocol": listener.protocol,
             "Status": "running",
+            "Scheduler": scheduler(listener),
             "VServerGroupId": group,
         });
         if let Value::Object(fields) = &mut one {
@@ -130,6 +136,9 @@ fn set(world: &mut World, input: &Input, protocol: &str) -> Answer {
     };
     if let Some(group) = shares {
         place.shares = vec![(group, 100)];
+    }
+    if let Some(scheduler) = input.text("Scheduler") {
+        place.settings.insert("Scheduler".to_owned(), json!(scheduler));
     }
     if let Some(drain) = input.text("ConnectionDrain") {
         place.settings.insert("ConnectionDrain".to_owned(), json!(drain));

@@ -7,6 +7,8 @@ mod listeners;
 pub mod pairs;
 mod rules;
 
+pub use listeners::scheduler;
+
 use super::service::{ApiError, Operation, missing};
 use super::world::{Balancer, Family, World};
 

@@ -54,9 +54,12 @@ fn list(world: &mut World, input: &Input) -> Answer {
 
 fn attribute(world: &mut World, input: &Input) -> Answer {
     let (rule, owner) = rule(world, input.need("RuleId")?)?;
+    let port = world.listener_named(&rule.listener).map_or_else(String::new, |own| own.port.to_string());
     let mut one = shown(rule);
     if let Value::Object(fields) = &mut one {
         fields.insert("LoadBalancerId".to_owned(), json!(owner));
+        fields.insert("ListenerSync".to_owned(), json!("on"));
+        fields.insert("ListenerPort".to_owned(), json!(port));
     }
     Ok(one)
 }
