@@ -106,3 +106,7 @@ mod on_aws_with_a_pair_of_fleets {
 mod on_alibaba_cloud {
     every_sentence!(crate::edas::Edas);
 }
+
+mod on_an_alibaba_cloud_that_answers_late {
+    every_sentence!(crate::edas::Edas<30>);
+}
