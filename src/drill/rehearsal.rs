@@ -84,7 +84,8 @@ fn groups(spec: &Spec) -> Vec<(GroupId, SimGroup)> {
 /// [`Unfit`], before anything is run.
 pub fn rehearsal(spec: &Spec, strategy: Option<StrategyName>, begins: Time) -> Result<Scene, Unfit> {
     let mut world = World::new(Time(begins.0.saturating_sub(AGE.0)), LAUNCH);
-    let blue = FleetId::new(format!("{}-v1", spec.service))?;
+    let blue = spec.pair().map_or_else(|| format!("{}-v1", spec.service), |pair| pair[0].clone());
+    let blue = FleetId::new(blue)?;
     let earlier = match &spec.provider {
         Provider::Local(local) => local.bootstrap.clone(),
         Provider::Aws(_) | Provider::Edas(_) => None,

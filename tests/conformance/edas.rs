@@ -40,7 +40,8 @@ const DRAIN_SECS: u64 = 1500;
 pub const PORT: u16 = 8080;
 pub const STACK: usize = 16 << 20;
 
-pub struct Edas {
+/// Every reading comes so many milliseconds late.
+pub struct Edas<const LAG: u64 = 0> {
     backend: EdasBackend,
     fake: Fake,
     given: Given,
@@ -48,7 +49,7 @@ pub struct Edas {
     spec: EdasSpec,
 }
 
-impl Harness for Edas {
+impl<const LAG: u64> Harness for Edas<LAG> {
     type Backend = EdasBackend;
 
     fn run(sentence: impl AsyncFnOnce(Self) + Send) {
@@ -137,22 +138,22 @@ impl Harness for Edas {
     }
 }
 
-fn run_here(sentence: impl AsyncFnOnce(Edas)) {
+fn run_here<const LAG: u64>(sentence: impl AsyncFnOnce(Edas<LAG>)) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let settings = Settings { health_after: JUDGED, ..Settings::default() };
+        let settings = Settings { health_after: JUDGED, lag: LAG, ..Settings::default() };
         let fake = Fake::start(settings);
         let (given, spec, app) = fake.world(build);
         let over = Over { endpoint: fake.url(), id: KEY_ID.to_owned(), secret: SECRET.to_owned() };
         let backend = EdasBackend::new(given.service.clone(), spec.clone()).over(over);
-        let edas = Edas { backend, fake, given, app, spec };
+        let edas = Edas::<LAG> { backend, fake, given, app, spec };
         let (blue, declared) = (edas.given.blue.clone(), edas.given.declared());
         Box::pin(story::until(&edas, "blue serves", |seen| story::well(seen, &blue, &declared))).await;
         sentence(edas).await;
     });
 }
 
-impl Edas {
+impl<const LAG: u64> Edas<LAG> {
     fn revision(&self, fleet: &FleetId) -> Revision {
         let known = [&self.given.blue, &self.given.green];
         known.into_iter().find(|known| known.id == *fleet).unwrap().revision.clone()

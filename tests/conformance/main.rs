@@ -111,3 +111,7 @@ mod on_alibaba_cloud {
 mod on_alibaba_cloud_with_applications_on_kubernetes {
     every_sentence!(crate::edas_kube::EdasKube);
 }
+
+mod on_an_alibaba_cloud_that_answers_late {
+    every_sentence!(crate::edas::Edas<30>);
+}

@@ -249,6 +249,29 @@ fn what_edas_works_on_and_what_an_old_rollout_left_behind_are_seen() {
 }
 
 #[test]
+fn weights_that_nobody_heeds_are_seen() {
+    let desk = Desk::new();
+    let groups = desk.groups_but(&["wire", "partner"]);
+    let (wire, partner) = (desk.id("wire"), desk.id("partner"));
+    let weighed = format!(
+        "{groups}          wire: {{ nlb: {wire}, port: 9090, by: weights }}\n          partner: {{ clb: {partner}, by: weights }}\n"
+    );
+    desk.declare("{ idle: cluster }", &weighed);
+    assert_eq!(failures(&desk), Vec::<String>::new());
+    desk.fake.world(|world| {
+        world.groups.get_mut(wire).unwrap().scheduler = "sch";
+        for listener in world.listeners.iter_mut().filter(|listener| listener.protocol == "tcp") {
+            listener.settings.insert("Scheduler".to_owned(), "rr".into());
+        }
+    });
+    let seen = failures(&desk);
+    assert_eq!(seen.len(), 2, "{seen:?}");
+    for name in ["ID-OF-wire", "ID-OF-partner"] {
+        assert!(seen.iter().any(|line| line.starts_with("weights: ") && line.contains(name)), "{seen:?}");
+    }
+}
+
+#[test]
 fn a_default_action_is_told_and_a_group_that_nothing_leads_to_fails() {
     let desk = Desk::new();
     let alone = desk.fake.world(|world| {

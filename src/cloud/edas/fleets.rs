@@ -14,6 +14,7 @@ use super::client::Client;
 use super::freeze;
 use super::home::Ecs;
 use super::orders::{self, Progress, Turn};
+use super::patience::shown;
 use crate::cloud::{Fault, FaultKind, clock};
 use crate::model::{
     Fleet, FleetId, FleetSeen, GroupId, InstanceId, InstanceState, Revision, Seen, Span, Time, Token,
@@ -292,7 +293,12 @@ pub(super) async fn provision(
     let group = if let Some(group) = find().await? {
         group
     } else {
-        edas::insert_deploy_group(client, application, fleet.id.as_str()).await?;
+        let made = edas::insert_deploy_group(client, application, fleet.id.as_str()).await;
+        if made.is_err() && find().await?.is_none() {
+            // One that an earlier try made need not be listed yet, and cannot be made twice.
+            made?;
+        }
+        shown(service.home, async || Ok(find().await?.is_some())).await?;
         let unseen = || Fault::new(FaultKind::Conflict, "InsertDeployGroup", "EDAS does not list it yet");
         find().await?.ok_or_else(unseen)?
     };
@@ -318,7 +324,8 @@ pub(super) async fn provision(
     claim(client, &Claim { region, application, part: &group.group_id, fleet, is_empty }).await?;
     let missing = fleet.size.saturating_sub(u32::try_from(there).unwrap_or(u32::MAX));
     if missing > 0 {
-        return grow(client, service, &group, missing).await;
+        return orders::begun(client, (service.home, application), grow(client, service, &group, missing))
+            .await;
     }
     if runs && is_installed(&status, &group) {
         return Ok(());
@@ -331,7 +338,7 @@ pub(super) async fn provision(
         url: &url,
         description: token.as_str(),
     };
-    edas::deploy(client, &deployment).await
+    orders::begun(client, (service.home, application), edas::deploy(client, &deployment)).await
 }
 
 /// Whether every instance of the group got the group's package.
@@ -461,7 +468,10 @@ pub(super) async fn empty_out(client: &Client, service: Ecs<'_>, fleet: &FleetId
     let eccs: Vec<&str> =
         standing(&status, &group.group_id).into_iter().map(|ecc| ecc.ecc_id.as_str()).collect();
     // For other operations of EDAS an empty list means everybody.
-    if eccs.is_empty() { Ok(()) } else { edas::scale_in(client, application, &eccs).await }
+    if eccs.is_empty() {
+        return Ok(());
+    }
+    orders::begun(client, (service.home, application), edas::scale_in(client, application, &eccs)).await
 }
 
 #[cfg(test)]

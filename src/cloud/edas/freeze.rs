@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use super::api::edas::{self, SCALE_IN, ScalingRule, Tag};
 use super::client::Client;
 use super::home::Ecs;
+use super::patience::shown;
 use crate::cloud::{Fault, FaultKind};
 use crate::model::{FleetId, Scaling};
 
@@ -52,8 +53,19 @@ pub(super) async fn freeze(client: &Client, service: Ecs<'_>, fleet: &FleetId) -
         let tag = (format!("{FROZEN}{group}"), all.join(","));
         edas::tag(client, &service.home.spec.region, application, (&tag.0, &tag.1)).await?;
     }
-    let off: Vec<_> = rules.into_iter().map(|rule| ScalingRule { enable: Some(false), ..rule }).collect();
-    edas::modify_scaling_rule(client, application, &group, &off).await
+    // What is not noted for everybody to read is not given back.
+    shown(service.home, async || {
+        let tags = edas::list_tags(client, &service.home.spec.region, application).await?;
+        Ok(note(&tags, &group)
+            .is_some_and(|noted| on.iter().all(|way| noted.split(',').any(|own| own == *way))))
+    })
+    .await?;
+    let off: Vec<_> = rules.iter().cloned().map(|rule| ScalingRule { enable: Some(false), ..rule }).collect();
+    edas::modify_scaling_rule(client, application, &group, &off).await?;
+    shown(service.home, async || {
+        Ok(!edas::get_scaling_rules(client, application, &group).await?.iter().any(is_on))
+    })
+    .await
 }
 
 /// Switches back on what [`freeze`] switched off, and nothing else.
@@ -94,8 +106,17 @@ async fn give_back(client: &Client, service: Ecs<'_>, group: &str, tags: &[Tag])
         };
         let rules: Vec<_> = rules.into_iter().map(back).collect();
         edas::modify_scaling_rule(client, application, group, &rules).await?;
+        shown(service.home, async || {
+            let now = edas::get_scaling_rules(client, application, group).await?;
+            Ok(now.iter().all(|rule| is_on(rule) || !were_on.contains(way(rule))))
+        })
+        .await?;
     }
-    edas::untag(client, &service.home.spec.region, application, &format!("{FROZEN}{group}")).await
+    edas::untag(client, &service.home.spec.region, application, &format!("{FROZEN}{group}")).await?;
+    shown(service.home, async || {
+        Ok(!is_noted(&edas::list_tags(client, &service.home.spec.region, application).await?, group))
+    })
+    .await
 }
 
 /// Whether a tag tells what of the deploy group's rules was on.

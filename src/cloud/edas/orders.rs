@@ -2,8 +2,12 @@
 //!
 //! The operations that begin one know no token, so whoever begins one looks first whether it has been begun.
 
+use std::collections::BTreeSet;
+
 use super::api::edas::{self, ChangeOrder};
 use super::client::Client;
+use super::home::Home;
+use super::patience::shown;
 use crate::cloud::{Fault, FaultKind};
 
 /// How far a change order is (`GetChangeOrderInfo` in the official SDK).
@@ -100,6 +104,24 @@ pub(super) async fn turn_of(client: &Client, application: &str) -> Result<Turn, 
         Some(last) if Progress::of(last) == Progress::Failed => Turn::Spoilt(last.clone()),
         Some(_) | None => Turn::Free,
     })
+}
+
+/// Begins a change order, and waits until it is listed: who looks too early would begin another one.
+///
+/// # Errors
+/// The fault of whatever begins it; a list that could not be read before.
+pub(super) async fn begun(
+    client: &Client,
+    (home, application): (&Home, &str),
+    work: impl Future<Output = Result<(), Fault>>,
+) -> Result<(), Fault> {
+    let ids = async || -> Result<BTreeSet<String>, Fault> {
+        let orders = edas::list_recent_change_order(client, application).await?;
+        Ok(orders.into_iter().map(|order| order.change_order_id).collect())
+    };
+    let before = ids().await?;
+    work.await?;
+    shown(home, async || Ok(ids().await?.iter().any(|id| !before.contains(id)))).await
 }
 
 /// How far a change order is, as people read it: `Deploy, stage 2/4`. Empty where EDAS does not say.

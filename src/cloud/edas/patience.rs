@@ -62,8 +62,12 @@ impl Site<'_> {
             } else {
                 alb::job(self.client, &id).await
             };
-            // Whatever becomes of the question, the job goes on.
-            let job = answer.map_err(Fault::ambiguous)?;
+            let job = match answer {
+                // One that was begun just now need not be known yet.
+                Err(fault) if fault.kind == FaultKind::Missing => None,
+                // Whatever becomes of the question, the job goes on.
+                answer => answer.map_err(Fault::ambiguous)?,
+            };
             match job.as_ref().and_then(|job| job.status.as_deref()) {
                 Some("Succeeded") => return Ok(()),
                 Some("Failed") => return Err(failed(product, &id, job.as_ref())),
@@ -74,6 +78,23 @@ impl Site<'_> {
         }
         Ok(())
     }
+}
+
+/// Waits until what was written can be read, for the time that one call may take: a reading that comes late would make
+/// whoever goes by it do the same again, or undo nothing. What is not there then is seen in the next look.
+///
+/// # Errors
+/// The reading's fault; what was written stays written.
+pub(super) async fn shown<R>(home: &Home, mut is_there: impl FnMut() -> R) -> Result<(), Fault>
+where
+    R: Future<Output = Result<bool, Fault>>,
+{
+    let (begun, mut pause) = (clock::now(), PAUSE);
+    while !is_there().await.map_err(Fault::ambiguous)? && clock::now().since(begun) < home.spec.call_timeout {
+        sleep(pause).await;
+        pause = (pause * 2).min(PAUSE_MAX);
+    }
+    Ok(())
 }
 
 fn failed(product: Product, id: &str, job: Option<&alb::Job>) -> Fault {

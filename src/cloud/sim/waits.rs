@@ -113,7 +113,7 @@ impl Waits {
                 target.fleet == self.plan.green.id && judged(target.since) <= world.now
             };
             let well = u32::try_from(group.targets.values().filter(well).count()).unwrap_or(u32::MAX);
-            group.sharing == Sharing::Shared || well >= self.plan.healthy_min()
+            group.sharing != Sharing::Paired || well >= self.plan.healthy_min()
         };
         let early = self.plan.groups.keys().find(|id| !settled(id))?;
         Some(violation("I13", format!("traffic moved before `{early}` had settled")))

@@ -11,7 +11,7 @@ use super::super::servers::{Family, ServerGroup};
 use super::facts::Facts;
 use crate::cloud::Finding;
 use crate::model::{Health, Span};
-use crate::spec::{EdasGroup, EdasServers};
+use crate::spec::{EdasGroup, EdasServers, ShareBy};
 
 /// What a health check needs where its settings do not say it (official SDKs, 2026-10).
 const THRESHOLD: u64 = 3;
@@ -39,6 +39,7 @@ pub(super) fn check(facts: &Facts<'_>) -> Vec<Finding> {
         findings.extend(in_use(facts, group));
         findings.extend(ports(facts, group));
         findings.extend(unchecked(facts, group));
+        findings.extend(weightless(facts, group));
         findings.extend(drain(facts, group));
         findings.extend(patience(facts, group));
     }
@@ -253,6 +254,18 @@ fn unchecked(facts: &Facts<'_>, group: &ServerGroup) -> Option<Finding> {
             } else {
                 "switch on its health check"
             })
+    })
+}
+
+/// Shares by weight need somebody who heeds weights.
+fn weightless(facts: &Facts<'_>, group: &ServerGroup) -> Option<Finding> {
+    let weighed = declaration(facts, group).is_some_and(|own| own.by == ShareBy::Weights);
+    (weighed && !group.heeds_weights).then(|| {
+        let what =
+            format!("not all that leads to {} heeds the weights of its servers", facts.title(&group.id));
+        Finding::fail("weights", what)
+            .why("the file shares it by weight, and a rollout is refused")
+            .mend("give it, or its listeners and rules, the scheduler `wrr`, or leave `by: weights` out")
     })
 }
 

@@ -54,10 +54,13 @@ pub(in super::super) async fn provision(
             replicas: fleet.size,
             description: token.as_str(),
         };
-        return k8s::deploy(client, &deployment).await;
+        return orders::begun(client, (kube.home, &id), k8s::deploy(client, &deployment)).await;
     }
     // More than was asked for is somebody's wish, and no less safe.
-    if there < fleet.size { k8s::scale(client, &id, fleet.size).await } else { Ok(()) }
+    if there >= fleet.size {
+        return Ok(());
+    }
+    orders::begun(client, (kube.home, &id), k8s::scale(client, &id, fleet.size)).await
 }
 
 /// Takes every pod of a fleet away that carries nothing any more. The application stays, to rest.
@@ -75,5 +78,8 @@ pub(in super::super) async fn empty_out(
     }
     let application = k8s::application(client, &id).await?;
     // Pods that are still there are on their way out.
-    if application.app.instances == Some(0) { Ok(()) } else { k8s::scale(client, &id, 0).await }
+    if application.app.instances == Some(0) {
+        return Ok(());
+    }
+    orders::begun(client, (kube.home, &id), k8s::scale(client, &id, 0)).await
 }

@@ -10,6 +10,7 @@ use super::super::api::k8s::{self, Rule};
 use super::super::client::Client;
 use super::super::home::Kube;
 use super::super::memory::Memory;
+use super::super::patience::shown;
 use crate::cloud::{Fault, FaultKind};
 use crate::model::{FleetId, Scaling};
 
@@ -44,10 +45,19 @@ pub(in super::super) async fn freeze(
     }
     for rule in rules.iter().filter(|rule| rule.scale_rule_enabled) {
         let name = &rule.scale_rule_name;
-        edas::tag(client, &kube.home.spec.region, &id, (&format!("{FROZEN}{name}"), ON)).await?;
+        let (region, key) = (&kube.home.spec.region, format!("{FROZEN}{name}"));
+        edas::tag(client, region, &id, (&key, ON)).await?;
+        // What is not noted for everybody to read is not given back.
+        shown(kube.home, async || {
+            Ok(edas::list_tags(client, region, &id).await?.iter().any(|tag| tag.tag_key == key))
+        })
+        .await?;
         k8s::switch_rule(client, &id, name, false).await?;
     }
-    Ok(())
+    shown(kube.home, async || {
+        Ok(!k8s::scaling_rules(client, &id).await?.iter().any(|rule| rule.scale_rule_enabled))
+    })
+    .await
 }
 
 /// Switches back on what [`freeze`] switched off, and nothing else.
@@ -98,6 +108,7 @@ pub(super) async fn give_back(client: &Client, kube: Kube<'_>, id: &str) -> Resu
         }
         edas::untag(client, region, id, &format!("{FROZEN}{name}")).await?;
     }
+    shown(kube.home, async || Ok(!is_noted(&edas::list_tags(client, region, id).await?))).await?;
     Ok(true)
 }
 
