@@ -12,11 +12,11 @@ use super::asgs::{Home, given, pages};
 use super::codedeploy;
 use super::ec2::Instance;
 use super::limit::Family;
-use super::memory::Memory;
+use super::memory::{Memory, OTHERS_FOR};
 use super::reader::{Ahead, Fleets, Groups, Reader, balancers};
 use super::route::Route;
 use crate::cloud::{Fault, Leeway, Scope, clock};
-use crate::model::{FleetId, GroupId, Time};
+use crate::model::{FleetId, GroupId, Span, Time};
 
 /// What one look read.
 #[derive(Debug)]
@@ -118,6 +118,7 @@ impl Survey {
     pub async fn read_standing(api: &Api, home: &Home, scope: &Scope) -> Result<Self, Fault> {
         let (memory, leeway) = (Memory::default(), Leeway::default());
         let reader = reader(api, home, &memory, clock::now(), &leeway);
+        let reader = Reader { others_for: Span::ZERO, ..reader };
         let (fleets, groups) = found(&reader, home, scope).await?;
         let ours = ours(home, scope, &fleets, &groups);
         Self::standing_in(&reader, fleets, groups, &ours).await
@@ -187,7 +188,8 @@ impl Survey {
 }
 
 fn reader<'a>(api: &'a Api, home: &Home, memory: &'a Memory, now: Time, leeway: &'a Leeway) -> Reader<'a> {
-    Reader { api, memory, now, pace: home.spec.pace, leeway, ahead: Ahead::default() }
+    let (pace, ahead) = (home.spec.pace, Ahead::default());
+    Reader { api, memory, now, pace, leeway, others_for: OTHERS_FOR, ahead }
 }
 
 /// The fleets and target groups that there are.
