@@ -219,7 +219,7 @@ fn the_gravest_end_gives_the_exit_code_of_all() {
 }
 
 /// An account whose limits are so many times those of AWS, as the fake keeps them.
-fn limited(factor: f64) -> Rig {
+fn limited(factor: f64, steps: u64) -> Rig {
     let times =
         |bucket: Bucket| Bucket { burst: bucket.burst * factor, per_second: bucket.per_second * factor };
     let usual = Buckets::default();
@@ -230,7 +230,7 @@ fn limited(factor: f64) -> Rig {
         ec2: times(usual.ec2),
         codedeploy: times(usual.codedeploy),
     };
-    Rig::new(|setup| setup.settings.buckets = Some(buckets))
+    Rig::new(|setup| (setup.settings.buckets, setup.settings.steps) = (Some(buckets), steps))
 }
 
 /// How many calls were made, and how many of them were one too many.
@@ -243,8 +243,12 @@ fn calls(rig: &Rig) -> (usize, usize) {
 #[test]
 fn five_services_at_once_stay_inside_one_budget_and_read_what_they_share_once() {
     let of = |count: usize| {
-        let many =
-            Many::over(limited(10.0), count, "bake: 100ms\n", "reads_per_second: 100\n        pace: 20ms");
+        let many = Many::over(
+            limited(10.0, 200),
+            count,
+            "bake: 100ms\n",
+            "reads_per_second: 100\n        pace: 20ms",
+        );
         many.run("rollout", &["--parallel"]).ended_with(0);
         many.names.iter().for_each(|service| many.moved(service));
         let (calls, throttled) = calls(&many.rig);
@@ -262,7 +266,7 @@ fn what_fifty_services_cost() {
     println!("AWS's usual limits; each service has twins and a shared group, bakes 10 s");
     println!("services  calls  reads of targets  throttled  makespan  memory");
     for count in [1, 10, 50] {
-        let many = Many::over(limited(1.0), count, "bake: 10s\n", "");
+        let many = Many::over(limited(1.0, 1), count, "bake: 10s\n", "");
         let began = Instant::now();
         let mut running = many.rig.start(&many.args("rollout", &["--parallel"]));
         let memory = running.peak();

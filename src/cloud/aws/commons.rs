@@ -12,8 +12,11 @@ use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
 
 use super::reader::Groups;
-use crate::cloud::{Fault, clock};
+use crate::cloud::{Fault, FaultKind, clock};
 use crate::model::Time;
+
+/// How often a reading is tried that was throttled, on top of what the SDK tries.
+const ATTEMPTS: u32 = 2;
 
 /// What the services of an account and region read together.
 #[derive(Debug, Default)]
@@ -100,6 +103,32 @@ impl<T: Clone + Send + Sync + 'static> Shelf<T> {
     }
 }
 
+impl<T: Clone> Shelf<T> {
+    /// What was read at most so long ago, whoever asked for it.
+    pub fn known(&self, key: &str, after: Time) -> Option<T> {
+        let readings = self.readings.lock().unwrap_or_else(PoisonError::into_inner);
+        let reading =
+            readings.get(key).filter(|reading| reading.sent.0.get().is_some_and(|at| *at > after))?;
+        reading.answer.peek()?.as_ref().ok().cloned()
+    }
+}
+
+/// Reads again what was refused because there was too much at once: each time it waits for its turn.
+///
+/// # Errors
+/// The last fault.
+pub(super) async fn patiently<T, F: Future<Output = Result<T, Fault>>>(
+    read: impl Fn() -> F,
+) -> Result<T, Fault> {
+    for _ in 1..ATTEMPTS {
+        match read().await {
+            Err(fault) if fault.kind == FaultKind::Throttled => {}
+            answer => return answer,
+        }
+    }
+    read().await
+}
+
 impl<T: Clone> Reading<T> {
     fn suits(&self, wanted: Wanted) -> bool {
         let failed = matches!(self.answer.peek(), Some(Err(_)));
@@ -115,7 +144,6 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
-    use crate::cloud::FaultKind;
     use crate::model::Span;
 
     /// Reads a number that grows with each reading, and counts as sent at once, a moment later, or never.

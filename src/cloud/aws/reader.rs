@@ -4,6 +4,7 @@
 //! needed now, and only what is missing then takes a second round trip. It is read afresh either way.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use aws_sdk_autoscaling::types::{AutoScalingGroup, TrafficSourceState};
 use aws_sdk_elasticloadbalancingv2::types::{
@@ -13,6 +14,7 @@ use futures_util::stream::{self, StreamExt as _};
 
 use super::api::Api;
 use super::asgs::{given, pages};
+use super::commons::patiently;
 use super::ec2::Instance;
 use super::limit::Family;
 use super::memory::{Kept, Memory, OTHERS_FOR, SETTINGS_FOR, WELL_FOR};
@@ -25,7 +27,7 @@ use crate::model::{FleetId, Span, Time};
 const CALLS_MAX: usize = 32;
 
 pub(super) type Fleets = BTreeMap<FleetId, AutoScalingGroup>;
-pub(super) type Groups = BTreeMap<String, TargetGroup>;
+pub(super) type Groups = Arc<BTreeMap<String, TargetGroup>>;
 type Targets = Vec<TargetHealthDescription>;
 pub(super) type Answers<K, T> = BTreeMap<K, Result<T, Fault>>;
 
@@ -116,7 +118,7 @@ impl Reader<'_> {
     pub async fn groups_now(&self) -> Result<Groups, Fault> {
         let reading = self.api.commons.groups.read("", self.api.wanted(self.now), |sent| {
             let api = self.api.telling(sent);
-            async move { target_groups(&api).await }
+            async move { patiently(|| target_groups(&api)).await }
         });
         let (read_at, read) = reading.await?;
         self.memory.keep(read_at, |memory, at| memory.groups = Some((at, read.clone())));
@@ -209,7 +211,7 @@ impl Reader<'_> {
     async fn targets_since(&self, arn: &str, after: Time) -> Result<Targets, Fault> {
         let reading = self.api.commons.targets.read(arn, self.api.wanted(after), |sent| {
             let (api, arn) = (self.api.telling(sent), arn.to_owned());
-            async move { targets(&api, &arn).await }
+            async move { patiently(|| targets(&api, &arn)).await }
         });
         let (read_at, read) = reading.await?;
         self.memory.keep_targets(arn, read_at, &read);
@@ -329,7 +331,7 @@ impl Reader<'_> {
         }
         let reading = self.api.commons.listeners.read(balancer, self.api.wanted(self.now), |sent| {
             let (api, balancer) = (self.api.telling(sent), balancer.to_owned());
-            async move { listeners(&api, &balancer).await }
+            async move { patiently(|| listeners(&api, &balancer)).await }
         });
         let (read_at, read) = reading.await?;
         self.memory
@@ -351,9 +353,15 @@ impl Reader<'_> {
         if let Some(known) = known.filter(|rules| !afresh || !rules.iter().any(names_ours)) {
             return Ok(known);
         }
+        // A listener of another service, which somebody else has just read.
+        let since = Time(self.now.0.saturating_sub(self.others_for.0));
+        let known = self.api.commons.rules.known(&listener, since);
+        if let Some(known) = known.filter(|rules| !rules.iter().any(names_ours)) {
+            return Ok(known);
+        }
         let reading = self.api.commons.rules.read(&listener, self.api.wanted(self.now), |sent| {
             let (api, listener) = (self.api.telling(sent), listener.clone());
-            async move { rules(&api, &listener).await }
+            async move { patiently(|| rules(&api, &listener)).await }
         });
         let (read_at, read) = reading.await?;
         self.memory.keep(read_at, |memory, at| memory.rules.insert(listener.clone(), (at, read.clone())));

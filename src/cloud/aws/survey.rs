@@ -1,6 +1,7 @@
 //! What AWS says, read for one look: every page, as fresh as it matters, nothing interpreted yet.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use aws_sdk_autoscaling::types::{AutoScalingGroup, TrafficSourceState};
 use aws_sdk_elasticloadbalancingv2::types::{
@@ -30,7 +31,7 @@ pub(super) struct Survey {
     /// Their instances, by id, as EC2 sees them.
     pub instances: BTreeMap<String, Instance>,
     /// Every target group of the region, by ARN.
-    pub groups: BTreeMap<String, TargetGroup>,
+    pub groups: Groups,
     /// The targets of every target group in which one of the fleets could stand, by ARN.
     pub targets: BTreeMap<String, Result<Vec<TargetHealthDescription>, Fault>>,
     /// The routes of every load balancer in front of ours, by the balancer's ARN.
@@ -263,13 +264,14 @@ pub(super) fn is_held(source: &&TrafficSourceState) -> bool {
 ///
 /// # Errors
 /// The call's fault.
-pub(super) async fn target_groups(api: &Api) -> Result<BTreeMap<String, TargetGroup>, Fault> {
+pub(super) async fn target_groups(api: &Api) -> Result<Groups, Fault> {
     let all = pages(|marker| async move {
         let call = api.elb.describe_target_groups().page_size(400).set_marker(marker);
         let page = api.send(Family::ElbRead, "DescribeTargetGroups", call.send()).await?;
         Ok((given("DescribeTargetGroups", page.target_groups)?, page.next_marker))
     });
-    Ok(all.await?.into_iter().filter_map(|group| Some((group.target_group_arn.clone()?, group))).collect())
+    let groups = all.await?.into_iter().filter_map(|group| Some((group.target_group_arn.clone()?, group)));
+    Ok(Arc::new(groups.collect()))
 }
 
 /// The targets of one target group: one call, which has no pages.
@@ -297,7 +299,7 @@ mod tests {
             fleets: [(FleetId::new("api").unwrap(), group)].into(),
             sources: BTreeMap::new(),
             instances: BTreeMap::new(),
-            groups: BTreeMap::new(),
+            groups: Arc::default(),
             targets: BTreeMap::new(),
             routes: BTreeMap::new(),
             attributes: BTreeMap::new(),
