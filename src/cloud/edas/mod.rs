@@ -24,6 +24,7 @@ mod preview;
 mod route;
 mod servers;
 mod shift;
+mod spared;
 mod survey;
 mod traffic;
 mod twin;
@@ -33,4 +34,4 @@ pub mod init;
 pub mod policy;
 
 pub use backend::EdasBackend;
-pub use client::Over;
+pub use client::{Oidc, Over};
