@@ -27,6 +27,7 @@ pub struct Setup {
     pub quiet: &'static str,
     pub deadlines: Vec<&'static str>,
     pub call_timeout: &'static str,
+    pub pace: &'static str,
 }
 
 impl Default for Setup {
@@ -39,6 +40,7 @@ impl Default for Setup {
             quiet: "50ms",
             deadlines: Vec::new(),
             call_timeout: "2s",
+            pace: "250ms",
         }
     }
 }
@@ -105,20 +107,8 @@ impl Job {
             }
             app
         });
-        let dir = tempfile::tempdir().unwrap();
-        fs::create_dir_all(dir.path().join("deployments")).unwrap();
-        fs::create_dir_all(dir.path().join("said")).unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let job = Self { fake, dir, runtime, app, ids, runs: Cell::new(0) };
-        job.write(&setup);
-        job
-    }
-
-    fn write(&self, setup: &Setup) {
-        let deadlines: Vec<_> = setup.deadlines.iter().map(|line| format!("  {line}\n")).collect();
-        let deadlines = deadlines.concat();
-        let deadlines = if deadlines.is_empty() { deadlines } else { format!("deadlines:\n{deadlines}") };
-        let id = |name: &str| &self.ids[name];
+        let job = Self::over(fake, app, ids);
+        let id = |name: &str| &job.ids[name];
         let groups = format!(
             "          public: {{ alb_twins: [{}, {}] }}\n          whole: {{ alb_twins: [{}, {}] }}\n          \
              internal: {{ nlb: {} }}\n          partner: {{ clb: {} }}\n",
@@ -129,22 +119,41 @@ impl Job {
             id("internal"),
             id("partner")
         );
+        job.write("api", &job.app, &groups, &setup);
+        job
+    }
+
+    /// A folder without a deployment file.
+    pub fn over(fake: Fake, app: String, ids: BTreeMap<String, String>) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("deployments")).unwrap();
+        fs::create_dir_all(dir.path().join("said")).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        Self { fake, dir, runtime, app, ids, runs: Cell::new(0) }
+    }
+
+    /// Writes a service's deployment file, with these lines of `groups`.
+    pub fn write(&self, service: &str, app: &str, groups: &str, setup: &Setup) {
+        let deadlines: Vec<_> = setup.deadlines.iter().map(|line| format!("  {line}\n")).collect();
+        let deadlines = deadlines.concat();
+        let deadlines = if deadlines.is_empty() { deadlines } else { format!("deadlines:\n{deadlines}") };
         let text = format!(
-            "service: api\nrevision: 2.0.0\nstrategies:\n  bluegreen:\n    steps: {}\nsettle: {}\nbake: {}\nquiet: {}\n{deadlines}\
+            "service: {service}\nrevision: 2.0.0\nstrategies:\n  bluegreen:\n    steps: {}\nsettle: {}\nbake: {}\nquiet: {}\n{deadlines}\
              environments:\n  prod:\n    provider:\n      edas:\n        account: \"{}\"\n        region: {}\n        \
              application: {}\n        fleets: {{ pair: [blue, green] }}\n        hosts: {{ idle: cluster }}\n        \
              package: \"https://bucket.oss-cn-hongkong.aliyuncs.com/api-{{revision}}.jar\"\n        port: 8080\n        \
-             call_timeout: {}\n        pace: 250ms\n        groups:\n{groups}",
+             call_timeout: {}\n        pace: {}\n        groups:\n{groups}",
             setup.steps,
             setup.settle,
             setup.bake,
             setup.quiet,
             crate::fake::ACCOUNT,
             crate::fake::REGION,
-            self.app,
+            app,
             setup.call_timeout,
+            setup.pace,
         );
-        fs::write(self.dir.path().join("deployments/api.yaml"), text).unwrap();
+        fs::write(self.dir.path().join(format!("deployments/{service}.yaml")), text).unwrap();
     }
 
     /// The real binary, in this folder, with nothing of the caller's environment that could change what it does.

@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "what is waited for and measured here happens in real time")]
 
 mod caller;
+mod cost;
 mod crashes;
 mod desk;
 mod doctor;
@@ -18,3 +19,4 @@ mod lanes;
 mod official;
 mod policy;
 mod rig;
+mod wide;

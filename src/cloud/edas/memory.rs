@@ -7,6 +7,7 @@ use super::api::ess;
 use super::api::pool::Server;
 use super::classic::Balancer;
 use super::fleets::Settings;
+use super::spared::Spared;
 use super::survey::Survey;
 use crate::cloud::clock;
 use crate::model::{FleetId, Span, Time};
@@ -27,6 +28,8 @@ pub(super) struct Memory {
     pub rules: tokio::sync::Mutex<()>,
     /// What EDAS is asked for now and then.
     pub settings: Settings,
+    /// What a look may be spared.
+    pub spared: Spared,
     /// By server group, who stands there since when.
     newcomers: Mutex<BTreeMap<String, Newcomers>>,
 }

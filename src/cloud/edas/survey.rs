@@ -14,9 +14,16 @@ use super::memory::{Attached, Memory};
 use super::pools::{self, Reader};
 use super::route::Route;
 use super::servers::{Owners, ServerGroup, Shelf};
-use crate::cloud::{Fault, Scope, clock};
+use crate::cloud::{Fault, Leeway, Scope, clock};
 use crate::model::{FleetId, GroupId, Seen, Time};
 use crate::spec::EdasServers;
+
+/// What a survey is for.
+#[derive(Clone, Copy)]
+pub(super) struct Wish<'a> {
+    pub scope: &'a Scope,
+    pub leeway: &'a Leeway,
+}
 
 /// What one look read.
 #[derive(Debug)]
@@ -40,15 +47,30 @@ pub(super) struct Survey {
 }
 
 impl Survey {
+    /// Reads everything that a look needs, with no leeway.
+    ///
+    /// # Errors
+    /// As [`Survey::read_with`].
+    pub async fn read(client: &Client, home: &Home, memory: &Memory, scope: &Scope) -> Result<Self, Fault> {
+        Self::read_with(client, home, memory, Wish { scope, leeway: &Leeway::default() }).await
+    }
+
     /// Reads everything that a look needs.
     ///
     /// # Errors
     /// A fault that leaves nothing to look at. What concerns one product or group only is kept with it.
-    pub async fn read(client: &Client, home: &Home, memory: &Memory, scope: &Scope) -> Result<Self, Fault> {
-        let begun = clock::now();
-        let fleets = Box::pin(fleets::read(client, home, &memory.settings)).await?;
-        let (owners, ours) = (Owners::of(&fleets), ours(home, scope, &fleets));
-        let reader = Reader { client, memory, now: begun, owners: &owners, ours: &ours };
+    pub async fn read_with(
+        client: &Client,
+        home: &Home,
+        memory: &Memory,
+        wish: Wish<'_>,
+    ) -> Result<Self, Fault> {
+        let (begun, leeway) = (clock::now(), wish.leeway);
+        let fleets = Box::pin(fleets::read(client, home, &memory.settings, leeway)).await?;
+        let (owners, ours) = (Owners::of(&fleets), ours(home, wish.scope, &fleets));
+        let declared = home.spec.groups.values().map(|group| product_of(&group.servers)).collect();
+        let declared = &declared;
+        let reader = Reader { client, memory, now: begun, owners: &owners, ours: &ours, declared, leeway };
         let (alb, nlb, clb, scaling) = tokio::join!(
             Box::pin(pools::read(reader, Product::Alb)),
             Box::pin(pools::read(reader, Product::Nlb)),
