@@ -229,6 +229,10 @@ pub struct Rollout {
     pub services: Vec<ServiceName>,
     /// All services at once, or so many
     #[arg(long, value_name = "N", num_args = 0..=1)]
+    #[expect(
+        clippy::option_option,
+        reason = "not given, given alone, and given with a number are three things"
+    )]
     pub parallel: Option<Option<NonZeroUsize>>,
     /// What becomes of the other services where one does not complete
     #[arg(long, value_name = "WHAT", default_value = "finish")]

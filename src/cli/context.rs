@@ -58,7 +58,7 @@ impl Context {
 
     /// The same world for one of several services.
     pub fn beside(&self, lane: Option<Arc<Lane>>, stop: watch::Receiver<Stop>) -> Self {
-        Self { lane, stop, ..self.clone() }
+        Self { stop, lane, ..self.clone() }
     }
 
     /// Where a service's deployment file is.

@@ -46,6 +46,7 @@ pub const GRAVEST: [u8; 11] =
     [HUMAN_NEEDED, HELD, ERROR, LOCKED, INTERRUPTED, PAUSED, ROLLED_BACK, REFUSED, MOVED, USAGE, CHANGES];
 
 /// The one code of several ends: done only where all are done.
+#[must_use]
 pub fn gravest(codes: &[u8]) -> u8 {
     let unknown = || codes.iter().copied().find(|code| *code != DONE);
     GRAVEST.into_iter().find(|code| codes.contains(code)).or_else(unknown).unwrap_or(DONE)

@@ -256,7 +256,7 @@ fn told(
 fn line(lane: Option<&Lane>, end: &End) -> Line {
     let known = lane.and_then(|lane| lane.kept().end.clone());
     let code = code(end);
-    let line = match (end, known) {
+    let said = match (end, known) {
         (None, _) => return Line::new().tone(Tone::Faint, "not begun"),
         (Some(Err(error)), _) if !error.text.is_empty() => {
             Line::new().tone(Tone::Bad, "error").say(": ").quote(&error.text)
@@ -265,8 +265,8 @@ fn line(lane: Option<&Lane>, end: &End) -> Line {
         (Some(_), None) => Line::new().say(github::meaning(code.unwrap_or(exit::ERROR))),
     };
     match code {
-        Some(exit::DONE) | None => line,
-        Some(code) => line.say(format!("   exit {code}")),
+        Some(exit::DONE) | None => said,
+        Some(code) => said.say(format!("   exit {code}")),
     }
 }
 

@@ -228,9 +228,10 @@ pub fn say(context: &Context, text: &str) {
 
 /// The same in any form, of what is escaped already: one of several services says whose it is.
 pub fn talk(context: &Context, text: &str) {
-    match &context.lane {
-        Some(lane) => lane.talk(text),
-        None => eprintln!("{text}"),
+    if let Some(lane) = &context.lane {
+        lane.talk(text);
+    } else {
+        eprintln!("{text}");
     }
 }
 

@@ -91,7 +91,7 @@ impl Screen {
             }
             (kind, _) => kind,
         };
-        Self { prefix, kind, ..self }
+        Self { kind, prefix, ..self }
     }
 
     /// Takes up what happened before this process came to the rollout.

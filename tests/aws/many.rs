@@ -10,6 +10,7 @@ use crate::fake::{Bucket, Buckets, Outcome, TargetGroupSettings};
 use crate::rig::{Done, Rig, until};
 
 const REFUSED: i32 = 10;
+const ROLLED_BACK: i32 = 11;
 const PAUSED: i32 = 14;
 const INTERRUPTED: i32 = 17;
 
@@ -264,18 +265,27 @@ fn five_services_at_once_stay_inside_one_budget_and_read_what_they_share_once() 
 #[ignore = "takes some minutes and prints a table: see the README"]
 fn what_fifty_services_cost() {
     println!("AWS's usual limits; each service has twins and a shared group, bakes 10 s");
-    println!("services  calls  reads of targets  throttled  makespan  memory");
+    println!("services  moved  calls  reads of targets  throttled  makespan  memory");
     for count in [1, 10, 50] {
         let many = Many::over(limited(1.0, 1), count, "bake: 10s\n", "");
         let began = Instant::now();
         let mut running = many.rig.start(&many.args("rollout", &["--parallel"]));
         let memory = running.peak();
         let took = began.elapsed().as_secs_f64();
-        running.wait().ended_with(0);
-        many.names.iter().for_each(|service| many.moved(service));
+        let done = running.wait();
+        // Who waits for its turn until a deadline has passed goes back; nobody is left in between.
+        let (mut moved, all) = (0, many.names.len());
+        for service in &many.names {
+            let fleets = many.fleets(service);
+            assert_eq!(fleets.values().collect::<Vec<_>>(), [&2], "{service}: {fleets:?}");
+            moved += usize::from(fleets.contains_key(&format!("{service}-v001")));
+        }
+        assert_eq!(done.code, if moved == all { 0 } else { ROLLED_BACK }, "{}", done.out);
         many.rig.unharmed();
         let ((calls, throttled), targets) = (calls(&many.rig), many.places("DescribeTargetHealth").len());
-        println!("{count:>8}  {calls:>5}  {targets:>16}  {throttled:>9}  {took:>6.1} s  {memory:>4.1} MB");
+        println!(
+            "{count:>8}  {moved:>5}  {calls:>5}  {targets:>16}  {throttled:>9}  {took:>6.1} s  {memory:>4.1} MB"
+        );
         assert!(memory < 150.0, "{memory} MB");
         assert!(throttled * 50 <= calls, "no storm: {throttled} of {calls}");
     }

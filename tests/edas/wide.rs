@@ -88,7 +88,9 @@ impl Places {
                     (group.clone(), format!("{{ clb: {group} }}"))
                 }
             };
-            blue.iter().for_each(|host| world.stand(&stands, host, 8080, 100));
+            for host in blue {
+                world.stand(&stands, host, 8080, 100);
+            }
             writeln!(lines, "          g{n}: {line}").unwrap();
         }
         lines

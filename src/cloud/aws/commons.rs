@@ -86,16 +86,14 @@ impl<T: Clone + Send + Sync + 'static> Shelf<T> {
     {
         let (sent, answer) = {
             let mut readings = self.readings.lock().unwrap_or_else(PoisonError::into_inner);
-            match readings.get(key).filter(|reading| reading.suits(wanted)) {
-                Some(reading) => (reading.sent.clone(), reading.answer.clone()),
-                None => {
-                    let sent = Sent::default();
-                    let answer = read(sent.clone()).boxed().shared();
-                    let reading =
-                        Reading { sent: sent.clone(), urgent: wanted.urgent, answer: answer.clone() };
-                    readings.insert(key.to_owned(), reading);
-                    (sent, answer)
-                }
+            if let Some(reading) = readings.get(key).filter(|reading| reading.suits(wanted)) {
+                (reading.sent.clone(), reading.answer.clone())
+            } else {
+                let sent = Sent::default();
+                let answer = read(sent.clone()).boxed().shared();
+                let reading = Reading { sent: sent.clone(), urgent: wanted.urgent, answer: answer.clone() };
+                readings.insert(key.to_owned(), reading);
+                (sent, answer)
             }
         };
         let answer = answer.await?;

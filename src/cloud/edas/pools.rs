@@ -54,8 +54,8 @@ pub(super) async fn each<K: Ord + Clone, T, R: Future<Output = T>>(
 /// # Errors
 /// The fault of the list of groups: without it nothing is known. What concerns one group only is kept with it.
 pub(super) async fn read(reader: Reader<'_>, product: Product) -> Result<Shelf, Fault> {
-    let routed = async { if reader.declares(product) { Some(reader.routes(product).await) } else { None } };
-    let (groups, hits, routes) = tokio::join!(reader.listed(product), reader.directly(product), routed);
+    let leading = async { if reader.declares(product) { Some(reader.routes(product).await) } else { None } };
+    let (groups, hits, routes) = tokio::join!(reader.listed(product), reader.directly(product), leading);
     let mut shelf = Shelf { groups: groups?, ..Shelf::default() };
     let (hit, hits) = hits.unwrap_or_else(|fault| {
         shelf.unread.push(format!("server groups by the instances in them: {fault}"));
@@ -196,9 +196,9 @@ impl Reader<'_> {
     }
 
     /// Remembers what was read of these groups.
-    fn keep(&self, shelf: &Shelf, read: &BTreeSet<String>) {
+    fn keep(&self, found: &Shelf, read: &BTreeSet<String>) {
         for id in read {
-            if let (Some(Ok(servers)), Some(Ok(checks))) = (shelf.servers.get(id), shelf.checks.get(id)) {
+            if let (Some(Ok(servers)), Some(Ok(checks))) = (found.servers.get(id), found.checks.get(id)) {
                 let standing = Standing::of(self.now, servers, checks, self.owners);
                 self.memory.spared.keep_standing(id, standing);
             }

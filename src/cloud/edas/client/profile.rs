@@ -1,5 +1,5 @@
 //! The CLI's profiles, as the official chain reads them: keys, roles taken with them or with another profile's, what a
-//! command prints, and what a CloudSSO session left behind. What needs a browser is refused, with what to type.
+//! command prints, and what a `CloudSSO` session left behind. What needs a browser is refused, with what to type.
 
 use std::time::Duration;
 
@@ -143,7 +143,7 @@ impl Profile {
         let secs = entry.expired_seconds.filter(|secs| *secs > 0).unwrap_or(SECS);
         let mut call =
             Call::rpc(Product::Sts, ACTION).with("RoleArn", &role).with("RoleSessionName", &session);
-        call = call.with("DurationSeconds", &secs.to_string());
+        call = call.with("DurationSeconds", secs);
         for (name, value) in [("ExternalId", &entry.external_id), ("Policy", &entry.policy)] {
             if let Some(value) = given(value.as_ref()) {
                 call = call.with(name, &value);

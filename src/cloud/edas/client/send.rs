@@ -45,6 +45,9 @@ pub(in crate::cloud::edas) struct Client {
     limits: Arc<Limits>,
 }
 
+/// The one client of an account and region, once somebody has made it.
+type Shared = Arc<OnceCell<Arc<Client>>>;
+
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Caller {
@@ -57,7 +60,7 @@ impl Client {
     /// # Errors
     /// [`FaultKind::Denied`] without credentials, or with another account's.
     pub async fn connect(spec: &EdasSpec, over: Option<&Over>) -> Result<Arc<Self>, Fault> {
-        static ALL: OnceLock<Mutex<BTreeMap<String, Arc<OnceCell<Arc<Client>>>>>> = OnceLock::new();
+        static ALL: OnceLock<Mutex<BTreeMap<String, Shared>>> = OnceLock::new();
         if over.is_some() {
             return Self::connect_alone(spec, over).await.map(Arc::new);
         }
