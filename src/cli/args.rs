@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -161,7 +162,7 @@ impl Verb {
             Self::Promote(args) => one(&args.order.service),
             Self::Pause(args) | Self::Abort(args) => one(&args.service),
             Self::Resume(args) => one(&args.order.service),
-            Self::Rollback(args) => one(&args.order.service),
+            Self::Rollback(args) => args.services.clone(),
             Self::History(args) => one(&args.service),
             Self::Show(args) => match &args.which {
                 Which::Last(service) => one(service),
@@ -223,9 +224,19 @@ pub struct Patience {
 /// `rollout`.
 #[derive(Debug, Args)]
 pub struct Rollout {
-    /// The services, one after the other; the first that does not complete ends the row
+    /// The services: one after the other, or `--parallel`
     #[arg(required = true, value_name = "SERVICE")]
     pub services: Vec<ServiceName>,
+    /// All services at once, or so many
+    #[arg(long, value_name = "N", num_args = 0..=1)]
+    #[expect(
+        clippy::option_option,
+        reason = "not given, given alone, and given with a number are three things"
+    )]
+    pub parallel: Option<Option<NonZeroUsize>>,
+    /// What becomes of the other services where one does not complete
+    #[arg(long, value_name = "WHAT", default_value = "finish")]
+    pub on_failure: OnFailure,
     #[command(flatten)]
     pub wish: Wish,
     #[command(flatten)]
@@ -241,6 +252,17 @@ pub struct Rollout {
     pub yes: bool,
     #[command(flatten)]
     pub sequence: Sequence,
+}
+
+/// What becomes of the other services where one does not complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OnFailure {
+    /// Those under way go on to their end, and no other begins.
+    Finish,
+    /// All of them go on, and the others begin in their turn.
+    Continue,
+    /// Those under way stop at a safe point and can be resumed, and no other begins.
+    Stop,
 }
 
 /// Which release it is.
@@ -328,8 +350,12 @@ pub struct Resume {
 /// `rollback`.
 #[derive(Debug, Args)]
 pub struct Rollback {
-    #[command(flatten)]
-    pub order: Ordered,
+    /// The services, all at once
+    #[arg(required = true, value_name = "SERVICE")]
+    pub services: Vec<ServiceName>,
+    /// Leave the order in the journal and return at once
+    #[arg(long)]
+    pub detach: bool,
     /// The revision to go back to, where blue is gone already
     #[arg(long, value_name = "REVISION")]
     pub to: Option<Revision>,

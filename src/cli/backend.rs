@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::cloud::aws::AwsBackend;
 use crate::cloud::edas::EdasBackend;
 use crate::cloud::local::LocalBackend;
-use crate::cloud::{Backend, Capability, Change, Fault, Leeway, Scope};
+use crate::cloud::{Backend, Capability, Change, Fault, Floor, Leeway, Scope};
 use crate::coverage::Retirement;
 use crate::model::{FleetId, Inventory, Token};
 use crate::spec::{Provider, Spec};
@@ -70,6 +70,14 @@ impl Backend for AnyBackend {
             Self::Local(backend) => backend.look_with(scope, leeway).await,
             Self::Aws(backend) => backend.look_with(scope, leeway).await,
             Self::Edas(backend) => backend.look_with(scope, leeway).await,
+        }
+    }
+
+    async fn floor(&self) -> Floor {
+        match self {
+            Self::Local(backend) => backend.floor().await,
+            Self::Aws(backend) => backend.floor().await,
+            Self::Edas(backend) => backend.floor().await,
         }
     }
 

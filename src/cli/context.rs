@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use tokio::sync::watch;
@@ -9,6 +10,7 @@ use tokio::sync::watch;
 use super::args::{Global, Output, Wish};
 use super::error::CliError;
 use super::exit;
+use super::row::Lane;
 use crate::drive::{Clock, Stop};
 use crate::journal::{AnyStore, Content, Journal, Signing};
 use crate::model::{EnvironmentName, RolloutId, ServiceName, Span};
@@ -23,13 +25,16 @@ const FILE_MAX: u64 = 2 << 20;
 pub const MANY: usize = 256;
 
 /// What every verb works with.
+#[derive(Clone)]
 pub struct Context {
     pub global: Global,
     pub clock: Clock,
     pub me: Actor,
-    pub journal: Journal<AnyStore>,
+    pub journal: Arc<Journal<AnyStore>>,
     remote: bool,
     pub stop: watch::Receiver<Stop>,
+    /// Where this is about one of several services at once.
+    pub lane: Option<Arc<Lane>>,
 }
 
 impl Context {
@@ -47,7 +52,13 @@ impl Context {
         let key = super::store::key(&|name| std::env::var_os(name))?;
         let signing = Signing { key, allow_unsigned: global.allow_unsigned };
         let journal = Journal::new(store, me.nonce.clone()).signing(signing);
-        Ok(Self { clock: Clock::system(), me, journal, remote, stop, global })
+        let journal = Arc::new(journal);
+        Ok(Self { clock: Clock::system(), me, journal, remote, stop, global, lane: None })
+    }
+
+    /// The same world for one of several services.
+    pub fn beside(&self, lane: Option<Arc<Lane>>, stop: watch::Receiver<Stop>) -> Self {
+        Self { stop, lane, ..self.clone() }
     }
 
     /// Where a service's deployment file is.
@@ -75,7 +86,7 @@ impl Context {
         };
         let source = spec::Source { name: &name, text: &text };
         let spec = spec::read(&source, &ask, &|name| std::env::var(name).ok()).map_err(|faults| {
-            eprintln!("{}", faults.render(self.colour_err()).trim_end());
+            super::show::talk(self, faults.render(self.colour_err()).trim_end());
             super::github::faults(&faults);
             CliError::shown(exit::USAGE)
         })?;

@@ -40,3 +40,27 @@ pub const TABLE: [(u8, &str); 12] = [
     (MOVED, "the world moved since the plan, or an older release"),
     (INTERRUPTED, "interrupted, can be resumed"),
 ];
+
+/// Where several services came to different ends, the one that most needs somebody, the gravest first.
+pub const GRAVEST: [u8; 11] =
+    [HUMAN_NEEDED, HELD, ERROR, LOCKED, INTERRUPTED, PAUSED, ROLLED_BACK, REFUSED, MOVED, USAGE, CHANGES];
+
+/// The one code of several ends: done only where all are done.
+#[must_use]
+pub fn gravest(codes: &[u8]) -> u8 {
+    let unknown = || codes.iter().copied().find(|code| *code != DONE);
+    GRAVEST.into_iter().find(|code| codes.contains(code)).or_else(unknown).unwrap_or(DONE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_code_stands_for_many_ends_and_is_done_only_where_all_are() {
+        assert_eq!(gravest(&[DONE, DONE]), DONE);
+        assert_eq!(gravest(&[DONE, REFUSED, ROLLED_BACK]), ROLLED_BACK);
+        assert_eq!(gravest(&[HELD, DONE, HUMAN_NEEDED, ERROR]), HUMAN_NEEDED);
+        assert!(TABLE.iter().all(|(code, _)| *code == DONE || GRAVEST.contains(code)), "each has its place");
+    }
+}

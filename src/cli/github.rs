@@ -42,6 +42,8 @@ struct Record {
     level: Option<Level>,
     file: Option<String>,
     phase: Option<&'static str>,
+    /// Whether it is about several services, none of which the outputs can speak for.
+    several: bool,
     ended: bool,
 }
 
@@ -115,9 +117,29 @@ fn tell(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
+/// It is about several services: each has its part of the summary, and the outputs tell only how all of it ended.
+pub fn several() {
+    if let Some((_, mut record)) = job() {
+        record.several = true;
+    }
+}
+
+/// One of several services ended with an error.
+pub fn one_failed(service: &str, error: &CliError) {
+    let Some((_, mut record)) = job() else { return };
+    if !error.text.is_empty() {
+        let hint = error.hint.as_ref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+        let (title, said) = (format!("{service}: {}", meaning(error.code)), format!("{}{hint}", error.text));
+        tell(&annotate(Level::Error, Place::default(), &title, &said));
+        record.summary += &summary::error(&title, &said);
+    }
+}
+
 /// A rollout has begun, or is taken up.
 pub fn began(id: &RolloutId) {
-    if let Some((_, mut record)) = job() {
+    if let Some((_, mut record)) = job()
+        && !record.several
+    {
         record.outputs = Outputs { rollout_id: id.to_string(), ..Outputs::default() };
     }
 }
@@ -153,7 +175,9 @@ pub fn silent() {
 pub fn left(snapshot: &Snapshot, hints: &Hints) {
     let Some((job, mut record)) = job() else { return };
     close_group(&mut record);
-    record.outputs = Outputs::of(snapshot);
+    if !record.several {
+        record.outputs = Outputs::of(snapshot);
+    }
     record.summary += &summary::rollout(snapshot);
     record.said = summary::sentences(snapshot);
     record.level = Some(summary::level(snapshot));
@@ -174,7 +198,9 @@ pub fn planned(proposal: &Proposal) {
 /// A plan was refused.
 pub fn refused(refusal: &Refusal, hints: &Hints) {
     let Some((job, mut record)) = job() else { return };
-    record.outputs = Outputs::of_refusal(refusal);
+    if !record.several {
+        record.outputs = Outputs::of_refusal(refusal);
+    }
     record.summary += &summary::refusal(refusal, hints);
     let file = place(job, &hints.file);
     let line = groups_line(Path::new(&hints.file));
@@ -275,9 +301,13 @@ fn word(code: u8) -> &'static str {
     }
 }
 
+/// What an exit code means.
+pub fn meaning(code: u8) -> &'static str {
+    exit::TABLE.iter().find(|(other, _)| *other == code).map_or("error", |(_, meaning)| meaning)
+}
+
 fn failed(record: &mut Record, error: &CliError, code: u8) {
-    let meaning =
-        exit::TABLE.iter().find(|(other, _)| *other == code).map_or("error", |(_, meaning)| meaning);
+    let meaning = meaning(code);
     if !error.text.is_empty() {
         let hint = error.hint.as_ref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
         let said = format!("{}{hint}", error.text);

@@ -49,6 +49,7 @@ mod policy;
 mod rehearse;
 mod release;
 mod rollout;
+mod row;
 mod show;
 mod thaw;
 mod store;

@@ -1,12 +1,13 @@
 //! `promote`, `pause`, `resume`, `abort` and `rollback`: orders to a rollout, whoever drives it.
 
-use super::args::{Ordered, Promote, Resume, Rollback, Wish};
+use super::args::{OnFailure, Ordered, Promote, Resume, Rollback, Wish};
 use super::backend::AnyBackend;
 use super::context::Context;
 use super::error::CliError;
 use super::life::driven;
 use super::plan::{after, prepare, waivers};
 use super::rollout::{begin, code, take_over, verdict_code};
+use super::row::{Manner, row};
 use super::{exit, show};
 use crate::drive::{OpenError, Outcome, Presence, follow, order};
 use crate::journal::{AnyStore, Log};
@@ -141,7 +142,12 @@ pub async fn asked_by_this_run(
 
 /// `rollback`: to blue while it stands, else to the last completed revision by a new rollout.
 pub async fn rollback(context: &Context, args: Rollback) -> Result<u8, CliError> {
-    let service = &args.order.service;
+    let manner = Manner { at_once: args.services.len(), on_failure: OnFailure::Continue };
+    row(context, &args.services, manner, async |context, service| back(context, service, &args).await).await
+}
+
+async fn back(context: &Context, service: &ServiceName, args: &Rollback) -> Result<u8, CliError> {
+    let order = &Ordered { service: service.clone(), detach: args.detach };
     // The same job once more: to roll back the way back would bring the sick revision again.
     if let Some((id, plan)) = asked_by_this_run(context, service).await?
         && matches!(plan.purpose, Purpose::Rollback { .. })
@@ -161,7 +167,7 @@ pub async fn rollback(context: &Context, args: Rollback) -> Result<u8, CliError>
             show::say(context, "the last way back did not succeed: trying it again");
             asked_for_that(take_over(context, &backend, &id, Span::ZERO).await)
         }
-        Phase::Ended(_) => bring_back(context, &args, &id, &rollout).await,
+        Phase::Ended(_) => bring_back(context, service, args, (&id, &rollout)).await,
         Phase::Provision
         | Phase::Register
         | Phase::Settle { .. }
@@ -172,13 +178,13 @@ pub async fn rollback(context: &Context, args: Rollback) -> Result<u8, CliError>
         | Phase::Restore { .. }
         | Phase::Withdraw { .. } => {
             if !rollout.past_return() {
-                return asked_for_that(give(context, &args.order, &id, Order::Rollback, Span::ZERO).await);
+                return asked_for_that(give(context, order, &id, Order::Rollback, Span::ZERO).await);
             }
             show::say(context, "blue is being taken away: finishing that, then bringing its revision back");
-            let code = give(context, &args.order, &id, Order::Rollback, Span::ZERO).await?;
+            let code = give(context, order, &id, Order::Rollback, Span::ZERO).await?;
             let rollout = context.read(&id).await?;
-            if rollout.verdict() == Some(&Verdict::Completed) && !args.order.detach {
-                return bring_back(context, &args, &id, &rollout).await;
+            if rollout.verdict() == Some(&Verdict::Completed) && !args.detach {
+                return bring_back(context, service, args, (&id, &rollout)).await;
             }
             Ok(code)
         }
@@ -188,11 +194,11 @@ pub async fn rollback(context: &Context, args: Rollback) -> Result<u8, CliError>
 /// A new rollout of an earlier revision, by the same machine.
 async fn bring_back(
     context: &Context,
+    service: &ServiceName,
     args: &Rollback,
-    id: &RolloutId,
-    last: &Rollout,
+    (id, last): (&RolloutId, &Rollout),
 ) -> Result<u8, CliError> {
-    let spec = context.spec(&args.order.service, &Wish::default())?;
+    let spec = context.spec(service, &Wish::default())?;
     let revision = match &args.to {
         Some(revision) => revision.clone(),
         None => earlier(context, &spec, last).await?,

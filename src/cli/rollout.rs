@@ -10,6 +10,7 @@ use super::life::{Left, driven, driving, mark};
 use super::orders::{asked_by_this_run, go_on};
 use super::plan::{after, prepare, read_plan};
 use super::release::{refuse_older, release};
+use super::row::{Manner, row};
 use super::{exit, github, show};
 use crate::cloud::{Backend as _, Scope};
 use crate::drive::{DriveError, Driver, Hands, Notice, OpenError, Outcome, Settings, open, resume};
@@ -22,18 +23,18 @@ use crate::report::Timeline;
 use crate::rollout::{Rollout, Verdict};
 use crate::spec::{Provider, Spec, Strategy};
 
-/// `rollout`: one service after the other; the first that does not complete ends the row.
+/// `rollout`: one service after the other, or several at once.
 pub async fn rollout(context: &Context, args: Args) -> Result<u8, CliError> {
     if args.plan.is_some() && args.services.len() > 1 {
         return Err(CliError::usage("a plan is for one service").hint("name one service with `--plan`"));
     }
-    for service in &args.services {
-        let code = one(context, service, &args).await?;
-        if code != exit::DONE {
-            return Ok(code);
-        }
-    }
-    Ok(exit::DONE)
+    let at_once = match args.parallel {
+        None => 1,
+        Some(None) => args.services.len(),
+        Some(Some(most)) => most.get(),
+    };
+    let manner = Manner { at_once, on_failure: args.on_failure };
+    row(context, &args.services, manner, async |context, service| one(context, service, &args).await).await
 }
 
 async fn one(context: &Context, service: &ServiceName, args: &Args) -> Result<u8, CliError> {
@@ -68,7 +69,7 @@ async fn one(context: &Context, service: &ServiceName, args: &Args) -> Result<u8
         release(&args.sequence, args.wish.exceptions.reason.as_ref(), &|name| std::env::var(name).ok());
     refuse_older(context, &draft.plan).await?;
     show::remarks(context, &draft);
-    confirm(&draft, args.yes)?;
+    confirm(context, &draft, args.yes)?;
     begin(context, &backend, draft.plan, args.patience.wait_promote).await
 }
 
@@ -157,6 +158,7 @@ async fn binding(
     let waived = plan.waivers.iter().map(|waiver| waiver.group.clone());
     let groups = plan.groups.keys().cloned().chain(waived).collect();
     let scope = Scope { service: id.service.clone(), groups, fleets };
+    let _floor = backend.floor().await;
     let mut look = backend.look(&scope).await?;
     look.looked_at = context.clock.now();
     if digest(&look) == plan.world {
@@ -198,12 +200,8 @@ async fn bootstrap(
     first.strategy = name;
     (first.bake, first.quiet, first.settle) = (Hold::For(Span::ZERO), Span::ZERO, Span::ZERO);
     let wish = Wish { revision: Some(revision.clone()), ..Wish::default() };
-    if context.text() {
-        eprintln!(
-            "nothing runs yet: bringing up `{}` {revision} first, so that there is a blue to replace",
-            spec.service
-        );
-    }
+    let what = format!("nothing runs yet: bringing up `{}` {revision} first", spec.service);
+    show::say(context, &format!("{what}, so that there is a blue to replace"));
     let (draft, _) = prepare(context, &first, backend, id, Purpose::Deploy, &wish).await?;
     let first = draft.plan.rollout.clone();
     match begin(context, backend, draft.plan, Span::ZERO).await? {
@@ -216,7 +214,7 @@ async fn bootstrap(
 }
 
 /// Asks only a person at a terminal, and only where the plan has a remark that matters.
-fn confirm(draft: &Draft, yes: bool) -> Result<(), CliError> {
+fn confirm(context: &Context, draft: &Draft, yes: bool) -> Result<(), CliError> {
     let matters = |note: &&Note| match note {
         Note::Smaller { .. }
         | Note::BlueUnwell { .. }
@@ -230,6 +228,12 @@ fn confirm(draft: &Draft, yes: bool) -> Result<(), CliError> {
     let person = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
     if yes || !remarks || !person {
         return Ok(());
+    }
+    if context.lane.is_some() {
+        let text = "the plan has remarks, and nobody can be asked while other rollouts go on";
+        return Err(CliError::new(text)
+            .hint("give --yes, or roll this service out alone")
+            .code(exit::REFUSED));
     }
     eprint!("go on? [y/N] ");
     let _ = std::io::stderr().flush();

@@ -7,6 +7,7 @@ use super::args::Output;
 use super::context::Context;
 use super::error::CliError;
 use super::github;
+use super::row::Lane;
 use crate::cloud::Finding;
 use crate::drive::{Clock, Notice, Outcome};
 use crate::model::{Inventory, RolloutId, ServiceName};
@@ -23,6 +24,7 @@ pub struct Screen {
     shown: Arc<Mutex<report::Screen>>,
     clock: Clock,
     hints: Hints,
+    lane: Option<Arc<Lane>>,
 }
 
 impl Screen {
@@ -40,9 +42,12 @@ impl Screen {
             colour_err: context.colour_err(),
             hints: hints(context, service),
         };
-        let screen = report::Screen::new(manner, github::out(), github::err()).recalling(timeline);
-        let hints = hints(context, service);
-        Self { shown: Arc::new(Mutex::new(screen)), clock: context.clock, hints }
+        let mut screen = report::Screen::new(manner, github::out(), github::err()).recalling(timeline);
+        if let Some(lane) = &context.lane {
+            screen = screen.among(lane.prefix.clone(), lane.board.as_ref());
+        }
+        let (hints, lane) = (hints(context, service), context.lane.clone());
+        Self { shown: Arc::new(Mutex::new(screen)), clock: context.clock, hints, lane }
     }
 
     /// What a driver or a follower tells.
@@ -50,7 +55,9 @@ impl Screen {
         let this = self.clone();
         move |state, notice| {
             let mut screen = this.shown.lock().unwrap_or_else(PoisonError::into_inner);
-            github::phase(state);
+            if this.lane.is_none() {
+                github::phase(state);
+            }
             screen.notice(state, notice, this.clock.now());
         }
     }
@@ -61,15 +68,23 @@ impl Screen {
     /// What could not be written.
     pub fn end(&self, state: &Rollout, outcome: &Outcome) -> Result<(), CliError> {
         let mut screen = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
-        github::left(&screen.closing(state, outcome), &self.hints);
-        screen.end(state, outcome).map_err(unwritable)
+        let closing = screen.closing(state, outcome);
+        github::left(&closing, &self.hints);
+        match &self.lane {
+            Some(lane) if lane.keeps(&closing) => Ok(()),
+            Some(_) | None => screen.end(state, outcome).map_err(unwritable),
+        }
     }
 
     /// Leaves a rollout that another process has let go of; there is no receipt.
     pub fn leave(&self, state: &Rollout, outcome: &Outcome) {
         self.close();
         let mut screen = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
-        github::left(&screen.closing(state, outcome), &self.hints);
+        let closing = screen.closing(state, outcome);
+        github::left(&closing, &self.hints);
+        if let Some(lane) = &self.lane {
+            lane.keeps(&closing);
+        }
     }
 
     /// Leaves the terminal as it was; there is no receipt.
@@ -133,6 +148,9 @@ pub fn ended(context: &Context, id: &RolloutId, facts: &[Recorded]) -> Result<()
     let hints = hints(context, &id.service);
     let snapshot = account(facts)?.snapshot(&hints, context.clock.now(), None);
     github::left(&snapshot, &hints);
+    if let Some(lane) = &context.lane {
+        lane.keeps(&snapshot);
+    }
     print(context, &report::receipt(&snapshot, &hints), || report::document(&snapshot))
 }
 
@@ -204,7 +222,16 @@ pub fn checkup(context: &Context, spec: &Spec, findings: &[Finding]) -> Result<b
 /// Something that people should know and machines need not.
 pub fn say(context: &Context, text: &str) {
     if context.text() {
-        eprintln!("{}", report::escape(text));
+        talk(context, &report::escape(text));
+    }
+}
+
+/// The same in any form, of what is escaped already: one of several services says whose it is.
+pub fn talk(context: &Context, text: &str) {
+    if let Some(lane) = &context.lane {
+        lane.talk(text);
+    } else {
+        eprintln!("{text}");
     }
 }
 
@@ -213,6 +240,9 @@ fn account(facts: &[Recorded]) -> Result<Account, CliError> {
 }
 
 fn print(context: &Context, text: &Text, document: impl FnOnce() -> String) -> Result<(), CliError> {
+    if let Some(lane) = &context.lane {
+        return lane.print(context, text, document).map_err(unwritable);
+    }
     let written = match context.global.output {
         Output::Text => text.print(&mut github::out(), context.colour_out()),
         Output::Json | Output::Ndjson => write(&document()),
@@ -221,7 +251,7 @@ fn print(context: &Context, text: &Text, document: impl FnOnce() -> String) -> R
 }
 
 /// A reader that went away, as in `deployer history api | head -3`, is no error.
-fn write(text: &str) -> io::Result<()> {
+pub fn write(text: &str) -> io::Result<()> {
     match github::out().write_all(text.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written,
@@ -229,6 +259,6 @@ fn write(text: &str) -> io::Result<()> {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it stands in `map_err`")]
-fn unwritable(error: io::Error) -> CliError {
+pub fn unwritable(error: io::Error) -> CliError {
     CliError::new(format!("failed to print: {error}"))
 }

@@ -11,6 +11,7 @@ pub mod edas;
 mod fault;
 mod finding;
 mod firewall;
+mod floor;
 mod grant;
 pub mod local;
 mod notes;
@@ -24,8 +25,10 @@ use serde::{Deserialize, Serialize};
 use crate::coverage::Retirement;
 use crate::model::{Fleet, FleetId, GroupId, Inventory, ServiceName, Share, Span, Token};
 
+pub use edas::Oidc as RamOidc;
 pub use fault::{Fault, FaultKind};
 pub use finding::{Finding, Severity};
+pub use floor::Floor;
 pub use grant::Grant;
 
 /// One cloud, or one host.
@@ -42,6 +45,11 @@ pub trait Backend: Send + Sync {
     ) -> impl Future<Output = Result<Inventory, Fault>> + Send {
         let _ = leeway;
         self.look(scope)
+    }
+    /// Waits for leave to look and act, until the floor is given back. Where many share what a cloud answers in a minute,
+    /// some have it at a time: else every look would be old before it is done, and every change late.
+    fn floor(&self) -> impl Future<Output = Floor> + Send {
+        std::future::ready(Floor::default())
     }
     /// Makes one reversible change. Repeated under the same token it changes nothing more. It may go by the last look, so
     /// whoever changed something looks before the next change.

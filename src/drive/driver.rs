@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::clock::Clock;
 use super::signal::Stop;
-use crate::cloud::{Backend, Change, Fault, FaultKind, Leeway, Scope};
+use crate::cloud::{Backend, Change, Fault, FaultKind, Floor, Leeway, Scope};
 use crate::coverage::{Gap, Retirement};
 use crate::journal::{JournalFault, Log, Store};
 use crate::model::{Span, Time, Token};
@@ -143,6 +143,8 @@ pub struct Driver<'a, B, S, O> {
     pub(super) ours_at: Time,
     /// What the last look was spared.
     pub(super) leeway: Leeway,
+    /// Leave to look and act; given back for every wait.
+    pub(super) floor: Option<Floor>,
 }
 
 /// The waits between attempts at a look double from the first to the last.
@@ -177,6 +179,15 @@ where
             }
             let now = self.clock.now();
             let next = self.grounded((self.settings.machine.decide)(&self.state, now), now);
+            if matches!(next, Next::Look | Next::Change(..) | Next::Retire(..)) && self.floor.is_none() {
+                if let Some(by) = self.take_floor().await? {
+                    return Ok(Outcome::Fenced { by });
+                }
+                // What was right then may not be so any more.
+                if self.clock.now() > now {
+                    continue;
+                }
+            }
             (self.onlooker)(&self.state, &Notice::Next(&next));
             let stays = matches!(next, Next::Paused { .. } | Next::Promote { .. });
             let since = *attended.get_or_insert(now);
@@ -196,6 +207,7 @@ where
                 | Next::Hold { until, .. }
                 | Next::Promote { until }
                 | Next::Paused { until } => {
+                    self.floor = None;
                     self.wait(until).await;
                     None
                 }
@@ -217,6 +229,27 @@ where
             Next::Change(..) | Next::Retire(..) if !self.leeway.within(&self.state.leeway(now)) => Next::Look,
             next => next,
         }
+    }
+
+    /// Waits for leave to look and act, unless traffic waits for it.
+    async fn take_floor(&mut self) -> Result<Option<Box<Actor>>, DriveError> {
+        if self.state.leeway(self.clock.now()).urgent {
+            self.floor = Some(Floor::default());
+            return Ok(None);
+        }
+        let (backend, mut stop) = (self.backend, self.stop.clone());
+        let floor = self.unless_fenced(async {
+            tokio::select! {
+                biased;
+                floor = backend.floor() => Some(floor),
+                Ok(_) = stop.wait_for(|stop| *stop == Stop::Asked) => None,
+            }
+        });
+        match floor.await? {
+            Ok(floor) => self.floor = floor,
+            Err(by) => return Ok(Some(by)),
+        }
+        Ok(None)
     }
 
     async fn release(&mut self, why: &str, outcome: Outcome) -> Result<Outcome, DriveError> {
@@ -274,12 +307,16 @@ where
             if late || refused >= LOOKS_REFUSED_MAX {
                 return Err(DriveError::Blind { fault });
             }
+            self.floor = None;
             self.wait_all(self.clock.now() + wait).await;
             wait = Span(wait.0 * 2).min(LOOK_RETRY_MAX);
             if *self.stop.borrow() == Stop::Asked {
                 return Ok(None);
             }
             if let Some(by) = self.take_news().await? {
+                return Ok(Some(by));
+            }
+            if let Some(by) = self.take_floor().await? {
                 return Ok(Some(by));
             }
         }

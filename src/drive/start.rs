@@ -222,6 +222,7 @@ impl<O> Hands<O> {
             news_at: Time::default(),
             ours_at: Time::default(),
             leeway: Leeway::default(),
+            floor: None,
         }
     }
 }

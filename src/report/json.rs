@@ -11,7 +11,8 @@ pub fn document(value: &impl Serialize) -> String {
 }
 
 /// The same in one line.
-pub(super) fn line(value: &impl Serialize) -> String {
+#[must_use]
+pub fn line(value: &impl Serialize) -> String {
     escape_json(&serde_json::to_string(value).unwrap_or_else(|bad| unwritable(&bad))) + "\n"
 }
 

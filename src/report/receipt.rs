@@ -33,6 +33,20 @@ pub fn receipt(snapshot: &Snapshot, hints: &Hints) -> Text {
 }
 
 fn banner(snapshot: &Snapshot) -> Line {
+    verdict(snapshot).say("  ").line(terminal::title(snapshot)).line(elapsed(snapshot))
+}
+
+/// How it ended, in a line beside its name.
+#[must_use]
+pub fn brief(snapshot: &Snapshot) -> Line {
+    verdict(snapshot).say("   ").line(terminal::bare_title(snapshot)).line(elapsed(snapshot))
+}
+
+fn elapsed(snapshot: &Snapshot) -> Line {
+    Line::new().tone(Tone::Faint, format!("   {} elapsed", clock(snapshot.elapsed_ms)))
+}
+
+fn verdict(snapshot: &Snapshot) -> Line {
     let (tone, word) = match (snapshot.outcome, snapshot.state) {
         (Some("interrupted"), _) => (Tone::Warn, "INTERRUPTED"),
         (Some("fenced"), _) => (Tone::Warn, "TAKEN OVER"),
@@ -46,8 +60,7 @@ fn banner(snapshot: &Snapshot) -> Line {
         (_, State::Running) => (Tone::Plain, "RUNNING"),
         (_, State::GoingBack) => (Tone::Bad, "GOING BACK"),
     };
-    let took = format!("   {} elapsed", clock(snapshot.elapsed_ms));
-    Line::new().tone(tone, word).say("  ").line(terminal::title(snapshot)).tone(Tone::Faint, took)
+    Line::new().tone(tone, word)
 }
 
 /// The verdict, as a sentence.

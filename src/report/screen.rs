@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
+use super::board::Board;
 use super::hints::Hints;
 use super::ndjson::{self, Ndjson};
 use super::plain::Plain;
-use super::snapshot::Snapshot;
-use super::text::{Text, put};
+use super::snapshot::{Snapshot, State};
+use super::text::{Line, Text, Tone, put};
 use super::timeline::Timeline;
 use super::{json, receipt, terminal};
 use crate::drive::{Notice, Outcome};
@@ -51,12 +52,15 @@ pub struct Screen {
     timeline: Timeline,
     kind: Kind,
     now: Time,
+    /// What begins every line of talk; empty where there is no other rollout beside this one.
+    prefix: String,
     /// The first write that failed.
     failed: Option<io::Error>,
 }
 
 enum Kind {
     Terminal(Picture),
+    Board(Board),
     Plain(Plain),
     Ndjson(Ndjson),
     Json,
@@ -72,7 +76,22 @@ impl Screen {
             Form::Ndjson => Kind::Ndjson(Ndjson::default()),
             Form::Json => Kind::Json,
         };
-        Self { manner, out, err, timeline: Timeline::default(), kind, now: Time::default(), failed: None }
+        let (timeline, now, prefix) = (Timeline::default(), Time::default(), String::new());
+        Self { manner, out, err, timeline, kind, now, prefix, failed: None }
+    }
+
+    /// One of several beside each other: every line begins with whose it is, or there is one picture of all of them; and
+    /// there is no receipt of what went well.
+    #[must_use]
+    pub fn among(self, prefix: String, board: Option<&Board>) -> Self {
+        let kind = match (self.kind, board) {
+            (Kind::Terminal(picture), Some(board)) => {
+                picture.clear();
+                Kind::Board(board.clone())
+            }
+            (kind, _) => kind,
+        };
+        Self { kind, prefix, ..self }
     }
 
     /// Takes up what happened before this process came to the rollout.
@@ -87,7 +106,7 @@ impl Screen {
     pub fn bars(&self) -> Option<&MultiProgress> {
         match &self.kind {
             Kind::Terminal(picture) => Some(&picture.bars),
-            Kind::Plain(_) | Kind::Ndjson(_) | Kind::Json => None,
+            Kind::Board(_) | Kind::Plain(_) | Kind::Ndjson(_) | Kind::Json => None,
         }
     }
 
@@ -101,8 +120,14 @@ impl Screen {
                 picture.show(state, &self.timeline, &self.manner.hints, self.now);
                 Ok(())
             }
+            Kind::Board(board) => {
+                board.show(state, &self.timeline, &self.manner.hints, self.now);
+                Ok(())
+            }
             Kind::Plain(plain) => {
-                let lines: Text = plain.lines(&snapshot(), state, notice).into_iter().collect();
+                let lines = plain.lines(&snapshot(), state, notice).into_iter();
+                let prefixed = |line| Line::new().tone(Tone::Faint, &self.prefix).line(line);
+                let lines: Text = lines.map(prefixed).collect();
                 lines.print(&mut *self.err, self.manner.colour_err)
             }
             Kind::Ndjson(ndjson) => put(&mut *self.out, &ndjson.lines(&snapshot(), state, notice)),
@@ -128,10 +153,16 @@ impl Screen {
     pub fn end(&mut self, state: &Rollout, outcome: &Outcome) -> io::Result<()> {
         let snapshot = self.closing(state, outcome);
         let hints = &self.manner.hints;
+        let completed = snapshot.state == State::Completed;
         let written = match &mut self.kind {
             Kind::Terminal(picture) => {
                 picture.clear();
                 receipt::receipt(&snapshot, hints).print(&mut *self.out, self.manner.colour_out)
+            }
+            Kind::Board(_) | Kind::Plain(_) if !self.prefix.is_empty() && completed => Ok(()),
+            Kind::Board(board) => {
+                let receipt = receipt::receipt(&snapshot, hints);
+                board.above(|| receipt.print(&mut *self.out, self.manner.colour_out))
             }
             Kind::Plain(_) => {
                 receipt::receipt(&snapshot, hints).print(&mut *self.out, self.manner.colour_out)

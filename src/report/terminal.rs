@@ -36,10 +36,13 @@ pub(super) fn header(snapshot: &Snapshot) -> Line {
 }
 
 pub(super) fn title(snapshot: &Snapshot) -> Line {
+    Line::new().tone(Tone::Strong, &snapshot.service).say("  ").line(bare_title(snapshot))
+}
+
+/// The same without the name.
+pub(super) fn bare_title(snapshot: &Snapshot) -> Line {
     let from = snapshot.blue.as_ref().map_or("nothing".to_owned(), |blue| blue.revision.to_string());
     Line::new()
-        .tone(Tone::Strong, &snapshot.service)
-        .say("  ")
         .quote(&from)
         .say(" -> ")
         .tone(Tone::Strong, super::escape::brief(snapshot.green.revision.as_str()))

@@ -17,6 +17,7 @@ mod init;
 mod policy;
 mod job;
 mod lanes;
+mod many;
 mod rig;
 mod fleets;
 mod world;

@@ -37,6 +37,7 @@ pub struct Setup {
     pub by: &'static str,
     /// What blue's servers weigh there.
     pub weights: [u64; SIZE],
+    pub pace: &'static str,
 }
 
 impl Default for Setup {
@@ -51,6 +52,7 @@ impl Default for Setup {
             call_timeout: "2s",
             by: "membership",
             weights: [100; SIZE],
+            pace: "250ms",
         }
     }
 }
@@ -106,23 +108,31 @@ impl Job {
         let fake = Fake::start(setup.settings.clone());
         let mut ids = BTreeMap::new();
         let app = fake.world(|world| build(world, &mut ids, &setup));
+        let mut job = Self::over(fake, app, ids);
+        job.by = setup.by;
+        let provider = file(&job);
+        job.write("api", &provider, &setup);
+        job
+    }
+
+    /// A folder without a deployment file.
+    pub fn over(fake: Fake, app: String, ids: BTreeMap<String, String>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir_all(dir.path().join("deployments")).unwrap();
         fs::create_dir_all(dir.path().join("said")).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let job = Self { fake, dir, runtime, app, ids, by: setup.by, runs: Cell::new(0) };
-        let provider = file(&job);
-        job.write(&setup, &provider);
-        job
+        Self { fake, dir, runtime, app, ids, by: "membership", runs: Cell::new(0) }
     }
-    fn write(&self, setup: &Setup, provider: &str) {
+
+    /// Writes a service's deployment file, with these lines for its place.
+    pub fn write(&self, service: &str, provider: &str, setup: &Setup) {
         let deadlines: Vec<_> = setup.deadlines.iter().map(|line| format!("  {line}\n")).collect();
         let deadlines = deadlines.concat();
         let deadlines = if deadlines.is_empty() { deadlines } else { format!("deadlines:\n{deadlines}") };
         let text = format!(
-            "service: api\nrevision: 2.0.0\nstrategies:\n  bluegreen:\n    steps: {}\nsettle: {}\nbake: {}\nquiet: {}\n{deadlines}\
+            "service: {service}\nrevision: 2.0.0\nstrategies:\n  bluegreen:\n    steps: {}\nsettle: {}\nbake: {}\nquiet: {}\n{deadlines}\
              environments:\n  prod:\n    provider:\n      edas:\n        account: \"{}\"\n        region: {}\n        \
-             port: 8080\n        call_timeout: {}\n        pace: 250ms\n{provider}",
+             port: 8080\n        call_timeout: {}\n        pace: {}\n{provider}",
             setup.steps,
             setup.settle,
             setup.bake,
@@ -130,8 +140,9 @@ impl Job {
             crate::fake::ACCOUNT,
             crate::fake::REGION,
             setup.call_timeout,
+            setup.pace,
         );
-        fs::write(self.dir.path().join("deployments/api.yaml"), text).unwrap();
+        fs::write(self.dir.path().join(format!("deployments/{service}.yaml")), text).unwrap();
     }
 
     /// The real binary, in this folder, with nothing of the caller's environment that could change what it does.
@@ -352,16 +363,22 @@ fn ecs_file(job: &Job) -> String {
         let by = job.by;
         (format!("nlb: {}, by: {by}", id("internal")), format!("clb: {}, by: {by}", id("partner")))
     };
-    format!(
-        "        application: {}\n        fleets: {{ pair: [blue, green] }}\n        hosts: {{ idle: cluster }}\n        \
-         package: \"https://bucket.oss-cn-hongkong.aliyuncs.com/api-{{revision}}.jar\"\n        groups:\n          \
-         public: {{ alb_twins: [{}, {}] }}\n          whole: {{ alb_twins: [{}, {}] }}\n          \
+    let groups = format!(
+        "          public: {{ alb_twins: [{}, {}] }}\n          whole: {{ alb_twins: [{}, {}] }}\n          \
          internal: {{ {internal} }}\n          partner: {{ {partner} }}\n",
-        job.app,
         id("public-a"),
         id("public-b"),
         id("whole-a"),
         id("whole-b"),
+    );
+    deploy_groups(&job.app, &groups)
+}
+
+/// The lines of a service that is two deploy groups of an application, with these lines of `groups`.
+pub fn deploy_groups(app: &str, groups: &str) -> String {
+    format!(
+        "        application: {app}\n        fleets: {{ pair: [blue, green] }}\n        hosts: {{ idle: cluster }}\n        \
+         package: \"https://bucket.oss-cn-hongkong.aliyuncs.com/api-{{revision}}.jar\"\n        groups:\n{groups}"
     )
 }
 

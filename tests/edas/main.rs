@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "what is waited for and measured here happens in real time")]
 
 mod caller;
+mod cost;
 mod crashes;
 mod desk;
 mod doctor;
@@ -22,3 +23,4 @@ mod policy;
 mod rig;
 mod swaps;
 mod weights;
+mod wide;

@@ -1,7 +1,9 @@
 //! The real binary with its journal in a bucket: resumed, ordered and looked at from other runners.
 
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpListener;
 use std::process::Command;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use deployer::journal::{BucketStore, Journal, Provider};
@@ -314,4 +316,62 @@ fn a_thousand_services_with_a_hundred_rollouts_each_are_listed_in_seconds() {
     let done = site.run("two", &["history", "s7", "-n", "100", "--environment", "local", "--output", "json"]);
     eprintln!("history of 100 rollouts: {:?}", done.took);
     assert!(done.ended_with(0).out.contains("s7/local/100"));
+}
+
+/// GitHub's issuer of tokens and the STS in one, as a job meets them: the first vouches, the second gives the bucket's keys.
+fn issuer() -> (std::net::SocketAddr, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&asked);
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            seen.lock().unwrap().push(vouch(stream));
+        }
+    });
+    (address, asked)
+}
+
+/// Answers one request, and says which it was.
+fn vouch(stream: std::net::TcpStream) -> String {
+    let mut reader = BufReader::new(stream);
+    let (mut head, mut length) = (String::new(), 0);
+    while !head.ends_with("\r\n\r\n") && reader.read_line(&mut head).unwrap_or(0) > 0 {}
+    for line in head.lines() {
+        let value = line.to_ascii_lowercase().strip_prefix("content-length:").map(|n| n.trim().parse());
+        length = value.map_or(length, Result::unwrap);
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).unwrap();
+    let (action, answer) = if head.starts_with("GET /token") {
+        ("token", r#"{"count":1,"value":"header.payload.sig"}"#.to_owned())
+    } else {
+        let keys = format!(r#""AccessKeyId":"{KEY_ID}","AccessKeySecret":"{SECRET}","SecurityToken":"t""#);
+        let until = r#""Expiration":"2099-01-02T05:00:00Z""#;
+        ("role", format!(r#"{{"RequestId":"r","Credentials":{{{keys},{until}}}}}"#))
+    };
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n";
+    let _ = write!(reader.get_mut(), "{head}Content-Length: {}\r\n\r\n{answer}", answer.len());
+    action.to_owned()
+}
+
+#[test]
+fn a_github_job_takes_its_role_for_a_journal_in_oss_by_itself() {
+    let site = Site::new(Provider::Oss, |_| {});
+    let (address, asked) = issuer();
+    let mut command = site.command("one", &["rollout", "api", "--revision", "2.0.0"]);
+    command.env_remove("ALIBABA_CLOUD_ACCESS_KEY_ID").env_remove("ALIBABA_CLOUD_ACCESS_KEY_SECRET");
+    command
+        .env("ALIBABA_CLOUD_ROLE_ARN", "acs:ram::1:role/deploy")
+        .env("ALIBABA_CLOUD_OIDC_PROVIDER_ARN", "acs:ram::1:oidc-provider/GitHub")
+        .env("ACTIONS_ID_TOKEN_REQUEST_URL", format!("http://{address}/token?x=1"))
+        .env("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "bearer")
+        .env("DEPLOYER_ENDPOINT_STS", format!("http://{address}"));
+    let done = site.rig.launch(command, "rollout with a role").wait().ended_with(0);
+    assert!(done.out.contains("COMPLETED"), "{}", done.out);
+    let asked = asked.lock().unwrap().clone();
+    assert_eq!(asked[..2], ["token", "role"]);
+    assert!(asked.len() <= 6, "once for each signer, and kept while it is good: {asked:?}");
+    assert!(!format!("{}{}", done.out, done.err).contains("header.payload"));
+    site.sound();
 }

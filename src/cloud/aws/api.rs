@@ -1,8 +1,9 @@
 //! The way to AWS: credentials, endpoints, limits, and one place through which every call goes.
 
+use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
@@ -11,8 +12,10 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use tokio::sync::OnceCell;
 
 use super::cloudwatch::{CLOUDWATCH, CloudWatch};
+use super::commons::{Commons, Sent, Wanted};
 use super::ec2::{EC2, Ec2};
 use super::fault;
 use super::iam::{IAM, Iam};
@@ -20,14 +23,15 @@ use super::limit::{Family, Limits};
 use super::query::Wire;
 use super::whole::Whole;
 use crate::cloud::{Fault, FaultKind};
-use crate::model::Span;
+use crate::model::{Span, Time};
 use crate::spec::AwsSpec;
 
 /// What an account may make whose deployment file does not say.
 const READS_PER_SECOND: u32 = 10;
 
-/// Clients of one account and region.
-#[derive(Debug)]
+/// Clients of one account and region, as one service uses them. They, their credentials and their limits are the same
+/// ones for every service of this process.
+#[derive(Debug, Clone)]
 pub(super) struct Api {
     pub autoscaling: aws_sdk_autoscaling::Client,
     pub elb: aws_sdk_elasticloadbalancingv2::Client,
@@ -38,10 +42,14 @@ pub(super) struct Api {
     /// Whose the credentials are, by ARN.
     pub caller: String,
     /// What looks have read of CodeDeploy.
-    pub seen: super::codedeploy::Seen,
+    pub seen: Arc<super::codedeploy::Seen>,
+    /// What all services read together.
+    pub commons: Arc<Commons>,
     limits: Arc<Limits>,
     /// Whether traffic waits for what is called now.
-    hurries: AtomicBool,
+    hurries: Arc<AtomicBool>,
+    /// Told when the first call is sent.
+    sent: Sent,
 }
 
 impl Api {
@@ -50,6 +58,21 @@ impl Api {
     /// # Errors
     /// [`FaultKind::Denied`] without credentials, or with another account's.
     pub async fn connect(spec: &AwsSpec, sdk: Option<&SdkConfig>) -> Result<Self, Fault> {
+        static ALL: OnceLock<Mutex<BTreeMap<String, Arc<OnceCell<Api>>>>> = OnceLock::new();
+        if sdk.is_some() {
+            return Self::connect_alone(spec, sdk).await;
+        }
+        let shared = {
+            let mut all = ALL.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
+            let AwsSpec { account, region, reads_per_second, call_timeout, .. } = spec;
+            let key = format!("{account}/{region}/{reads_per_second}/{call_timeout}");
+            Arc::clone(all.entry(key).or_default())
+        };
+        let first = shared.get_or_try_init(|| Box::pin(Self::connect_alone(spec, None))).await?;
+        Ok(Self { seen: Arc::default(), hurries: Arc::default(), ..first.clone() })
+    }
+
+    async fn connect_alone(spec: &AwsSpec, sdk: Option<&SdkConfig>) -> Result<Self, Fault> {
         let config = config(Some(spec.region.clone()), spec.call_timeout.into(), sdk).await;
         let limits = match sdk {
             Some(_) => Limits::none(),
@@ -101,9 +124,11 @@ impl Api {
             cloudwatch: CloudWatch(wire.to(&CLOUDWATCH)?),
             iam: Iam(wire.to(&IAM)?),
             caller: String::new(),
-            seen: super::codedeploy::Seen::default(),
+            seen: Arc::default(),
+            commons: Arc::default(),
             limits,
-            hurries: AtomicBool::new(false),
+            hurries: Arc::default(),
+            sent: Sent::default(),
         })
     }
 
@@ -113,12 +138,23 @@ impl Api {
         self.hurries.store(hurries, Ordering::Relaxed);
     }
 
+    /// The same, for a reading that others may wait for as well: it says when it is sent.
+    pub fn telling(&self, sent: Sent) -> Self {
+        Self { sent, ..self.clone() }
+    }
+
+    /// How fresh what is read now has to be.
+    pub fn wanted(&self, after: Time) -> Wanted {
+        Wanted { after, urgent: self.hurries.load(Ordering::Relaxed) }
+    }
+
     async fn turn(&self, family: Family) {
         if self.hurries.load(Ordering::Relaxed) {
             self.limits.borrow(family).await;
         } else {
             self.limits.take(family).await;
         }
+        self.sent.now();
     }
 
     /// Whose account the credentials are for; the caller is kept.

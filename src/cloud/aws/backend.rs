@@ -7,10 +7,11 @@ use tokio::sync::OnceCell;
 
 use super::api::Api;
 use super::asgs::Home;
+use super::limit::Limits;
 use super::memory::Memory;
 use super::survey::Wish;
 use super::{codedeploy, fleet, freeze, look, traffic};
-use crate::cloud::{Backend, Capability, Change, Fault, FaultKind, Leeway, Scope};
+use crate::cloud::{Backend, Capability, Change, Fault, FaultKind, Floor, Leeway, Scope};
 use crate::coverage::Retirement;
 use crate::model::{EnvironmentName, FleetId, Inventory, ServiceName, Span, Token};
 use crate::spec::{AwsFleets, AwsSpec};
@@ -78,6 +79,14 @@ impl Backend for AwsBackend {
                 .insert(format!("how long CodeDeploy lets blue live, which could not be stopped: {fault}"));
         }
         Ok(seen)
+    }
+
+    async fn floor(&self) -> Floor {
+        let spec = &self.home.spec;
+        match self.sdk {
+            Some(_) => Floor::default(),
+            None => Limits::of(&spec.account, &spec.region, spec.reads_per_second).floor().await,
+        }
     }
 
     async fn change(&self, change: &Change, token: &Token) -> Result<(), Fault> {

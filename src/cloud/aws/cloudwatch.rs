@@ -17,7 +17,7 @@ pub(super) const CLOUDWATCH: Service = Service {
 const NAMES_MAX: usize = 100;
 
 /// `CloudWatch`, as far as we need it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct CloudWatch(pub Query);
 
 /// Alarms of both kinds.

@@ -14,7 +14,7 @@ pub(super) const IAM: Service = Service {
 };
 
 /// IAM, as far as we need it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Iam(pub Query);
 
 /// What is asked of the simulator: one statement of a policy.

@@ -98,7 +98,7 @@ impl Sighting<'_> {
             groups.extend(self.declared(id, declared).map(|seen| (id.clone(), seen)));
         }
         let standing = self.survey.standing();
-        for (arn, group) in &self.survey.groups {
+        for (arn, group) in self.survey.groups.iter() {
             let id = self.group_of(arn);
             let asked = self.scope.groups.contains(&id) || standing.contains(arn) || self.is_listed(arn);
             if asked && !groups.contains_key(&id) {

@@ -130,7 +130,8 @@ impl Memory {
         };
         let unread: BTreeSet<_> = balancers.iter().filter(|arn| known(arn).is_none()).cloned().collect();
         let ahead = Ahead::default();
-        let reader = Reader { api, memory: self, now, pace: Span::ZERO, leeway: &leeway, ahead };
+        let (pace, others_for) = (Span::ZERO, Span::ZERO);
+        let reader = Reader { api, memory: self, now, pace, leeway: &leeway, others_for, ahead };
         let mut all = reader.routes(&unread, ours).await;
         all.extend(balancers.iter().filter_map(|arn| Some((arn.clone(), Ok(known(arn)?)))));
         let all: Vec<_> = all.into_values().collect::<Result<_, _>>()?;

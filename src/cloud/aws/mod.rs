@@ -11,6 +11,7 @@ mod asgs;
 mod backend;
 mod belongings;
 mod cloudwatch;
+mod commons;
 mod codedeploy;
 mod copy;
 mod detach;

@@ -4,6 +4,7 @@
 //! needed now, and only what is missing then takes a second round trip. It is read afresh either way.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use aws_sdk_autoscaling::types::{AutoScalingGroup, TrafficSourceState};
 use aws_sdk_elasticloadbalancingv2::types::{
@@ -13,6 +14,7 @@ use futures_util::stream::{self, StreamExt as _};
 
 use super::api::Api;
 use super::asgs::{given, pages};
+use super::commons::patiently;
 use super::ec2::Instance;
 use super::limit::Family;
 use super::memory::{Kept, Memory, OTHERS_FOR, SETTINGS_FOR, WELL_FOR};
@@ -25,7 +27,7 @@ use crate::model::{FleetId, Span, Time};
 const CALLS_MAX: usize = 32;
 
 pub(super) type Fleets = BTreeMap<FleetId, AutoScalingGroup>;
-pub(super) type Groups = BTreeMap<String, TargetGroup>;
+pub(super) type Groups = Arc<BTreeMap<String, TargetGroup>>;
 type Targets = Vec<TargetHealthDescription>;
 pub(super) type Answers<K, T> = BTreeMap<K, Result<T, Fault>>;
 
@@ -36,6 +38,8 @@ pub(super) struct Reader<'a> {
     pub now: Time,
     pub pace: Span,
     pub leeway: &'a Leeway,
+    /// How old what only others can change may be, whoever read it.
+    pub others_for: Span,
     pub ahead: Ahead,
 }
 
@@ -89,7 +93,7 @@ impl Reader<'_> {
         let read =
             |_: &_| self.memory.recall(self.now, Span(1), |memory| memory.instances.as_ref()).is_some();
         let instances = instances.ok().filter(read).map(|found| (asked, found));
-        let read = |arn: &str| self.memory.kept(arn).is_some_and(|kept| kept.read_at == self.now);
+        let read = |arn: &str| self.memory.kept(arn).is_some_and(|kept| kept.read_at >= self.now);
         let targets = targets.into_iter().filter(|(arn, answer)| answer.is_err() || read(arn)).collect();
         Ahead { instances, sources, targets, routes, placed: last.placed.clone() }
     }
@@ -112,8 +116,12 @@ impl Reader<'_> {
     /// # Errors
     /// The call's fault.
     pub async fn groups_now(&self) -> Result<Groups, Fault> {
-        let read = target_groups(self.api).await?;
-        self.memory.keep(self.now, |memory, now| memory.groups = Some((now, read.clone())));
+        let reading = self.api.commons.groups.read("", self.api.wanted(self.now), |sent| {
+            let api = self.api.telling(sent);
+            async move { patiently(|| target_groups(&api)).await }
+        });
+        let (read_at, read) = reading.await?;
+        self.memory.keep(read_at, |memory, at| memory.groups = Some((at, read.clone())));
         Ok(read)
     }
 
@@ -181,7 +189,11 @@ impl Reader<'_> {
                 };
                 match self.memory.kept(&arn).filter(spared) {
                     Some(kept) => Ok(kept.targets),
-                    None => self.targets_now(&arn).await,
+                    None if ours.contains(&arn) => self.targets_now(&arn).await,
+                    None => {
+                        let since = Time(self.now.0.saturating_sub(self.others_for.0));
+                        self.targets_since(&arn, since).await
+                    }
                 }
             }
         })
@@ -193,8 +205,16 @@ impl Reader<'_> {
     }
 
     async fn targets_now(&self, arn: &str) -> Result<Targets, Fault> {
-        let read = targets(self.api, arn).await?;
-        self.memory.keep_targets(arn, self.now, &read);
+        self.targets_since(arn, self.now).await
+    }
+
+    async fn targets_since(&self, arn: &str, after: Time) -> Result<Targets, Fault> {
+        let reading = self.api.commons.targets.read(arn, self.api.wanted(after), |sent| {
+            let (api, arn) = (self.api.telling(sent), arn.to_owned());
+            async move { patiently(|| targets(&api, &arn)).await }
+        });
+        let (read_at, read) = reading.await?;
+        self.memory.keep_targets(arn, read_at, &read);
         Ok(read)
     }
 
@@ -310,9 +330,13 @@ impl Reader<'_> {
         {
             return Ok((known, false));
         }
-        let read = listeners(self.api, balancer).await?;
+        let reading = self.api.commons.listeners.read(balancer, self.api.wanted(self.now), |sent| {
+            let (api, balancer) = (self.api.telling(sent), balancer.to_owned());
+            async move { patiently(|| listeners(&api, &balancer)).await }
+        });
+        let (read_at, read) = reading.await?;
         self.memory
-            .keep(self.now, |memory, now| memory.listeners.insert(balancer.to_owned(), (now, read.clone())));
+            .keep(read_at, |memory, at| memory.listeners.insert(balancer.to_owned(), (at, read.clone())));
         Ok((read, true))
     }
 
@@ -331,8 +355,18 @@ impl Reader<'_> {
         if let Some(known) = known.filter(|rules| !afresh || !rules.iter().any(names_ours)) {
             return Ok(known);
         }
-        let read = rules(self.api, &listener).await?;
-        self.memory.keep(self.now, |memory, now| memory.rules.insert(listener.clone(), (now, read.clone())));
+        // A listener of another service, which somebody else has just read.
+        let since = Time(self.now.0.saturating_sub(self.others_for.0));
+        let known = self.api.commons.rules.known(&listener, since);
+        if let Some(known) = known.filter(|rules| !rules.iter().any(names_ours)) {
+            return Ok(known);
+        }
+        let reading = self.api.commons.rules.read(&listener, self.api.wanted(self.now), |sent| {
+            let (api, listener) = (self.api.telling(sent), listener.clone());
+            async move { patiently(|| rules(&api, &listener)).await }
+        });
+        let (read_at, read) = reading.await?;
+        self.memory.keep(read_at, |memory, at| memory.rules.insert(listener.clone(), (at, read.clone())));
         Ok(read)
     }
 

@@ -1,6 +1,7 @@
 //! What AWS says, read for one look: every page, as fresh as it matters, nothing interpreted yet.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use aws_sdk_autoscaling::types::{AutoScalingGroup, TrafficSourceState};
 use aws_sdk_elasticloadbalancingv2::types::{
@@ -12,11 +13,11 @@ use super::asgs::{Home, given, pages};
 use super::codedeploy;
 use super::ec2::Instance;
 use super::limit::Family;
-use super::memory::Memory;
+use super::memory::{Memory, OTHERS_FOR};
 use super::reader::{Ahead, Fleets, Groups, Reader, balancers};
 use super::route::Route;
 use crate::cloud::{Fault, Leeway, Scope, clock};
-use crate::model::{FleetId, GroupId, Time};
+use crate::model::{FleetId, GroupId, Span, Time};
 
 /// What one look read.
 #[derive(Debug)]
@@ -30,7 +31,7 @@ pub(super) struct Survey {
     /// Their instances, by id, as EC2 sees them.
     pub instances: BTreeMap<String, Instance>,
     /// Every target group of the region, by ARN.
-    pub groups: BTreeMap<String, TargetGroup>,
+    pub groups: Groups,
     /// The targets of every target group in which one of the fleets could stand, by ARN.
     pub targets: BTreeMap<String, Result<Vec<TargetHealthDescription>, Fault>>,
     /// The routes of every load balancer in front of ours, by the balancer's ARN.
@@ -118,6 +119,7 @@ impl Survey {
     pub async fn read_standing(api: &Api, home: &Home, scope: &Scope) -> Result<Self, Fault> {
         let (memory, leeway) = (Memory::default(), Leeway::default());
         let reader = reader(api, home, &memory, clock::now(), &leeway);
+        let reader = Reader { others_for: Span::ZERO, ..reader };
         let (fleets, groups) = found(&reader, home, scope).await?;
         let ours = ours(home, scope, &fleets, &groups);
         Self::standing_in(&reader, fleets, groups, &ours).await
@@ -187,7 +189,8 @@ impl Survey {
 }
 
 fn reader<'a>(api: &'a Api, home: &Home, memory: &'a Memory, now: Time, leeway: &'a Leeway) -> Reader<'a> {
-    Reader { api, memory, now, pace: home.spec.pace, leeway, ahead: Ahead::default() }
+    let (pace, ahead) = (home.spec.pace, Ahead::default());
+    Reader { api, memory, now, pace, leeway, others_for: OTHERS_FOR, ahead }
 }
 
 /// The fleets and target groups that there are.
@@ -261,13 +264,14 @@ pub(super) fn is_held(source: &&TrafficSourceState) -> bool {
 ///
 /// # Errors
 /// The call's fault.
-pub(super) async fn target_groups(api: &Api) -> Result<BTreeMap<String, TargetGroup>, Fault> {
+pub(super) async fn target_groups(api: &Api) -> Result<Groups, Fault> {
     let all = pages(|marker| async move {
         let call = api.elb.describe_target_groups().page_size(400).set_marker(marker);
         let page = api.send(Family::ElbRead, "DescribeTargetGroups", call.send()).await?;
         Ok((given("DescribeTargetGroups", page.target_groups)?, page.next_marker))
     });
-    Ok(all.await?.into_iter().filter_map(|group| Some((group.target_group_arn.clone()?, group))).collect())
+    let groups = all.await?.into_iter().filter_map(|group| Some((group.target_group_arn.clone()?, group)));
+    Ok(Arc::new(groups.collect()))
 }
 
 /// The targets of one target group: one call, which has no pages.
@@ -295,7 +299,7 @@ mod tests {
             fleets: [(FleetId::new("api").unwrap(), group)].into(),
             sources: BTreeMap::new(),
             instances: BTreeMap::new(),
-            groups: BTreeMap::new(),
+            groups: Arc::default(),
             targets: BTreeMap::new(),
             routes: BTreeMap::new(),
             attributes: BTreeMap::new(),

@@ -1,6 +1,7 @@
 //! Alibaba Cloud behind the port to a cloud.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use tokio::sync::OnceCell;
 
@@ -8,8 +9,9 @@ use super::client::{Client, Over};
 use super::home::{Home, Kind};
 use super::memory::Memory;
 use super::patience::Site;
+use super::survey::Wish;
 use super::{fleets, freeze, hold, kube, leave, look, preview, shift, traffic, weights};
-use crate::cloud::{Backend, Capability, Change, Fault, FaultKind, Scope, clock};
+use crate::cloud::{Backend, Capability, Change, Fault, FaultKind, Floor, Leeway, Scope, clock};
 use crate::coverage::Retirement;
 use crate::model::{FleetId, Inventory, ServiceName, Span, Token};
 use crate::spec::EdasSpec;
@@ -19,7 +21,7 @@ use crate::spec::EdasSpec;
 pub struct EdasBackend {
     home: Home,
     memory: Memory,
-    client: OnceCell<Client>,
+    client: OnceCell<Arc<Client>>,
     /// Instead of what the environment says.
     over: Option<Over>,
 }
@@ -56,21 +58,36 @@ impl EdasBackend {
     }
 
     async fn client(&self) -> Result<&Client, Fault> {
-        self.client.get_or_try_init(|| Box::pin(Client::connect(&self.home.spec, self.over.as_ref()))).await
+        let connect = || Box::pin(Client::connect(&self.home.spec, self.over.as_ref()));
+        self.client.get_or_try_init(connect).await.map(AsRef::as_ref)
     }
 }
 
 impl Backend for EdasBackend {
     async fn look(&self, scope: &Scope) -> Result<Inventory, Fault> {
-        Box::pin(look::look(self.client().await?, &self.home, &self.memory, scope)).await
+        self.look_with(scope, &Leeway::default()).await
+    }
+
+    async fn look_with(&self, scope: &Scope, leeway: &Leeway) -> Result<Inventory, Fault> {
+        Box::pin(look::look(self.client().await?, &self.home, &self.memory, Wish { scope, leeway })).await
+    }
+
+    async fn floor(&self) -> Floor {
+        if self.over.is_some() { Floor::default() } else { Client::floor(&self.home.spec).await }
     }
 
     async fn change(&self, change: &Change, token: &Token) -> Result<(), Fault> {
-        self.bounded("Change", self.make(change, token)).await
+        self.memory.spared.forget(change);
+        let answer = self.bounded("Change", self.make(change, token)).await;
+        self.memory.spared.forget(change);
+        answer
     }
 
     async fn retire(&self, proof: Retirement, token: &Token) -> Result<(), Fault> {
-        self.bounded("Retire", self.take_away(proof, token)).await
+        self.memory.spared.forget_all();
+        let answer = self.bounded("Retire", self.take_away(proof, token)).await;
+        self.memory.spared.forget_all();
+        answer
     }
 
     fn capability(&self) -> Capability {

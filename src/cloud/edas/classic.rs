@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use super::api::clb::{self, Listener, Settings};
 use super::api::pool::Server;
-use super::client::Client;
+use super::client::{Client, Product};
 use super::health::Checks;
 use super::pools::{Reader, each};
 use super::route::{Place, Route, preview_port, title};
 use super::servers::{Family, ServerGroup, Shelf, heeds_weights};
+use super::spared::{Behind, Hits, Standing};
 use crate::cloud::{Fault, FaultKind};
 use crate::model::Span;
 
@@ -50,14 +51,13 @@ pub(super) fn balancer_of(group: &str) -> Option<&str> {
 /// # Errors
 /// The fault of the list of balancers: without it nothing is known. What concerns one balancer only is kept with it.
 pub(super) async fn read(reader: Reader<'_>) -> Result<Shelf, Fault> {
-    let (all, hits) = tokio::join!(clb::balancers(reader.client, None), directly(reader));
     let mut shelf = Shelf::default();
-    let hits = hits.unwrap_or_else(|fault| {
-        shelf.unread.push(format!("balancers by the instances behind them: {fault}"));
-        BTreeSet::new()
-    });
-    let all = all?.into_iter().map(|balancer| balancer.load_balancer_id).chain(hits.iter().cloned());
-    let read = each(all.collect::<BTreeSet<_>>(), |id| {
+    let names = reader.owners.instances();
+    let Hits { places: hits, all, .. } = match reader.memory.spared.hits(Product::Clb, &names, reader.now) {
+        Some(known) => known,
+        None => hits(reader, names, &mut shelf).await?,
+    };
+    let read = each(all.into_iter().chain(hits.iter().cloned()).collect::<BTreeSet<_>>(), |id| {
         let fresh = hits.contains(&id);
         async move { reader.balancer(&id, fresh).await }
     })
@@ -79,9 +79,26 @@ pub(super) async fn read(reader: Reader<'_>) -> Result<Shelf, Fault> {
     }
     let standing = shelf.standing(reader.owners, reader.ours);
     found.retain(|_, balancer| balancer.groups.iter().any(|group| standing.contains(&group.id)));
-    judge(reader.client, &mut shelf, &standing, &found).await;
+    judge(reader, &mut shelf, &standing, &found).await;
     heed(reader, &mut shelf, &found).await;
     Ok(shelf)
+}
+
+/// Every balancer, and those behind which one of our instances stands.
+async fn hits(reader: Reader<'_>, names: Vec<String>, shelf: &mut Shelf) -> Result<Hits, Fault> {
+    let (all, hits) = tokio::join!(clb::balancers(reader.client, None), directly(reader));
+    let all = all?.into_iter().map(|balancer| balancer.load_balancer_id).collect();
+    match hits {
+        Ok(places) => {
+            let hits = Hits { names, places, all };
+            reader.memory.spared.keep_hits(Product::Clb, reader.now, hits.clone());
+            Ok(hits)
+        }
+        Err(fault) => {
+            shelf.unread.push(format!("balancers by the instances behind them: {fault}"));
+            Ok(Hits { names, places: BTreeSet::new(), all })
+        }
+    }
 }
 
 /// The balancers behind which one of our instances stands, as CLB itself says it.
@@ -101,6 +118,9 @@ impl Reader<'_> {
     async fn balancer(&self, id: &str, fresh: bool) -> Result<Arc<Balancer>, Fault> {
         if !fresh && let Some(known) = self.memory.balancer(id, self.now) {
             return Ok(known);
+        }
+        if let Some(known) = self.memory.spared.behind(id, self.leeway, self.now) {
+            return Ok(known.balancer);
         }
         let (defaults, groups, pairs) = tokio::try_join!(
             clb::default_servers(self.client, id),
@@ -216,19 +236,39 @@ pub(super) async fn routes_now(client: &Client, balancer: &str) -> Result<Vec<Ro
 
 /// What sends traffic to our groups, how long they drain, and who is well there.
 async fn judge(
-    client: &Client,
+    reader: Reader<'_>,
     shelf: &mut Shelf,
     standing: &BTreeSet<String>,
     balancers: &BTreeMap<String, Arc<Balancer>>,
 ) {
-    let ids: Vec<String> = balancers.keys().cloned().collect();
+    let known: BTreeMap<&str, Behind> = balancers
+        .keys()
+        .filter_map(|id| Some((id.as_str(), reader.memory.spared.behind(id, reader.leeway, reader.now)?)))
+        .collect();
+    let is_calm = |id: &str| {
+        let Some(balancer) = balancers.get(id) else { return false };
+        let ours = balancer.groups.iter().filter(|group| standing.contains(&group.id));
+        ours.map(|group| reader.memory.spared.standing(&group.id))
+            .all(|own| own.is_some_and(|own| own.is_calm(reader.leeway, reader.now)))
+    };
+    let client = reader.client;
+    let unwell: Vec<String> =
+        balancers.keys().filter(|id| !(known.contains_key(id.as_str()) && is_calm(id))).cloned().collect();
+    let ids: Vec<String> = balancers.keys().filter(|id| !known.contains_key(id.as_str())).cloned().collect();
     let chunks: Vec<Vec<String>> = ids.chunks(clb::BALANCERS_MAX).map(<[String]>::to_vec).collect();
-    let (listeners, health) = tokio::join!(
+    let (listeners, mut health) = tokio::join!(
         each(chunks, |some| async move { clb::listeners(client, &some).await }),
-        each(ids, |id| async move { clb::health(client, &id).await })
+        each(unwell, |id| async move { clb::health(client, &id).await })
     );
     let listeners: Result<Vec<Listener>, Fault> =
         listeners.into_values().collect::<Result<Vec<_>, _>>().map(|all| all.into_iter().flatten().collect());
+    let listeners = listeners.map(|mut all| {
+        all.extend(known.values().flat_map(|known| known.listeners.iter().cloned()));
+        all
+    });
+    for (id, behind) in &known {
+        health.entry((*id).to_owned()).or_insert_with(|| Ok(behind.verdicts.clone()));
+    }
     let mut routes = Vec::new();
     for (id, balancer) in balancers {
         for group in balancer.groups.iter().filter(|group| standing.contains(&group.id)) {
@@ -252,7 +292,19 @@ async fn judge(
                 (Err(fault), _) | (_, Some(Err(fault))) => Err(fault.clone()),
                 (_, None) => Err(unnamed(&group.id)),
             };
+            if let (Ok(checks), Ok(servers)) = (&checks, &group.servers)
+                && !(known.contains_key(id.as_str()) && is_calm(id))
+            {
+                let own = Standing::of(reader.now, servers, checks, reader.owners);
+                reader.memory.spared.keep_standing(&group.id, own);
+            }
             shelf.checks.insert(group.id.clone(), checks);
+        }
+        if let (None, Ok(all), Some(Ok(verdicts))) = (known.get(id.as_str()), &listeners, health.get(id)) {
+            let listeners = all.iter().filter(|listener| listener.load_balancer_id == *id).cloned().collect();
+            let (balancer, verdicts) = (Arc::clone(balancer), verdicts.clone());
+            let behind = Behind { read_at: reader.now, balancer, listeners, verdicts };
+            reader.memory.spared.keep_behind(id, behind);
         }
     }
     shelf.routes = Some(Ok(routes));

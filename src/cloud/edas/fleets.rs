@@ -15,7 +15,7 @@ use super::freeze;
 use super::home::Ecs;
 use super::orders::{self, Progress, Turn};
 use super::patience::shown;
-use crate::cloud::{Fault, FaultKind, clock};
+use crate::cloud::{Fault, FaultKind, Leeway, clock};
 use crate::model::{
     Fleet, FleetId, FleetSeen, GroupId, InstanceId, InstanceState, Revision, Seen, Span, Time, Token,
 };
@@ -23,8 +23,9 @@ use crate::spec::Hosts;
 
 /// [`edas::Ecc::app_state`] of one that runs.
 const RUNNING: i64 = 7;
-/// How long settings are remembered that only somebody else's hand changes.
+/// How long settings are remembered that only somebody else's hand changes, and where nothing is decided by them.
 const SETTINGS_FOR: Span = Span::secs(20);
+const SETTINGS_FOR_LONG: Span = Span::mins(5);
 /// Before the id of a deploy group, the key of the tag that tells for which revision we are filling it.
 const FILLING: &str = "deployer:filling:";
 
@@ -101,6 +102,10 @@ impl Settings {
 
     /// Tells people how far a change order is, whenever that has changed.
     pub async fn tell(&self, client: &Client, fleet: &str, order: &ChangeOrder) {
+        // Nobody decides anything by it, so nobody asks where nobody reads it.
+        if !tracing::enabled!(tracing::Level::INFO) {
+            return;
+        }
         let kind = order.co_type.as_deref().unwrap_or("change order");
         let told = format!(
             "EDAS {kind} {} of `{fleet}`: {}",
@@ -114,11 +119,17 @@ impl Settings {
         }
     }
 
-    async fn read(&self, client: &Client, service: Ecs<'_>, groups: &[&DeployGroup]) -> Result<Kept, Fault> {
+    async fn read(
+        &self,
+        client: &Client,
+        service: Ecs<'_>,
+        groups: &[&DeployGroup],
+        at_most: Span,
+    ) -> Result<Kept, Fault> {
         let now = clock::now();
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some((at, kept)) = kept
-            && now.since(at) < SETTINGS_FOR
+            && now.since(at) < at_most
             && groups.iter().all(|group| kept.rules.contains_key(&group.group_id))
         {
             return Ok(kept);
@@ -147,7 +158,12 @@ impl Settings {
 ///
 /// # Errors
 /// The call's fault.
-pub(super) async fn read(client: &Client, service: Ecs<'_>, settings: &Settings) -> Result<Fleets, Fault> {
+pub(super) async fn read(
+    client: &Client,
+    service: Ecs<'_>,
+    settings: &Settings,
+    leeway: &Leeway,
+) -> Result<Fleets, Fault> {
     let application = &service.own.application;
     let (status, groups, recent) = tokio::try_join!(
         edas::query_application_status(client, application),
@@ -155,7 +171,8 @@ pub(super) async fn read(client: &Client, service: Ecs<'_>, settings: &Settings)
         edas::list_recent_change_order(client, application),
     )?;
     let full: Vec<_> = groups.iter().filter(|group| !standing(&status, &group.group_id).is_empty()).collect();
-    let kept = settings.read(client, service, &full).await?;
+    let at_most = if leeway.surroundings { SETTINGS_FOR_LONG } else { SETTINGS_FOR };
+    let kept = settings.read(client, service, &full, at_most).await?;
     let mut fleets = Fleets { unread: bound(&kept.application, &groups), ..Fleets::default() };
     for group in full {
         let Ok(name) = FleetId::new(group.group_name.clone()) else {

@@ -12,7 +12,7 @@ use super::kube;
 use super::memory::Memory;
 use super::route::{Place, Route};
 use super::servers::ServerGroup;
-use super::survey::{Survey, product_of};
+use super::survey::{Survey, Wish, product_of};
 use super::twin::is_proved;
 use crate::cloud::{Fault, Scope};
 use crate::model::{
@@ -29,11 +29,11 @@ pub(super) async fn look(
     client: &Client,
     home: &Home,
     memory: &Memory,
-    scope: &Scope,
+    wish: Wish<'_>,
 ) -> Result<Inventory, Fault> {
-    let survey = Arc::new(Box::pin(Survey::read(client, home, memory, scope)).await?);
+    let survey = Arc::new(Box::pin(Survey::read_with(client, home, memory, wish)).await?);
     memory.remember(&survey);
-    Ok(Sighting { home, survey: &survey, scope, memory }.inventory())
+    Ok(Sighting { home, survey: &survey, scope: wish.scope, memory }.inventory())
 }
 
 /// A survey with the words to read it in.

@@ -8,6 +8,7 @@ use super::api::pool::Server;
 use super::classic::Balancer;
 use super::fleets::Settings;
 use super::kube;
+use super::spared::Spared;
 use super::survey::Survey;
 use crate::cloud::clock;
 use crate::model::{FleetId, Span, Time};
@@ -30,6 +31,8 @@ pub(super) struct Memory {
     pub settings: Settings,
     /// The same, of applications on Kubernetes.
     pub kube: kube::Settings,
+    /// What a look may be spared.
+    pub spared: Spared,
     /// By server group, who stands there since when.
     newcomers: Mutex<BTreeMap<String, Newcomers>>,
 }

@@ -25,6 +25,7 @@ mod preview;
 mod route;
 mod servers;
 mod shift;
+mod spared;
 mod survey;
 mod swap;
 mod traffic;
@@ -37,4 +38,4 @@ pub mod init;
 pub mod policy;
 
 pub use backend::EdasBackend;
-pub use client::Over;
+pub use client::{Oidc, Over};

@@ -13,7 +13,8 @@ use super::kube::left;
 use super::memory::Memory;
 use super::route::{Place, Route};
 use super::servers::{Family, Owners, ServerGroup, Shelf, heeds_weights};
-use crate::cloud::{Fault, FaultKind};
+use super::spared::{Hits, Standing};
+use crate::cloud::{Fault, FaultKind, Leeway};
 use crate::model::{Span, Time};
 
 /// Calls at the same time.
@@ -32,6 +33,9 @@ pub(super) struct Reader<'a> {
     pub owners: &'a Owners,
     /// Groups that are ours whoever stands in them.
     pub ours: &'a BTreeSet<String>,
+    /// Products of which the file declares a group.
+    pub declared: &'a BTreeSet<Product>,
+    pub leeway: &'a Leeway,
 }
 
 /// Reads at most [`CALLS_MAX`] at a time.
@@ -51,30 +55,48 @@ pub(super) async fn each<K: Ord + Clone, T, R: Future<Output = T>>(
 /// # Errors
 /// The fault of the list of groups: without it nothing is known. What concerns one group only is kept with it.
 pub(super) async fn read(reader: Reader<'_>, product: Product) -> Result<Shelf, Fault> {
-    let (groups, hits, routes) = tokio::join!(
-        listed(reader.client, product),
-        directly(reader, product),
-        routes(reader.client, product)
-    );
+    let leading = async { if reader.declares(product) { Some(reader.routes(product).await) } else { None } };
+    let (groups, hits, routes) = tokio::join!(reader.listed(product), reader.directly(product), leading);
     let mut shelf = Shelf { groups: groups?, ..Shelf::default() };
-    let hits = hits.unwrap_or_else(|fault| {
+    let (hit, hits) = hits.unwrap_or_else(|fault| {
         shelf.unread.push(format!("server groups by the instances in them: {fault}"));
-        Vec::new()
+        (BTreeSet::new(), Vec::new())
     });
-    let hit: BTreeSet<&str> = hits.iter().map(|server| server.server_group_id.as_str()).collect();
-    let all = shelf.groups.keys().cloned().chain(hit.iter().map(|id| (*id).to_owned()));
+    let all: BTreeSet<String> = shelf.groups.keys().chain(&hit).cloned().collect();
+    let near: Vec<&String> = all.iter().filter(|id| hit.contains(*id) || reader.ours.contains(*id)).collect();
+    // What leads to nobody of ours need not be known.
+    let mut routes = match routes {
+        None if !near.is_empty() => Some(reader.routes(product).await),
+        routes => routes,
+    };
+    let none = Ok(Vec::new());
+    let spared =
+        reader.spared(product, &shelf.groups, near.into_iter(), routes.as_ref().unwrap_or(&none)).await;
     let groups = &shelf.groups;
-    shelf.servers = each(all.collect::<BTreeSet<_>>(), |id| {
+    shelf.servers = each(all.clone(), |id| {
         let count = groups.get(&id).and_then(|group| group.count);
         let fresh = hit.contains(id.as_str()) || reader.ours.contains(&id);
-        async move { reader.servers(product, &id, count, fresh).await }
+        let known = spared.get(&id).map(|known| known.servers.clone());
+        async move {
+            match known {
+                Some(known) => Ok(known),
+                None => reader.servers(product, &id, count, fresh).await,
+            }
+        }
     })
     .await;
     shelf.servers.retain(|id, answer| hit.contains(id.as_str()) || !is_gone(answer));
     unite(&mut shelf.servers, hits);
     // Whoever is asked last for who is not well cannot leave out somebody who came in between.
     let standing = shelf.standing(reader.owners, reader.ours);
-    shelf.checks = checks(reader.client, product, &standing, &routes).await;
+    if routes.is_none() && !standing.is_empty() {
+        routes = Some(reader.routes(product).await);
+    }
+    let routes = routes.unwrap_or(none);
+    let read: BTreeSet<String> = standing.into_iter().filter(|id| !spared.contains_key(id)).collect();
+    shelf.checks = checks(reader.client, product, &read, &routes).await;
+    reader.keep(&shelf, &read);
+    shelf.checks.extend(spared.into_iter().map(|(id, known)| (id, Ok(known.checks))));
     shelf.routes = Some(routes);
     Ok(shelf)
 }
@@ -106,6 +128,84 @@ impl Shelf {
 }
 
 impl Reader<'_> {
+    fn declares(&self, product: Product) -> bool {
+        self.declared.contains(&product)
+    }
+
+    /// Every server group of the product.
+    async fn listed(&self, product: Product) -> Result<BTreeMap<String, ServerGroup>, Fault> {
+        if let Some(known) = self.memory.spared.list(product, self.leeway, self.now) {
+            return Ok(known);
+        }
+        let read = listed(self.client, product).await?;
+        self.memory.spared.keep_list(product, self.now, &read);
+        Ok(read)
+    }
+
+    /// The groups in which our instances stand, as the product itself says it, and those servers where it says so now.
+    async fn directly(&self, product: Product) -> Result<(BTreeSet<String>, Vec<Server>), Fault> {
+        let names = self.owners.names();
+        if let Some(known) = self.memory.spared.hits(product, &names, self.now) {
+            return Ok((known.places, Vec::new()));
+        }
+        let read = directly(*self, product).await?;
+        let places: BTreeSet<String> = read.iter().map(|server| server.server_group_id.clone()).collect();
+        let hits = Hits { names, places: places.clone(), all: BTreeSet::new() };
+        self.memory.spared.keep_hits(product, self.now, hits);
+        Ok((places, read))
+    }
+
+    /// Everything of the product that sends traffic on.
+    async fn routes(&self, product: Product) -> Result<Vec<Route>, Fault> {
+        if let Some(known) = self.memory.spared.routes(product, self.leeway, self.now) {
+            return Ok(known);
+        }
+        let read = routes(self.client, product).await?;
+        self.memory.spared.keep_routes(product, self.now, &read);
+        Ok(read)
+    }
+
+    /// Those of our groups that need not be read again. Of those in which somebody is awaited one is read: as long as it
+    /// shows that it is not time yet, the others tell nothing new.
+    async fn spared(
+        &self,
+        product: Product,
+        groups: &BTreeMap<String, ServerGroup>,
+        near: impl Iterator<Item = &String>,
+        routes: &Result<Vec<Route>, Fault>,
+    ) -> BTreeMap<String, Standing> {
+        let known = near.filter_map(|id| Some((id.clone(), self.memory.spared.standing(id)?)));
+        let (mut calm, rest): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            known.partition(|(_, known)| known.is_calm(self.leeway, self.now));
+        let mut awaited: BTreeMap<String, Standing> =
+            rest.into_iter().filter(|(_, known)| known.is_awaited(self.leeway, self.now)).collect();
+        if awaited.len() < 2 {
+            return calm;
+        }
+        let Some((lead, _)) = awaited.pop_first() else { return calm };
+        let count = groups.get(&lead).and_then(|group| group.count);
+        let Ok(servers) = self.servers(product, &lead, count, true).await else { return calm };
+        let said = checks(self.client, product, &[lead.clone()].into(), routes).await;
+        let Some(Ok(checks)) = said.get(&lead) else { return calm };
+        let read = Standing::of(self.now, &servers, checks, self.owners);
+        if read.is_awaited(self.leeway, self.now) {
+            calm.extend(awaited);
+        }
+        self.memory.spared.keep_standing(&lead, read.clone());
+        calm.insert(lead, read);
+        calm
+    }
+
+    /// Remembers what was read of these groups.
+    fn keep(&self, found: &Shelf, read: &BTreeSet<String>) {
+        for id in read {
+            if let (Some(Ok(servers)), Some(Ok(checks))) = (found.servers.get(id), found.checks.get(id)) {
+                let standing = Standing::of(self.now, servers, checks, self.owners);
+                self.memory.spared.keep_standing(id, standing);
+            }
+        }
+    }
+
     /// Who stands in a group: read now where it may be ours.
     async fn servers(
         &self,

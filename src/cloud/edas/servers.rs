@@ -130,6 +130,14 @@ impl Owners {
         Self { by_name }
     }
 
+    /// As a test says it.
+    #[cfg(test)]
+    pub fn among<'a>(names: impl IntoIterator<Item = (&'a str, FleetId)>) -> Self {
+        let one =
+            |(name, fleet): (&str, FleetId)| Some((name.to_owned(), (fleet, InstanceId::new(name).ok()?)));
+        Self { by_name: names.into_iter().filter_map(one).collect() }
+    }
+
     /// The fleet and the instance behind a server: by what it is called, or by its address.
     pub fn of_server(&self, server: &Server) -> Option<&(FleetId, InstanceId)> {
         let by_address = || self.by_name.get(server.server_ip.as_deref()?);

@@ -15,9 +15,16 @@ use super::memory::{Attached, Memory};
 use super::pools::{self, Reader};
 use super::route::Route;
 use super::servers::{Owners, ServerGroup, Shelf};
-use crate::cloud::{Fault, Scope, clock};
+use crate::cloud::{Fault, Leeway, Scope, clock};
 use crate::model::{FleetId, GroupId, Seen, Share, Time, share_of};
 use crate::spec::EdasServers;
+
+/// What a survey is for.
+#[derive(Clone, Copy)]
+pub(super) struct Wish<'a> {
+    pub scope: &'a Scope,
+    pub leeway: &'a Leeway,
+}
 
 /// What one look read.
 #[derive(Debug)]
@@ -41,19 +48,36 @@ pub(super) struct Survey {
 }
 
 impl Survey {
+    /// Reads everything that a look needs, with no leeway.
+    ///
+    /// # Errors
+    /// As [`Survey::read_with`].
+    pub async fn read(client: &Client, home: &Home, memory: &Memory, scope: &Scope) -> Result<Self, Fault> {
+        Self::read_with(client, home, memory, Wish { scope, leeway: &Leeway::default() }).await
+    }
+
     /// Reads everything that a look needs.
     ///
     /// # Errors
     /// A fault that leaves nothing to look at. What concerns one product or group only is kept with it.
-    pub async fn read(client: &Client, home: &Home, memory: &Memory, scope: &Scope) -> Result<Self, Fault> {
-        let begun = clock::now();
-        let kind = home.kind();
+    pub async fn read_with(
+        client: &Client,
+        home: &Home,
+        memory: &Memory,
+        wish: Wish<'_>,
+    ) -> Result<Self, Fault> {
+        let (begun, kind) = (clock::now(), home.kind());
+        // What the cluster moves comes and goes by its hand.
+        let none = Leeway { urgent: wish.leeway.urgent, ..Leeway::default() };
+        let leeway = if home.kubernetes().is_some() { &none } else { wish.leeway };
         let mut fleets = match kind {
-            Kind::Ecs(ecs) => Box::pin(fleets::read(client, ecs, &memory.settings)).await?,
+            Kind::Ecs(ecs) => Box::pin(fleets::read(client, ecs, &memory.settings, leeway)).await?,
             Kind::Kube(kube) => Box::pin(kube::read(client, kube, memory)).await?,
         };
-        let (mut owners, ours) = (Owners::of(&fleets), ours(home, scope, &fleets));
-        let reader = Reader { client, memory, now: begun, owners: &owners, ours: &ours };
+        let (mut owners, ours) = (Owners::of(&fleets), ours(home, wish.scope, &fleets));
+        let declared = home.spec.groups.values().map(|group| product_of(&group.servers)).collect();
+        let declared = &declared;
+        let reader = Reader { client, memory, now: begun, owners: &owners, ours: &ours, declared, leeway };
         let (mut alb, nlb, clb, scaling) = tokio::join!(
             Box::pin(pools::read(reader, Product::Alb)),
             Box::pin(pools::read(reader, Product::Nlb)),

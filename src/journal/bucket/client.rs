@@ -19,6 +19,7 @@ use super::address::{Bucket, Provider};
 use super::ask::{Asker, Hand};
 use super::credentials::AwsChain;
 use super::sign::{Seen, Transport};
+use crate::cloud::RamOidc;
 
 /// How long a connection may take to come up.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
@@ -250,8 +251,23 @@ fn oss_signer(
         RequestSigner::new(&bucket.name).with_region(region).with_signing_version(SigningVersion::V4);
     match &reach.keys {
         Some(keys) => Signer::new(context, StaticCredentialProvider::new(&keys.id, &keys.secret), request),
-        None => Signer::new(context, DefaultCredentialProvider::new(), request),
+        None => Signer::new(context, oss_chain(region), request),
     }
+}
+
+/// The chain of OSS, and before it the role that a job takes for itself, where it has no key.
+fn oss_chain(region: &str) -> ProvideCredentialChain<reqsign_aliyun_oss::Credential> {
+    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let chain = ProvideCredentialChain::new();
+    let chain = match RamOidc::of(region, &set) {
+        Ok(oidc) if set("ALIBABA_CLOUD_ACCESS_KEY_ID").is_none() => chain.push(oidc),
+        Ok(_) => chain,
+        Err(why) => {
+            tracing::warn!("no role is taken for the journal: {why}");
+            chain
+        }
+    };
+    chain.push(DefaultCredentialProvider::new())
 }
 
 fn root(bucket: &Bucket) -> String {

@@ -39,6 +39,8 @@ pub struct Settings {
     pub copy_short_by: u64,
     /// Limits on calls; none by default.
     pub buckets: Option<Buckets>,
+    /// In how many steps time passes between two calls, at most: a world of many services takes its time for each.
+    pub steps: Ms,
 }
 
 impl Default for Settings {
@@ -54,6 +56,7 @@ impl Default for Settings {
             copy_loses_attachments: false,
             copy_short_by: 0,
             buckets: None,
+            steps: 200,
         }
     }
 }
@@ -375,7 +378,7 @@ impl World {
     /// Lets time run to `now`, in steps small enough that what follows from what comes in order.
     pub fn tick(&mut self, now: Ms) {
         while self.now < now {
-            let step = (now - self.now).div_ceil(200).max(2);
+            let step = (now - self.now).div_ceil(self.settings.steps).max(2);
             self.now = (self.now + step).min(now);
             self.settle();
             self.judge("time");

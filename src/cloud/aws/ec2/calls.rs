@@ -22,7 +22,7 @@ pub(in crate::cloud::aws) const EC2: Service = Service {
 };
 
 /// EC2, as far as we need it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(in crate::cloud::aws) struct Ec2(pub Query);
 
 impl Ec2 {

@@ -215,7 +215,7 @@ impl Seen<'_> {
         }
         let by_codedeploy = self.listed_by_codedeploy();
         let mut found: BTreeMap<&str, Group> = BTreeMap::new();
-        for (arn, group) in &self.survey.groups {
+        for (arn, group) in self.survey.groups.iter() {
             let Some(name) = group.target_group_name() else { continue };
             let reasons = [
                 (attached.contains(arn), "the Auto Scaling group is attached to it"),

@@ -57,7 +57,7 @@ pub(in crate::cloud::aws) struct Service {
 }
 
 /// A client for one service.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(in crate::cloud::aws) struct Query {
     wire: Arc<Wire>,
     service: &'static Service,

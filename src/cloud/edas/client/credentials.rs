@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use hyper::body::Bytes;
 use reqsign_aliyun_oss::{
-    ConfigFileCredentialProvider, Credential, CredentialsFileCredentialProvider,
-    CredentialsUriCredentialProvider, EcsRamRoleCredentialProvider, EnvCredentialProvider,
+    Credential, CredentialsFileCredentialProvider, CredentialsUriCredentialProvider,
+    EcsRamRoleCredentialProvider, EnvCredentialProvider,
 };
 use reqsign_core::{Context, Env as _, Error, HttpSend, OsEnv, ProvideCredentialDyn, StaticEnv};
 use reqsign_file_read_tokio::TokioFileRead;
@@ -15,6 +15,7 @@ use tokio::sync::Mutex;
 
 use super::fault;
 use super::oidc::Oidc;
+use super::profile::Profile;
 use crate::cloud::{Fault, FaultKind, clock};
 use crate::model::{Span, Time};
 
@@ -120,10 +121,10 @@ impl Credentials {
         let profiles = env.var("ALIBABA_CLOUD_CLI_PROFILE_DISABLED").is_none_or(|off| off != "true");
         let mut providers: Vec<(&'static str, Provider)> = vec![
             ("the environment", Box::new(EnvCredentialProvider::new())),
-            ("OIDC", Box::new(Oidc { sts })),
+            ("OIDC", Box::new(Oidc { sts: sts.clone() })),
         ];
         if profiles {
-            providers.push(("the CLI's profile", Box::new(ConfigFileCredentialProvider::new())));
+            providers.push(("the CLI's profile", Box::new(Profile { sts })));
         }
         providers.push(("the credentials file", Box::new(CredentialsFileCredentialProvider::new())));
         providers.push((INSTANCE, Box::new(EcsRamRoleCredentialProvider::new())));
@@ -239,9 +240,7 @@ async fn ask(
     }
     let kind = if again { FaultKind::Unreachable } else { FaultKind::Denied };
     let tried = if said.is_empty() { String::new() } else { format!(" ({})", said.join("; ")) };
-    let message = format!(
-        "no Alibaba Cloud credentials were found{tried}; of the CLI's profiles those with keys or an STS token are read"
-    );
+    let message = format!("no Alibaba Cloud credentials were found{tried}");
     Err(Fault::new(kind, action, message))
 }
 

@@ -6,12 +6,17 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::call::Product;
+use crate::cloud::Floor;
 
 /// A minute, and what a call may be late on its way.
 const WINDOW: Duration = Duration::from_secs(61);
+
+/// How many services look and act at a time: the scarcest operation of a look may be called forty times a minute.
+const FLOOR: usize = 6;
 
 /// How many calls a minute an operation takes (help.aliyun.com, 2026-11; EDAS's from an older page).
 fn budget(product: Product, action: &str) -> usize {
@@ -35,11 +40,17 @@ fn budget(product: Product, action: &str) -> usize {
     }
 }
 
+/// A burst may have so much of a minute's calls; the rest come evenly. Else where many wait nobody would be served for
+/// most of a minute, and every look would be old when it is done.
+const BURST: usize = 4;
+
 /// The budgets of one account and region.
 #[derive(Debug)]
 pub(super) struct Limits {
     books: Mutex<BTreeMap<(Product, &'static str), Book>>,
     endless: bool,
+    /// Who may look and act.
+    floor: Arc<Semaphore>,
 }
 
 /// The calls of one operation.
@@ -51,18 +62,37 @@ struct Book {
     closed: Option<Instant>,
 }
 
+impl Book {
+    /// When the next call may be sent where a burst is over; none within one.
+    fn spaced(&self, now: Instant, most: usize) -> Option<Instant> {
+        let burst = most.div_ceil(BURST);
+        let recent = self.sent.iter().rev().take_while(|at| **at + WINDOW > now).count();
+        let each = WINDOW / u32::try_from((most - burst).max(1)).unwrap_or(u32::MAX);
+        (recent >= burst).then(|| self.sent.back().map_or(now, |last| *last + each))
+    }
+}
+
 impl Limits {
     /// The budgets of an account and region: the same ones for everybody in this process.
     pub fn of(account: &str, region: &str) -> Arc<Self> {
         static ALL: OnceLock<Mutex<BTreeMap<String, Arc<Limits>>>> = OnceLock::new();
         let mut all = ALL.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
         let one = all.entry(format!("{account}/{region}"));
-        Arc::clone(one.or_insert_with(|| Arc::new(Self { books: Mutex::default(), endless: false })))
+        Arc::clone(one.or_insert_with(|| Arc::new(Self::new(false))))
     }
 
     /// No limits but those that the provider tells.
     pub fn none() -> Arc<Self> {
-        Arc::new(Self { books: Mutex::default(), endless: true })
+        Arc::new(Self::new(true))
+    }
+
+    fn new(endless: bool) -> Self {
+        Self { books: Mutex::default(), endless, floor: Arc::new(Semaphore::new(FLOOR)) }
+    }
+
+    /// Waits until there is room for one more who looks and acts.
+    pub async fn floor(&self) -> Floor {
+        Arc::clone(&self.floor).acquire_owned().await.map_or_else(|_| Floor::default(), Floor::held)
     }
 
     /// Waits for its turn.
@@ -98,9 +128,11 @@ impl Limits {
             return open;
         }
         // Who waits has taken a place already, so all are served in order.
-        let full = book.sent.len() >= budget(product, action);
+        let most = budget(product, action);
+        let full = book.sent.len() >= most;
         let oldest = if full { book.sent.pop_front() } else { None };
-        let at = oldest.map_or(open, |oldest| (oldest + WINDOW).max(open));
+        let spaced = book.spaced(now, most);
+        let at = oldest.map_or(open, |oldest| (oldest + WINDOW).max(open)).max(spaced.unwrap_or(open));
         book.sent.push_back(at);
         at
     }
@@ -133,8 +165,8 @@ mod tests {
             let minute = sent[n..].iter().filter(|later| **later < at + 60.0).count();
             assert!(minute <= 40, "{minute} calls in the minute after {at}");
         }
-        let (thirtieth, last) = (sent[39], sent[109]);
-        assert!(thirtieth < 0.01 && (122.0..123.0).contains(&last), "{thirtieth} {last}");
+        let (burst, last) = (sent[9], sent[109]);
+        assert!(burst < 0.01 && (203.0..205.0).contains(&last), "{burst} {last}");
         let elsewhere = now();
         Limits::of("2", "here").take(Product::Edas, "DeployApplication").await;
         one.take(Product::Edas, "GetApplication").await;

@@ -10,10 +10,13 @@ mod endpoint;
 mod fault;
 mod limit;
 mod oidc;
+mod profile;
 mod reply;
 mod send;
 mod sign;
 
+#[cfg(test)]
+mod profile_tests;
 #[cfg(test)]
 mod server;
 #[cfg(test)]
@@ -22,4 +25,5 @@ mod tests;
 pub(in crate::cloud::edas) use call::{Call, Method, Product};
 pub(in crate::cloud::edas) use credentials::Session;
 pub use endpoint::Over;
+pub use oidc::Oidc;
 pub(in crate::cloud::edas) use send::Client;

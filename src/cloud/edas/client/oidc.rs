@@ -9,6 +9,7 @@ use reqwest::Url;
 use serde::Deserialize;
 
 use super::call::Product;
+use super::endpoint::Endpoints;
 use super::reply::{self, Reply};
 use super::sign;
 use crate::cloud::clock;
@@ -17,10 +18,22 @@ use crate::cloud::clock;
 const AUDIENCE: &str = "sts.aliyuncs.com";
 const ACTION: &str = "AssumeRoleWithOIDC";
 
-/// Takes a role by `AssumeRoleWithOIDC`.
+/// Takes a role by `AssumeRoleWithOIDC`, where the environment names one.
 #[derive(Debug)]
-pub(super) struct Oidc {
-    pub sts: Url,
+pub struct Oidc {
+    pub(super) sts: Url,
+}
+
+impl Oidc {
+    /// By the STS of a region, or where the environment says that it is.
+    ///
+    /// # Errors
+    /// An address that is none, in words.
+    pub fn of(region: &str, env: &dyn Fn(&str) -> Option<String>) -> std::result::Result<Self, String> {
+        let endpoints = Endpoints::of(region, env).map_err(|fault| fault.message)?;
+        let sts = endpoints.url(Product::Sts).map_err(|fault| fault.message)?.clone();
+        Ok(Self { sts })
+    }
 }
 
 #[derive(Deserialize)]
@@ -61,21 +74,12 @@ impl ProvideCredential for Oidc {
             None => github(context).await?,
         };
         let session = set("ALIBABA_CLOUD_ROLE_SESSION_NAME").unwrap_or_else(|| "deployer".to_owned());
-        let given = self.assume(context, &[&role, &provider, &session, token.trim()]).await?;
-        let expires = given.expiration.parse().map_err(|_| {
-            Error::credential_invalid(format!("{ACTION}: `{}` is no time of expiry", given.expiration))
-        })?;
-        Ok(Some(Credential {
-            access_key_id: given.access_key_id,
-            access_key_secret: given.access_key_secret,
-            security_token: Some(given.security_token),
-            expires_in: Some(expires),
-        }))
+        self.assume(context, &[&role, &provider, &session, token.trim()]).await.map(Some)
     }
 }
 
 impl Oidc {
-    async fn assume(&self, context: &Context, who: &[&str; 4]) -> Result<Given> {
+    async fn assume(&self, context: &Context, who: &[&str; 4]) -> Result<Credential> {
         let [role, provider, session, token] = *who;
         let now = sign::date(clock::now());
         let fields = [
@@ -94,18 +98,31 @@ impl Oidc {
             .header("content-type", sign::FORM)
             .header("accept", "application/json")
             .body(Bytes::from(form))?;
-        let answer = context.http_send(request).await?;
-        let reply = Reply { status: answer.status().as_u16(), wait: None, body: answer.into_body().to_vec() };
-        let said = reply::read(Product::Sts, ACTION, &reply).map_err(|failure| {
-            let again = failure.fault.kind.retryable();
-            Error::permission_denied(failure.fault.to_string()).set_retryable(again)
-        })?;
-        let assumed = serde_json::from_value::<Assumed>(said);
-        // Its own words could show what the answer holds.
-        let assumed =
-            assumed.map_err(|_| Error::unexpected(format!("{ACTION}: the answer holds no credentials")))?;
-        Ok(assumed.credentials)
+        taken(ACTION, context.http_send(request).await?)
     }
+}
+
+/// The keys of a role, in the answer of whoever was asked for it.
+pub(super) fn taken(action: &'static str, answer: hyper::Response<Bytes>) -> Result<Credential> {
+    let reply = Reply { status: answer.status().as_u16(), wait: None, body: answer.into_body().to_vec() };
+    let said = reply::read(Product::Sts, action, &reply).map_err(|failure| {
+        let again = failure.fault.kind.retryable();
+        Error::permission_denied(failure.fault.to_string()).set_retryable(again)
+    })?;
+    let assumed = serde_json::from_value::<Assumed>(said);
+    // Its own words could show what the answer holds.
+    let assumed =
+        assumed.map_err(|_| Error::unexpected(format!("{action}: the answer holds no credentials")))?;
+    let given = assumed.credentials;
+    let expires = given.expiration.parse().map_err(|_| {
+        Error::credential_invalid(format!("{action}: `{}` is no time of expiry", given.expiration))
+    })?;
+    Ok(Credential {
+        access_key_id: given.access_key_id,
+        access_key_secret: given.access_key_secret,
+        security_token: Some(given.security_token),
+        expires_in: Some(expires),
+    })
 }
 
 /// The token with which GitHub vouches for this job.

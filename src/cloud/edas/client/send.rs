@@ -1,6 +1,7 @@
 //! One place through which every call goes.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use reqsign_core::Env as _;
@@ -8,6 +9,7 @@ use reqwest::{Response, redirect};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use super::call::{Call, Nature, Product};
@@ -16,7 +18,7 @@ use super::endpoint::{Endpoints, Over, host};
 use super::limit::{self, Limits};
 use super::reply::{self, Failure, Reply};
 use super::{fault, sign};
-use crate::cloud::{Fault, FaultKind, clock};
+use crate::cloud::{Fault, FaultKind, Floor, clock};
 use crate::model::Span;
 use crate::spec::EdasSpec;
 
@@ -43,6 +45,9 @@ pub(in crate::cloud::edas) struct Client {
     limits: Arc<Limits>,
 }
 
+/// The one client of an account and region, once somebody has made it.
+type Shared = Arc<OnceCell<Arc<Client>>>;
+
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Caller {
@@ -54,7 +59,28 @@ impl Client {
     ///
     /// # Errors
     /// [`FaultKind::Denied`] without credentials, or with another account's.
-    pub async fn connect(spec: &EdasSpec, over: Option<&Over>) -> Result<Self, Fault> {
+    pub async fn connect(spec: &EdasSpec, over: Option<&Over>) -> Result<Arc<Self>, Fault> {
+        static ALL: OnceLock<Mutex<BTreeMap<String, Shared>>> = OnceLock::new();
+        if over.is_some() {
+            return Self::connect_alone(spec, over).await.map(Arc::new);
+        }
+        // One for all services of this process: credentials are asked for once, and connections are shared.
+        let shared = {
+            let mut all = ALL.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
+            let key = format!("{}/{}/{}", spec.account, spec.region, spec.call_timeout);
+            Arc::clone(all.entry(key).or_default())
+        };
+        let connect = || Box::pin(Self::connect_alone(spec, None));
+        let client = shared.get_or_try_init(async || connect().await.map(Arc::new)).await?;
+        Ok(Arc::clone(client))
+    }
+
+    /// Waits for leave to look and act beside the other services of the account and region.
+    pub async fn floor(spec: &EdasSpec) -> Floor {
+        Limits::of(&spec.account, &spec.region).floor().await
+    }
+
+    async fn connect_alone(spec: &EdasSpec, over: Option<&Over>) -> Result<Self, Fault> {
         let limits = Limits::of(&spec.account, &spec.region);
         let client = Self::new(&spec.region, spec.call_timeout, limits, over)?;
         let account = client.account().await?;

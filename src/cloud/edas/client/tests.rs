@@ -47,7 +47,7 @@ fn over(server: &Server) -> Over {
 async fn client(
     call_timeout: u64,
     script: impl Fn(usize, &Seen) -> Act + Send + Sync + 'static,
-) -> (Client, Server) {
+) -> (std::sync::Arc<Client>, Server) {
     let server = Server::start(move |n, seen| match n {
         0 => Act::ok(&format!(r#"{{"AccountId":"{ACCOUNT}","RequestId":"r"}}"#)),
         _ => script(n - 1, seen),
@@ -200,7 +200,7 @@ async fn what_may_have_been_applied_stays_in_doubt_whatever_is_said_later() {
     assert_eq!((fault.kind, fault.ambiguous), (FaultKind::Unreachable, false), "a read changes nothing");
 }
 
-async fn client_that_drops() -> (Client, Server) {
+async fn client_that_drops() -> (std::sync::Arc<Client>, Server) {
     client(1_000, |_, _| Act::Drop).await
 }
 
@@ -270,9 +270,9 @@ fn env(vars: &[(&str, &str)], home: &std::path::Path) -> StaticEnv {
     StaticEnv { home_dir: Some(home.into()), envs }
 }
 
-struct Desk {
-    credentials: Credentials,
-    server: Server,
+pub(super) struct Desk {
+    pub credentials: Credentials,
+    pub server: Server,
     now: Arc<AtomicU64>,
     _home: tempfile::TempDir,
 }
@@ -281,7 +281,7 @@ struct Desk {
 const NOW: u64 = 1_767_323_045_000;
 
 /// A chain in an environment that names the server as `{server}`, whose STS says `script`.
-async fn desk(
+pub(super) async fn desk(
     vars: &[(&str, &str)],
     files: &[(&str, &str)],
     script: impl Fn(usize, &Seen) -> Act + Send + Sync + 'static,
@@ -315,7 +315,7 @@ const GITHUB: [(&str, &str); 4] = [
     ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "bearer-secret"),
 ];
 
-fn sts(n: usize, expiration: &str) -> Act {
+pub(super) fn sts(n: usize, expiration: &str) -> Act {
     Act::ok(&format!(
         r#"{{"RequestId":"r","Credentials":{{"AccessKeyId":"STS.{n}","AccessKeySecret":"s","SecurityToken":"t","Expiration":"{expiration}"}}}}"#
     ))
@@ -403,10 +403,7 @@ async fn why_there_are_no_credentials_is_said_without_a_secret() {
     assert_eq!(unanswered.kind, FaultKind::Unreachable);
     let none = desk(&[], &[], |_, _| Act::Drop).await.credentials.keys("Do").await.unwrap_err();
     assert_eq!(none.kind, FaultKind::Denied);
-    assert!(
-        none.message.starts_with("no Alibaba Cloud credentials were found; of the CLI's profiles"),
-        "{none}"
-    );
+    assert!(none.message.starts_with("no Alibaba Cloud credentials were found"), "{none}");
     for fault in [fault, without, unanswered] {
         let text = format!("{fault} {fault:?}");
         for secret in ["bearer-secret", "payload", "api-version"] {

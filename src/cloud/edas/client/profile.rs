@@ -1,0 +1,236 @@
+//! The CLI's profiles, as the official chain reads them: keys, roles taken with them or with another profile's, what a
+//! command prints, and what a `CloudSSO` session left behind. What needs a browser is refused, with what to type.
+
+use std::time::Duration;
+
+use hyper::body::Bytes;
+use reqsign_aliyun_oss::Credential;
+use reqsign_core::time::Timestamp;
+use reqsign_core::{Context, Error, ProvideCredential, Result};
+use reqwest::Url;
+use serde::Deserialize;
+use tokio::process::Command;
+
+use super::call::{Call, Product};
+use super::credentials::Keys;
+use super::endpoint::host;
+use super::{oidc, sign};
+use crate::cloud::clock;
+
+/// Where the CLI keeps its profiles.
+const FILE: &str = "~/.aliyun/config.json";
+/// A profile may take its keys from another one, and that from a third; more than this is a ring.
+const CHAIN_MAX: usize = 5;
+/// How long a command may take that prints keys, and how much it may print.
+const COMMAND_MAX: Duration = Duration::from_mins(1);
+const PRINTED_MAX: usize = 64 << 10;
+/// A session that ends this soon has ended.
+const MARGIN_SECS: i64 = 60;
+/// How long a role is taken for where the profile does not say it; every role allows it.
+const SECS: u64 = 3600;
+const ACTION: &str = "AssumeRole";
+
+/// Keys by a profile of the CLI.
+#[derive(Debug)]
+pub(super) struct Profile {
+    pub sts: Url,
+}
+
+#[derive(Deserialize)]
+struct File {
+    current: Option<String>,
+    #[serde(default)]
+    profiles: Vec<Entry>,
+}
+
+/// One profile. What the CLI does not use for its mode it leaves empty.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Entry {
+    name: String,
+    mode: Option<String>,
+    access_key_id: Option<String>,
+    access_key_secret: Option<String>,
+    sts_token: Option<String>,
+    security_token: Option<String>,
+    /// Seconds since 1970.
+    sts_expiration: Option<i64>,
+    ram_role_arn: Option<String>,
+    ram_session_name: Option<String>,
+    expired_seconds: Option<u64>,
+    external_id: Option<String>,
+    policy: Option<String>,
+    source_profile: Option<String>,
+    process_command: Option<String>,
+}
+
+impl ProvideCredential for Profile {
+    type Credential = Credential;
+
+    async fn provide_credential(&self, context: &Context) -> Result<Option<Credential>> {
+        let set = |name: &str| context.env_var(name);
+        let path = set("ALIBABA_CLOUD_CONFIG_FILE").unwrap_or_else(|| FILE.to_owned());
+        let path = if path.starts_with("~/") { context.expand_home_dir(&path) } else { Some(path) };
+        let Some(path) = path else { return Ok(None) };
+        let Ok(text) = context.file_read(&path).await else { return Ok(None) };
+        // The parser's own words could show what the file holds.
+        let file: File = serde_json::from_slice(&text)
+            .map_err(|_| Error::config_invalid(format!("`{path}` is no configuration of the CLI")))?;
+        let current = file.current.clone().filter(|name| !name.is_empty());
+        let name = set("ALIBABA_CLOUD_PROFILE").or(current).unwrap_or_else(|| "default".to_owned());
+        self.keys_of(context, &file, name).await
+    }
+}
+
+impl Profile {
+    /// Follows a chain of profiles to its keys, and takes the roles on the way back.
+    async fn keys_of(&self, context: &Context, file: &File, name: String) -> Result<Option<Credential>> {
+        let (mut roles, mut next): (Vec<&Entry>, _) = (Vec::new(), name);
+        let first = loop {
+            let Some(entry) = file.profiles.iter().find(|entry| entry.name == next) else {
+                return match roles.last() {
+                    None => Ok(None),
+                    Some(role) => {
+                        Err(bad(role, &format!("names the source profile `{next}`, which is not there")))
+                    }
+                };
+            };
+            if entry.mode() != "chainableramrolearn" {
+                break entry;
+            }
+            if roles.len() == CHAIN_MAX {
+                return Err(bad(entry, "is one of a ring of profiles, or of too long a chain"));
+            }
+            roles.push(entry);
+            next =
+                given(entry.source_profile.as_ref()).ok_or_else(|| bad(entry, "names no source profile"))?;
+        };
+        let Some(mut keys) = self.first(context, first).await? else {
+            return match roles.last() {
+                None => Ok(None),
+                Some(role) => Err(bad(role, &format!("has a source profile without keys, `{}`", first.name))),
+            };
+        };
+        for role in roles.into_iter().rev() {
+            keys = self.assume(context, role, &keys).await?;
+        }
+        Ok(Some(keys))
+    }
+
+    /// The keys of a profile that needs no other one.
+    async fn first(&self, context: &Context, entry: &Entry) -> Result<Option<Credential>> {
+        match entry.mode().as_str() {
+            "" | "ak" | "ststoken" | "sts_token" | "sts" => Ok(entry.keys()),
+            "ramrolearn" => {
+                let keys = entry.keys().ok_or_else(|| bad(entry, "takes a role and has no keys for it"))?;
+                self.assume(context, entry, &keys).await.map(Some)
+            }
+            "external" => printed(entry).await.map(Some),
+            "cloudsso" => signed_in(entry).map(Some),
+            "oauth" => Err(bad(
+                entry,
+                "is one of OAuth, which needs a browser; use a role, a key or CloudSSO's cached session here",
+            )),
+            // The rest of the chain knows these by their own means.
+            _ => Ok(None),
+        }
+    }
+
+    /// Takes the role of a profile with somebody's keys.
+    async fn assume(&self, context: &Context, entry: &Entry, with: &Credential) -> Result<Credential> {
+        let role = given(entry.ram_role_arn.as_ref()).ok_or_else(|| bad(entry, "names no role"))?;
+        let session = given(entry.ram_session_name.as_ref()).unwrap_or_else(|| "deployer".to_owned());
+        let secs = entry.expired_seconds.filter(|secs| *secs > 0).unwrap_or(SECS);
+        let mut call =
+            Call::rpc(Product::Sts, ACTION).with("RoleArn", &role).with("RoleSessionName", &session);
+        call = call.with("DurationSeconds", secs);
+        for (name, value) in [("ExternalId", &entry.external_id), ("Policy", &entry.policy)] {
+            if let Some(value) = given(value.as_ref()) {
+                call = call.with(name, &value);
+            }
+        }
+        let (mut url, path, query) = (self.sts.clone(), call.path(), call.query());
+        url.set_path(&path);
+        url.set_query((!query.is_empty()).then_some(query.as_str()));
+        let keys = Keys::new(&with.access_key_id, &with.access_key_secret, with.security_token.as_deref());
+        let body = call.body();
+        let what = sign::Request {
+            verb: "POST",
+            path: &path,
+            query: &query,
+            host: &host(&url),
+            action: ACTION,
+            version: Product::Sts.version(),
+            body: body.as_deref(),
+        };
+        let signed = sign::headers(&what, &keys, &sign::Stamp::new(clock::now()));
+        let request = hyper::Request::post(url.as_str()).header("accept", "application/json");
+        let request = signed.into_iter().fold(request, |request, (name, value)| request.header(name, value));
+        let answer = context.http_send(request.body(Bytes::from(body.unwrap_or_default()))?).await?;
+        oidc::taken(ACTION, answer)
+    }
+}
+
+impl Entry {
+    fn mode(&self) -> String {
+        self.mode.as_deref().unwrap_or_default().trim().to_ascii_lowercase()
+    }
+
+    fn keys(&self) -> Option<Credential> {
+        let token = given(self.sts_token.as_ref()).or_else(|| given(self.security_token.as_ref()));
+        Some(Credential {
+            access_key_id: given(self.access_key_id.as_ref())?,
+            access_key_secret: given(self.access_key_secret.as_ref())?,
+            security_token: token,
+            expires_in: None,
+        })
+    }
+}
+
+/// What the CLI left of a session that somebody began in a browser.
+fn signed_in(entry: &Entry) -> Result<Credential> {
+    let ended = || {
+        let what = format!(
+            "has no CloudSSO session that still goes on, and a new one needs a browser: sign in with `aliyun configure --mode CloudSSO --profile {}`",
+            entry.name
+        );
+        bad(entry, &what)
+    };
+    let until = entry.sts_expiration.and_then(|at| Timestamp::from_second(at).ok()).ok_or_else(ended)?;
+    let now = i64::try_from(clock::now().0 / 1000).unwrap_or(i64::MAX);
+    if until.as_second() <= now + MARGIN_SECS {
+        return Err(ended());
+    }
+    let keys = entry.keys().filter(|keys| keys.security_token.is_some()).ok_or_else(ended)?;
+    Ok(Credential { expires_in: Some(until), ..keys })
+}
+
+/// What a command of the user's own prints: a profile with keys.
+async fn printed(entry: &Entry) -> Result<Credential> {
+    let line = given(entry.process_command.as_ref()).ok_or_else(|| bad(entry, "names no command"))?;
+    let mut words = line.split_whitespace();
+    let mut command = Command::new(words.next().unwrap_or_default());
+    command.args(words).kill_on_drop(true).stdin(std::process::Stdio::null());
+    // What it prints may be a secret, so nothing of it is told.
+    let ended = tokio::time::timeout(COMMAND_MAX, command.output()).await;
+    let output = ended
+        .map_err(|_| bad(entry, "has a command that does not end"))?
+        .map_err(|error| bad(entry, &format!("has a command that cannot be run: {}", error.kind())))?;
+    if !output.status.success() {
+        return Err(bad(entry, &format!("has a command that failed ({})", output.status)));
+    }
+    let said = Some(&output.stdout).filter(|said| said.len() <= PRINTED_MAX);
+    let said = said.and_then(|said| serde_json::from_slice::<Entry>(said).ok());
+    let said = said.filter(|said| ["", "ak", "ststoken"].contains(&said.mode().as_str()));
+    said.and_then(|said| said.keys()).ok_or_else(|| {
+        bad(entry, "has a command that does not print a profile of the mode AK or StsToken, as JSON")
+    })
+}
+
+fn given(value: Option<&String>) -> Option<String> {
+    value.map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+}
+
+fn bad(entry: &Entry, what: &str) -> Error {
+    Error::config_invalid(format!("the CLI's profile `{}` {what}", entry.name))
+}

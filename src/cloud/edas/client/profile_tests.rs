@@ -1,0 +1,138 @@
+//! The CLI's profiles, each mode as the official chain takes it.
+
+use std::collections::BTreeMap;
+
+use reqwest::Url;
+
+use super::credentials::Session;
+use super::server::{Act, Seen};
+use super::tests::{Desk, desk, sts};
+use crate::cloud::{Fault, clock};
+
+const LATER: &str = "2099-01-02T05:00:00Z";
+
+fn role(n: usize, _: &Seen) -> Act {
+    sts(n, LATER)
+}
+
+async fn with(profiles: &str) -> Desk {
+    let text = format!(r#"{{"current":"it","profiles":[{profiles}]}}"#);
+    desk(&[], &[(".aliyun/config.json", &text)], role).await
+}
+
+async fn refused(profiles: &str) -> Fault {
+    with(profiles).await.credentials.keys("Do").await.unwrap_err()
+}
+
+fn fields(seen: &Seen) -> BTreeMap<String, String> {
+    Url::parse(&format!("http://x/?{}", seen.query)).unwrap().query_pairs().into_owned().collect()
+}
+
+const KEY: &str = r#"{"name":"key","mode":"AK","access_key_id":"LTAI","access_key_secret":"hush"}"#;
+
+#[tokio::test]
+async fn a_role_is_taken_with_the_keys_of_its_own_profile() {
+    let profile = r#"{"name":"it","mode":"RamRoleArn","access_key_id":"LTAI","access_key_secret":"hush",
+        "ram_role_arn":"acs:ram::1:role/deploy","ram_session_name":"me","expired_seconds":900,"external_id":"x-1"}"#;
+    let desk = with(profile).await;
+    assert_eq!(desk.credentials.keys("Do").await.unwrap().id, "STS.0");
+    assert_eq!(desk.credentials.session().await, Session::Renewed);
+    let [asked] = &desk.server.seen()[..] else { panic!("{:?}", desk.server.seen()) };
+    assert_eq!(asked.headers["x-acs-action"], "AssumeRole");
+    assert!(asked.headers["authorization"].contains("Credential=LTAI,"), "{asked:?}");
+    let said = fields(asked);
+    for (name, value) in [
+        ("RoleArn", "acs:ram::1:role/deploy"),
+        ("RoleSessionName", "me"),
+        ("DurationSeconds", "900"),
+        ("ExternalId", "x-1"),
+    ] {
+        assert_eq!(said.get(name).map(String::as_str), Some(value), "{said:?}");
+    }
+    assert!(!format!("{:?}", desk.server.seen()).contains("hush"));
+}
+
+#[tokio::test]
+async fn a_chain_of_roles_begins_with_the_profile_that_has_keys() {
+    let chain = |name: &str, source: &str| {
+        format!(
+            r#"{{"name":"{name}","mode":"ChainableRamRoleArn","ram_role_arn":"acs:ram::1:role/{name}","source_profile":"{source}"}}"#
+        )
+    };
+    let desk = with(&[chain("it", "middle"), chain("middle", "key"), KEY.to_owned()].join(",")).await;
+    assert_eq!(desk.credentials.keys("Do").await.unwrap().id, "STS.1");
+    let asked: Vec<_> = desk.server.seen().iter().map(|seen| fields(seen)["RoleArn"].clone()).collect();
+    assert_eq!(asked, ["acs:ram::1:role/middle", "acs:ram::1:role/it"]);
+    assert_eq!(
+        desk.server.seen()[1].headers["x-acs-security-token"],
+        "t",
+        "with the keys of the role before"
+    );
+
+    let ring = refused(&[chain("it", "other"), chain("other", "it")].join(",")).await;
+    assert!(ring.message.contains("one of a ring"), "{ring}");
+    let absent = refused(&chain("it", "nobody")).await;
+    assert!(
+        absent.message.contains("`it` names the source profile `nobody`, which is not there"),
+        "{absent}"
+    );
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_command_prints_keys_and_what_it_prints_is_never_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let printed = folder.path().join("printed");
+    let text = r#"{"mode":"StsToken","access_key_id":"STS.x","access_key_secret":"hush","sts_token":"t"}"#;
+    std::fs::write(&printed, text).unwrap();
+    let profile =
+        |command: String| format!(r#"{{"name":"it","mode":"External","process_command":"{command}"}}"#);
+    let desk = with(&profile(format!("cat {}", printed.display()))).await;
+    let keys = desk.credentials.keys("Do").await.unwrap();
+    assert_eq!((keys.id.as_str(), keys.token.as_deref()), ("STS.x", Some("t")));
+    std::fs::write(&printed, "hush, not JSON").unwrap();
+    let broken = refused(&profile(format!("cat {}", printed.display()))).await;
+    assert!(broken.message.contains("does not print a profile"), "{broken}");
+    assert!(!format!("{broken:?}").contains("hush"), "{broken:?}");
+    let faulty =
+        [("false", "a command that failed"), ("/no/such/thing", "cannot be run"), ("", "names no command")];
+    for (command, why) in faulty {
+        let fault = refused(&profile(command.to_owned())).await;
+        assert!(fault.message.contains(why), "{fault}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_of_cloud_sso_is_used_while_it_goes_on_and_a_browser_is_never_opened() {
+    let session = |until: u64| {
+        format!(
+            r#"{{"name":"it","mode":"CloudSSO","access_key_id":"STS.sso","access_key_secret":"s","sts_token":"t","sts_expiration":{until}}}"#
+        )
+    };
+    let now = clock::now().0 / 1000;
+    let desk = with(&session(now + 3600)).await;
+    assert_eq!(desk.credentials.keys("Do").await.unwrap().id, "STS.sso");
+    assert_eq!(desk.server.seen().len(), 0);
+    for profile in [session(now + 30), r#"{"name":"it","mode":"CloudSSO"}"#.to_owned()] {
+        let ended = refused(&profile).await;
+        assert!(ended.message.contains("aliyun configure --mode CloudSSO --profile it"), "{ended}");
+    }
+    let oauth = refused(r#"{"name":"it","mode":"OAuth"}"#).await;
+    assert!(oauth.message.contains("needs a browser"), "{oauth}");
+}
+
+#[tokio::test]
+async fn a_profile_that_cannot_be_used_says_which_and_why() {
+    for (profile, why) in [
+        (r#"{"name":"it","mode":"RamRoleArn","ram_role_arn":"r"}"#, "has no keys"),
+        (
+            r#"{"name":"it","mode":"RamRoleArn","access_key_id":"a","access_key_secret":"hush"}"#,
+            "names no role",
+        ),
+        (r#"{"name":"it","mode":"ChainableRamRoleArn"}"#, "names no source profile"),
+    ] {
+        let fault = refused(profile).await;
+        assert!(fault.message.contains(why) && fault.message.contains("`it`"), "{fault}");
+        assert!(!format!("{fault:?}").contains("hush"), "{fault:?}");
+    }
+}
