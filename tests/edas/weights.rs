@@ -6,7 +6,7 @@ use deployer::rollout::Verdict;
 use deployer::spec::{EdasGroup, EdasServers, Hosts, ShareBy};
 
 use crate::fake::{Fault, GroupOptions, On, Settings};
-use crate::job::{Job, SIZE, Setup, until};
+use crate::job::{Job, SIZE, Setup, TWINS, until};
 use crate::rig::{Rig, fleet, green, look, provision_until, token};
 
 /// What a share may be off, in ten-thousandths.
@@ -126,6 +126,15 @@ fn the_plan_says_with_how_much_green_enters_and_that_nobody_looked_at_it_before(
         assert!(said.contains(&format!("both fleets stand in `{group}` itself, with no preview")), "{said}");
     }
     assert!(said.contains("green enters with 1% of its traffic") && said.contains("by weight"), "{said}");
+}
+
+#[test]
+fn a_drill_rehearses_weights_and_twins_that_are_switched_unproved() {
+    for by in ["weights", TWINS] {
+        let job = Job::new(|setup| setup.by = by);
+        let said = job.run(&["drill", "api", "--seeds", "20"]).ended_with(0).said();
+        assert!(said.contains("No target group that was lit went dark by our hand"), "{said}");
+    }
 }
 
 /// What stands in front of the servers that are weighed.
