@@ -3,6 +3,7 @@
 
 mod common;
 mod planted;
+#[expect(dead_code, reason = "some scenes are for the simulation alone")]
 mod scenes;
 
 use std::collections::BTreeSet;

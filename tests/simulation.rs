@@ -9,10 +9,10 @@ use std::collections::BTreeSet;
 use common::{NOW, actor, green, opened};
 use deployer::cloud::Change;
 use deployer::cloud::sim::Trouble;
-use deployer::drill::{Ending, Run, run, summary};
+use deployer::drill::{Ending, Run, Scene, run, summary};
 use deployer::model::{Share, Token};
 use deployer::rollout::{Event, Order, Recorded, Verdict};
-use scenes::{declared, scenes};
+use scenes::{declared, scenes, unproved, weighed};
 
 fn seeds() -> u64 {
     std::env::var("SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(10_000)
@@ -28,10 +28,18 @@ fn all() -> BTreeSet<Trouble> {
 
 #[test]
 fn no_seed_makes_a_group_go_dark() {
-    let scenes = scenes();
+    none_goes_dark(&scenes(), seeds());
+}
+
+#[test]
+fn no_seed_makes_a_group_go_dark_that_is_shared_by_weight_or_switched_unproved() {
+    none_goes_dark(&[("weighed", weighed()), ("unproved", unproved())], seeds() / 4);
+}
+
+fn none_goes_dark(scenes: &[(&'static str, Scene)], seeds: u64) {
     let scene = |seed: u64| &scenes[usize::try_from(seed).unwrap() % scenes.len()].1;
     let only = std::env::var("SEED").ok().and_then(|text| text.parse::<u64>().ok());
-    let seeds: Vec<u64> = only.map_or_else(|| (0..seeds()).collect(), |seed| vec![seed]);
+    let seeds: Vec<u64> = only.map_or_else(|| (0..seeds).collect(), |seed| vec![seed]);
     let half = seeds.len().div_ceil(2).max(1);
     let runs: Vec<Run> = std::thread::scope(|scope| {
         let parts: Vec<_> = seeds

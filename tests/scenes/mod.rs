@@ -56,6 +56,22 @@ fn first() -> Scene {
     scene(world, plan)
 }
 
+/// One of the groups is shared by the weights of its servers.
+pub fn weighed() -> Scene {
+    let mut world = world();
+    served(&mut world, "internal", Sharing::Weighed, Steps::Any);
+    let plan = plan(&world, &["internal", "public", "stream"]);
+    scene(world, plan)
+}
+
+/// One of the groups is twins of which nobody checks the one that carries nothing.
+pub fn unproved() -> Scene {
+    let mut world = world();
+    served(&mut world, "internal", Sharing::Unproved, Steps::AllOrNothing);
+    let plan = plan(&world, &["internal", "public", "stream"]);
+    scene(world, plan)
+}
+
 /// Every hold waits for an order.
 fn promoted() -> Scene {
     let mut scene = declared();
