@@ -16,6 +16,7 @@ mod init;
 mod job;
 mod kube;
 mod kube_desk;
+mod kube_swaps;
 mod lanes;
 mod official;
 mod policy;

@@ -54,7 +54,7 @@ impl Survey {
         };
         let (mut owners, ours) = (Owners::of(&fleets), ours(home, scope, &fleets));
         let reader = Reader { client, memory, now: begun, owners: &owners, ours: &ours };
-        let (mut alb, nlb, clb, scaling) = tokio::join!(
+        let (alb, nlb, clb, scaling) = tokio::join!(
             Box::pin(pools::read(reader, Product::Alb)),
             Box::pin(pools::read(reader, Product::Nlb)),
             Box::pin(classic::read(reader)),
@@ -81,15 +81,19 @@ impl Survey {
                 names.insert(group.scaling_group_id.clone());
             }
         }
-        if let (Kind::Kube(kube), Ok(shelf)) = (kind, &mut alb) {
-            if kube::has_strangers(kube, shelf, &owners) {
+        let mut shelves = BTreeMap::from([(Product::Alb, alb), (Product::Nlb, nlb), (Product::Clb, clb)]);
+        if let Kind::Kube(kube) = kind {
+            let mut known: Vec<&mut Shelf> =
+                shelves.values_mut().filter_map(|shelf| shelf.as_mut().ok()).collect();
+            if known.iter().any(|shelf| kube::has_strangers(kube, shelf, &owners)) {
                 // A pod that came after the pods were read has an address that nobody knows yet.
                 fleets = Box::pin(kube::read(client, kube, memory)).await?;
                 owners = Owners::of(&fleets);
             }
-            kube::settle(kube, shelf, &fleets, &owners, begun);
+            for shelf in &mut known {
+                kube::settle(kube, shelf, &fleets, &owners, begun);
+            }
         }
-        let shelves = BTreeMap::from([(Product::Alb, alb), (Product::Nlb, nlb), (Product::Clb, clb)]);
         for (product, shelf) in &shelves {
             let product = name(*product);
             match shelf {
