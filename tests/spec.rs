@@ -187,7 +187,7 @@ environments:
         region: cn-hongkong
         fleets: { kubernetes: { applications: [api-blue, api-green], image: 'cr.example.com/shop/api:{revision}-slim' } }
         port: 8080
-        groups: { public: { alb_twins: [sgp-a, sgp-b] } }
+        groups: { public: { alb_twins: [sgp-a, sgp-b] }, inner: { nlb_twins: [sgp-c, sgp-d] }, old: { clb_twins: [rsp-e, rsp-f], unproved: accept } }
 ";
     let spec = only(text);
     assert_eq!(spec.pair(), Some(&["api-blue", "api-green"].map(str::to_owned)));

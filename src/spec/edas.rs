@@ -92,18 +92,12 @@ fn image(fields: &Fields<'_>) -> Option<String> {
 
 /// Who stands in a server group is the cluster's business there: nobody can move pods from one into another.
 fn refuse_shared(fields: &Fields<'_>, groups: &BTreeMap<GroupId, EdasGroup>) {
-    let shared = groups.iter().filter(|(_, group)| !matches!(group.servers, EdasServers::AlbTwins(_)));
-    for (id, group) in shared {
+    for (id, _) in groups.iter().filter(|(_, group)| group.servers.twins().is_none()) {
         let at = fields.key_at("groups").unwrap_or(fields.at.clone());
-        let message = match group.servers.twins() {
-            None => format!(
-                "`{id}` is one server group for both fleets, and the cluster decides which pods stand in it"
-            ),
-            Some(_) => {
-                format!("`{id}` is switched whole, and applications on Kubernetes go by the rules of an ALB")
-            }
-        };
-        let hint = "write `alb_twins: [A, B]`: a server group for each application, behind the same rules";
+        let message = format!(
+            "`{id}` is one server group for both fleets, and the cluster decides which pods stand in it"
+        );
+        let hint = "write `nlb_twins`, `clb_twins` or `alb_twins`: a server group for each application";
         fields.reader.refuse(Wrong::new(at, message).hint(hint));
     }
 }

@@ -148,7 +148,7 @@ mod tests {
         (0..most).map(|n| fitting(nth(n).collect())).collect()
     }
 
-    /// Without what the other keys rule out: CodeDeploy knows no twins, Kubernetes nothing else, and only a template has versions.
+    /// Without what the other keys rule out: CodeDeploy knows no twins, Kubernetes only them, and only a template has versions.
     fn fitting(mut place: Value) -> Value {
         if place.get("idle").is_some() {
             place.as_object_mut().unwrap().remove("template_version");
@@ -157,7 +157,8 @@ mod tests {
             let fields = place.as_object_mut().unwrap();
             fields.retain(|name, _| !["application", "hosts", "package"].contains(&name.as_str()));
             if let Some(groups) = fields.get_mut("groups").and_then(Value::as_object_mut) {
-                groups.retain(|_, group| group.get("alb_twins").is_some());
+                let twins = ["alb_twins", "nlb_twins", "clb_twins"];
+                groups.retain(|_, group| twins.iter().any(|key| group.get(key).is_some()));
             }
         }
         // A server group is declared once.

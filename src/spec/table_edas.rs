@@ -73,7 +73,7 @@ static FLEETS: Place = Place {
             "kubernetes",
             Shape::Place(&KUBERNETES),
             Need::Optional,
-            "Two applications of EDAS on Kubernetes that alternate; the one that carries nothing is green, and is scaled to nothing again, never deleted. Every target group needs `alb_twins` then.",
+            "Two applications of EDAS on Kubernetes that alternate; the one that carries nothing is green, and is scaled to nothing again, never deleted. Every target group needs `alb_twins`, `nlb_twins` or `clb_twins` then.",
         ),
     ]],
     either: &[&["pair"], &["kubernetes"]],

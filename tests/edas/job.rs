@@ -387,7 +387,7 @@ pub fn image(revision: &str) -> String {
     format!("registry.cn-hongkong.aliyuncs.com/shop/api:{revision}")
 }
 
-fn kubernetes(world: &mut World, ids: &mut BTreeMap<String, String>, _: &Setup) -> String {
+fn kubernetes(world: &mut World, ids: &mut BTreeMap<String, String>, setup: &Setup) -> String {
     let alb = world.alb("edge");
     let ip = GroupOptions { kind: "Ip", drain: Some(1), ..GroupOptions::default() };
     for name in ["public-a", "public-b", "whole-a", "whole-b", "spare"] {
@@ -397,9 +397,36 @@ fn kubernetes(world: &mut World, ids: &mut BTreeMap<String, String>, _: &Setup) 
     let rule = world.rule(&listener, 10, &[(&ids["public-a"], 100), (&ids["public-b"], 0)]);
     ids.insert("rule".to_owned(), rule);
     ids.insert("listener".to_owned(), world.listener(&alb, 8443, &ids["whole-a"]));
+    if setup.by.starts_with(TWINS) {
+        let nlb = world.nlb("inner");
+        let tcp = GroupOptions { protocol: "TCP", ..ip };
+        for name in ["internal", "internal-b"] {
+            ids.insert(name.to_owned(), world.nlb_group(name, &tcp));
+        }
+        world.listener(&nlb, 9000, &ids["internal"]);
+    }
+    if setup.by == PROVED || setup.by.starts_with(TWINS) {
+        let clb = world.clb("old");
+        for name in ["partner", "partner-b"] {
+            ids.insert(name.to_owned(), world.vserver_group(&clb, name));
+        }
+        if setup.by.starts_with(TWINS) {
+            world.clb_listener(&clb, "tcp", 9100, Some(&ids["partner"]));
+        } else {
+            world.clb_listener(&clb, "https", 9101, Some(&ids["partner"]));
+            let front = world.clb_listener(&clb, "http", 9102, None);
+            world.rule(&front, 0, &[(&ids["partner"], 100)]);
+        }
+    }
     for (name, side, pods) in [("api-blue", "a", SIZE as u64), ("api-green", "b", 0)] {
-        let [public, whole] = ["public", "whole"].map(|group| ids[&format!("{group}-{side}")].clone());
-        let id = world.kube_app(name, &image("1.0.0"), pods, &[(&public, 8080), (&whole, 8080)]);
+        let twin = |group: &str| match (group, side) {
+            ("public" | "whole", _) | (_, "b") => ids.get(&format!("{group}-{side}")),
+            _ => ids.get(group),
+        };
+        let keeps = ["public", "whole", "internal", "partner"].into_iter().filter_map(twin);
+        let keeps: Vec<(String, u16)> = keeps.map(|id| (id.clone(), 8080)).collect();
+        let keeps: Vec<(&str, u16)> = keeps.iter().map(|(id, port)| (id.as_str(), *port)).collect();
+        let id = world.kube_app(name, &image("1.0.0"), pods, &keeps);
         let own = world.kube_of(&id).unwrap();
         own.rules = [("by-cpu".to_owned(), true), ("by-night".to_owned(), false)].into();
         ids.insert(name.to_owned(), id);
@@ -409,9 +436,16 @@ fn kubernetes(world: &mut World, ids: &mut BTreeMap<String, String>, _: &Setup) 
 
 fn kubernetes_file(job: &Job) -> String {
     let id = |name: &str| &job.ids[name];
+    let leave = if job.by == TWINS { ", unproved: accept" } else { "" };
+    let blind =
+        [("internal", "nlb_twins"), ("partner", "clb_twins")].into_iter().filter_map(|(name, key)| {
+            let (one, other) = (job.ids.get(name)?, job.ids.get(&format!("{name}-b"))?);
+            Some(format!("          {name}: {{ {key}: [{one}, {other}]{leave} }}\n"))
+        });
+    let blind: String = blind.collect();
     format!(
         "        fleets:\n          kubernetes: {{ applications: [api-blue, api-green], image: \"{}\" }}\n        groups:\n          \
-         public: {{ alb_twins: [{}, {}] }}\n          whole: {{ alb_twins: [{}, {}] }}\n",
+         public: {{ alb_twins: [{}, {}] }}\n          whole: {{ alb_twins: [{}, {}] }}\n{blind}",
         image("{revision}"),
         id("public-a"),
         id("public-b"),

@@ -11,23 +11,26 @@ use crate::lanes::{beside_each_other, kill_at};
 const REFUSED: i32 = 10;
 const ROLLED_BACK: i32 = 11;
 /// What would move a pod into a group, or out of one.
-const MEMBERSHIP: [&str; 4] = [
+const MEMBERSHIP: [&str; 7] = [
     "AddServersToServerGroup",
     "RemoveServersFromServerGroup",
     "UpdateServerGroupServersAttribute",
     "ReplaceServersInServerGroup",
+    "AddVServerGroupBackendServers",
+    "RemoveVServerGroupBackendServers",
+    "SetVServerGroupAttribute",
 ];
 
 fn job() -> Job {
     Job::on_kubernetes(|_| {})
 }
 
-fn pods(job: &Job, fleet: &str) -> Vec<String> {
+pub fn pods(job: &Job, fleet: &str) -> Vec<String> {
     job.fake.world(|world| world.pods(&job.ids[fleet]))
 }
 
 /// This application alone serves, with this revision, and may scale as it did before; the other rests.
-fn is_left_with(job: &Job, (fleet, revision): (&str, &str), (other, side): (&str, &str)) {
+pub fn is_left_with(job: &Job, (fleet, revision): (&str, &str), (other, side): (&str, &str)) {
     job.unharmed();
     assert_eq!(pods(job, fleet).len(), SIZE, "{fleet}");
     for (route, group) in [("rule", "public"), ("listener", "whole")] {
@@ -38,9 +41,15 @@ fn is_left_with(job: &Job, (fleet, revision): (&str, &str), (other, side): (&str
         let states = job.servers(&carrying[0]);
         assert_eq!(states.values().filter(|state| *state == "healthy").count(), SIZE, "{states:?}");
     }
+    for name in ["internal", "partner"].into_iter().filter(|name| job.ids.contains_key(*name)) {
+        let twin = job.carrying(name);
+        assert_eq!(twin.ends_with("-b"), side == "b", "{twin}");
+        let states = job.servers(&twin);
+        assert_eq!(states.values().filter(|state| *state == "healthy").count(), SIZE, "{states:?}");
+    }
     let (previews, image_now, rules, tags, replicas) = job.fake.world(|world| {
         let previews: Vec<_> =
-            world.rules.iter().filter(|rule| rule.name.starts_with("deployer")).cloned().collect();
+            world.rules.iter().filter(|rule| rule.name.contains("preview-")).cloned().collect();
         let tags = world.app(&job.ids[fleet]).unwrap().tags.clone();
         let other = world.kube_of(&job.ids[other]).unwrap().replicas;
         let own = world.kube_of(&job.ids[fleet]).unwrap();
@@ -50,7 +59,7 @@ fn is_left_with(job: &Job, (fleet, revision): (&str, &str), (other, side): (&str
     assert_eq!((image_now, replicas), (image(revision), 0));
     assert_eq!(rules, [("by-cpu".to_owned(), true), ("by-night".to_owned(), false)].into());
     assert!(tags.keys().all(|key| !key.starts_with("deployer:frozen")), "{tags:?}");
-    assert_eq!(MEMBERSHIP.map(|action| job.fake.count(action)), [0; 4], "the cluster alone moves pods");
+    assert_eq!(MEMBERSHIP.map(|action| job.fake.count(action)), [0; 7], "the cluster alone moves pods");
 }
 
 #[test]
@@ -95,7 +104,7 @@ fn either_reading_of_what_a_deployment_says_of_pods_brings_green_up() {
 }
 
 /// The plan and the rollout are refused with this in their words, and nothing is changed.
-fn refuses(job: &Job, what: &str) {
+pub fn refuses(job: &Job, what: &str) {
     let before = (pods(job, "api-blue"), job.weights("rule"), job.weights("listener"));
     for args in [&["plan", "api"][..], &["rollout", "api", "--yes"]] {
         let refused = job.run(args).ended_with(REFUSED);
@@ -108,7 +117,7 @@ fn refuses(job: &Job, what: &str) {
 }
 
 /// One more server group behind a listener of its own, of an ALB, an NLB or a CLB.
-fn one_more(job: &Job, family: &str) -> String {
+pub fn one_more(job: &Job, family: &str) -> String {
     job.fake.world(|world| match family {
         "alb" => {
             let balancer = world.alb("another");
@@ -133,7 +142,7 @@ fn one_more(job: &Job, family: &str) -> String {
 }
 
 /// Somebody gives the application another Service, and the cluster follows it.
-fn serve(job: &Job, fleet: &str, group: &str) {
+pub fn serve(job: &Job, fleet: &str, group: &str) {
     job.fake.world(|world| {
         for host in world.pods(&job.ids[fleet]) {
             let ip = world.hosts[&host].ip.clone();
@@ -190,7 +199,7 @@ fn what_edas_or_the_cluster_would_move_by_itself_refuses_the_plan_with_the_way_o
     };
     let misplaced = |job: &Job| {
         serve(job, "api-blue", &job.ids["public-b"]);
-        "write `alb_twins` in the order of `applications`".to_owned()
+        "write the twins in the order of `applications`".to_owned()
     };
     let unreadable = |job: &Job| {
         job.fake
@@ -238,11 +247,17 @@ fn nodes_that_serve_others_by_the_files_own_word_are_no_reason_to_refuse() {
     job.run(&["plan", "api"]).ended_with(0);
 }
 
+/// The tag by which an application says that it has left a group.
+pub fn left(job: &Job, group: &str) -> String {
+    format!("deployer:left:{}", job.ids[group])
+}
+
 /// The milliseconds between the note that blue has left its last twin and the order that takes its pods away.
-fn kept(job: &Job) -> u64 {
+pub fn kept(job: &Job) -> u64 {
     let calls = job.fake.calls();
     let last = |what: &dyn Fn(&Call) -> bool| calls.iter().rfind(|call| what(call)).unwrap().at;
-    let left = last(&|call| call.service == "alb" && call.action == "TagResources");
+    let left =
+        last(&|call| call.action == "TagResources" && call.parameters.to_string().contains("deployer:left:"));
     let taken = last(&|call| call.action == "ScaleK8sApplication");
     taken.checked_sub(left).unwrap()
 }
@@ -250,11 +265,10 @@ fn kept(job: &Job) -> u64 {
 #[test]
 fn pods_stay_until_the_drain_of_their_twin_is_over_and_a_note_of_long_ago_does_not_count() {
     let job = job();
-    let note = format!("1/{}", job.ids["api-blue"]);
     job.fake.world(|world| {
         for name in ["public-a", "whole-a"] {
-            let group = world.groups.get_mut(&job.ids[name]).unwrap();
-            group.tags.insert("deployer:left".to_owned(), note.clone());
+            let app = world.app_mut(&job.ids["api-blue"]).unwrap();
+            app.tags.insert(left(&job, name), "1".to_owned());
         }
     });
     job.run(&["rollout", "api"]).ended_with(0);
@@ -272,8 +286,8 @@ fn a_third_group_into_which_the_cluster_puts_blue_while_it_is_quiet_keeps_blue()
     let blue = pods(&job, "api-blue");
     let rollout = job.start(&["rollout", "api"]);
     until("blue to have left", || {
-        let tags = job.fake.world(|world| world.groups[&job.ids["whole-a"]].tags.clone());
-        job.phase(1) == "drain" && tags.contains_key("deployer:left")
+        let tags = job.fake.world(|world| world.app(&job.ids["api-blue"]).unwrap().tags.clone());
+        job.phase(1) == "drain" && tags.contains_key(&left(&job, "whole-a"))
     });
     serve(&job, "api-blue", &group);
     let held = rollout.wait().ended_with(13);
@@ -377,18 +391,17 @@ fn a_change_order_that_ends_anywhere_but_everywhere_done_takes_green_back_with_i
 #[test]
 fn a_lost_reply_begins_nothing_twice_and_gives_everything_back() {
     let writes = [
-        "DeployK8sApplication",
-        "ScaleK8sApplication",
-        "DisableApplicationScalingRule",
-        "EnableApplicationScalingRule",
-        "TagResources",
-        "UntagResources",
-        "UnTagResources",
-    ];
-    beside_each_other(&writes, |action| {
-        let job = job();
+        ("DeployK8sApplication", false),
+        ("ScaleK8sApplication", false),
+        ("DisableApplicationScalingRule", false),
+        ("EnableApplicationScalingRule", false),
+        ("TagResources", false),
+        ("UntagResources", false),
         // Only a twin that was left once has a note to take off.
-        let later = *action == "UnTagResources";
+        ("UntagResources", true),
+    ];
+    beside_each_other(&writes, |(action, later)| {
+        let (job, later) = (job(), *later);
         if later {
             job.run(&["rollout", "api"]).ended_with(0);
             job.run(&["rollout", "api", "--revision", "1.5.0"]).ended_with(0);

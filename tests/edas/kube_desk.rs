@@ -6,7 +6,8 @@ use std::fs;
 use serde_json::Value;
 
 use crate::fake::{GroupOptions, Pace, Work};
-use crate::job::{Job, image, is_read};
+use crate::job::{Job, TWINS, image, is_read};
+use crate::kube::{one_more, serve};
 
 /// The findings of one severity, as `check: what`.
 fn findings(job: &Job, severity: &str) -> Vec<String> {
@@ -80,7 +81,7 @@ fn what_would_fail_a_rollout_on_kubernetes_is_found_before() {
 }
 
 #[test]
-fn the_policy_for_kubernetes_moves_no_server_and_notes_only_who_has_left() {
+fn the_policy_for_kubernetes_moves_no_server() {
     let job = Job::on_kubernetes(|_| {});
     let done = job.run(&["policy", "ram", "api"]).ended_with(0);
     let policy: Value = serde_json::from_str(&done.out).unwrap();
@@ -97,16 +98,34 @@ fn the_policy_for_kubernetes_moves_no_server_and_notes_only_who_has_left() {
     let expected = [
         "alb:CreateRule",
         "alb:DeleteRule",
-        "alb:TagResources",
-        "alb:UnTagResources",
         "alb:UpdateListenerAttribute",
         "alb:UpdateRuleAttribute",
         "edas:ManageApplication",
     ];
     assert_eq!(writes, expected.iter().collect::<Vec<_>>());
-    let tags = statements.iter().find(|own| own["Action"][0] == "alb:TagResources").unwrap();
-    assert_eq!(tags["Resource"].as_array().unwrap().len(), 4, "each twin, and nothing else");
     assert_eq!(job.fake.calls().len(), 0, "it makes no call");
+}
+
+#[test]
+fn doctor_and_policy_know_twins_of_an_nlb_and_of_a_clb() {
+    let job = Job::on_kubernetes(|setup| {
+        (setup.by, setup.deadlines) = (TWINS, vec!["drain: 10m", "settle: 10m"]);
+    });
+    assert_eq!(findings(&job, "fail"), Vec::<String>::new());
+    assert!(told(&findings(&job, "ok"), "all 4 server groups in which blue stands are declared"));
+    for family in ["nlb", "clb"] {
+        let group = one_more(&job, family);
+        serve(&job, "api-blue", &group);
+        let done = job.run(&["doctor", "api"]);
+        assert!(done.said().contains(&format!("NAME: {{{family}_twins: [A, B]}}")), "{}", done.said());
+    }
+    let done = job.run(&["policy", "ram", "api"]).ended_with(0);
+    for action in ["nlb:UpdateListenerAttribute", "slb:SetLoadBalancerTCPListenerAttribute", "slb:SetRule"] {
+        assert!(done.out.contains(action), "{action}: {}", done.out);
+    }
+    for action in ["AddServersToServerGroup", "AddVServerGroupBackendServers", "alb:TagResources"] {
+        assert!(!done.out.contains(action), "{action}: {}", done.out);
+    }
 }
 
 #[test]
@@ -127,7 +146,7 @@ fn init_writes_the_two_applications_with_their_twins_in_their_order() {
             world.stand(&group, &address, 8080, 100);
             group
         });
-        // Only what stands in one rule with its twin can be told to be one.
+        // Only what stands in one rule with its twin can be told to be one; a listener of an NLB has one of the two.
         job.run(&["init", "api", "--from-edas", from, "--environment", "prod"]).ended_with(0);
         let text = fs::read_to_string(job.file()).unwrap();
         let other = if serving == "a" { "b" } else { "a" };
@@ -141,6 +160,13 @@ fn init_writes_the_two_applications_with_their_twins_in_their_order() {
         assert!(text.contains("revision: \"1.0.0\""), "{text}");
         let beware = text.lines().filter(|line| line.starts_with("# Beware")).collect::<Vec<_>>().join("\n");
         assert!(beware.contains("another") && beware.contains("whole-a"), "{third} {beware}");
+        let unknown = if serving == "a" {
+            [third.clone(), format!("TWIN-OF-{third}")]
+        } else {
+            [format!("TWIN-OF-{third}"), third]
+        };
+        let twins = format!("nlb_twins: [\"{}\", \"{}\"]", unknown[0], unknown[1]);
+        assert!(text.contains(&twins), "{twins}\n{text}");
         job.run(&["validate"]).ended_with(0);
         assert!(job.fake.calls().iter().all(|call| is_read(&call.action)));
         drop(before);

@@ -17,6 +17,7 @@ mod init;
 mod job;
 mod kube;
 mod kube_desk;
+mod kube_swaps;
 mod lanes;
 mod official;
 mod policy;

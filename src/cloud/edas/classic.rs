@@ -212,7 +212,6 @@ fn described(balancer: &str, group: &Group) -> ServerGroup {
         verdict: Span::ZERO,
         heeds_weights: true,
         count: None,
-        left: None,
         cuts: false,
     }
 }

@@ -62,6 +62,8 @@ pub(super) struct Fleets {
     pub node_ports: BTreeMap<u32, String>,
     /// The addresses of the nodes that their pods are on.
     pub nodes: BTreeSet<String>,
+    /// Server groups that their own fleet has left, though its pods stand there still, and when.
+    pub left: BTreeMap<String, Time>,
 }
 
 /// What is not read with every look.

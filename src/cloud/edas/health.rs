@@ -117,8 +117,10 @@ fn said(
     }
     let address = server.server_ip.as_deref().filter(|ip| !ip.is_empty());
     let own = verdicts.iter().filter(|said| {
-        let named =
-            said.server_id == server.server_id || address.is_some() && said.server_ip.as_deref() == address;
+        let by_address = address.is_some() && said.server_ip.as_deref() == address;
+        // Pods that share an interface are told apart by their addresses: none of them answers for another.
+        let by_id = server.name() == server.server_id && said.server_id == server.server_id;
+        let named = by_id || by_address;
         let here = said.listener_port.is_some_and(|port| ports.contains(&port) || perhaps.contains(&port));
         named && here && (server.port.is_none() || said.port == server.port)
     });

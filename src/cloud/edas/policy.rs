@@ -132,10 +132,8 @@ impl Writer<'_> {
         let nlb = ids(|servers| matches!(servers, EdasServers::NlbTwins(_) | EdasServers::Nlb(_)));
         let mut statements = Vec::new();
         if self.on_kubernetes() {
-            // The cluster moves pods; on a twin it is only noted that its fleet has left it.
-            let resources: Vec<_> =
-                alb.iter().map(|id| self.arn("alb", &format!("servergroup/{id}"))).collect();
-            return vec![allow(&["alb:TagResources", "alb:UnTagResources"], &resources)];
+            // The cluster moves pods; that a fleet has left a twin is noted on its application.
+            return Vec::new();
         }
         for (product, ids) in [("alb", alb), ("nlb", nlb)] {
             if ids.is_empty() {

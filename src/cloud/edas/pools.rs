@@ -9,7 +9,6 @@ use super::api::nlb;
 use super::api::pool::{self, Server};
 use super::client::{Client, Product};
 use super::health::Checks;
-use super::kube::left;
 use super::memory::Memory;
 use super::route::{Place, Route};
 use super::servers::{Family, Owners, ServerGroup, Shelf, heeds_weights};
@@ -298,7 +297,6 @@ fn of_alb(group: alb::Group) -> ServerGroup {
         .then(|| drain.and_then(|drain| drain.connection_drain_timeout).unwrap_or(DRAIN_SECS));
     let interval = group.health_check_config.and_then(|check| check.health_check_interval);
     ServerGroup {
-        left: group.tags.iter().flatten().find_map(left),
         id: group.server_group_id,
         family: Family::Alb,
         balancer: None,
@@ -317,7 +315,6 @@ fn of_nlb(group: nlb::Group) -> ServerGroup {
     let drain = if drains { group.connection_drain_timeout.unwrap_or(DRAIN_SECS) } else { 0 };
     let interval = group.health_check.and_then(|check| check.health_check_interval);
     ServerGroup {
-        left: None,
         id: group.server_group_id,
         family: Family::Nlb,
         balancer: None,

@@ -8,7 +8,7 @@ use super::fleets::Fleets;
 use super::health::Checks;
 use super::route::Route;
 use crate::cloud::Fault;
-use crate::model::{FleetId, InstanceId, Seen, Span, Time};
+use crate::model::{FleetId, InstanceId, Seen, Span};
 
 /// What kind of group it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,18 +62,8 @@ pub(super) struct ServerGroup {
     pub heeds_weights: bool,
     /// How many servers the list of groups says it has.
     pub count: Option<u32>,
-    /// Which application on Kubernetes has left it, though its pods stand there still, and when.
-    pub left: Option<Left>,
     /// Whether requests of HTTP come this way on a CLB, which takes a server out at once.
     pub cuts: bool,
-}
-
-/// A note on a server group.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Left {
-    /// The application's id.
-    pub application: String,
-    pub at: Time,
 }
 
 /// What one product says.

@@ -65,6 +65,7 @@ pub(super) async fn shift(
             weights::shift(site, &map, &own, (to, from), share).await
         }
         Standing::Twins { own, other } if own.family != Family::Alb => {
+            kube::stay(site, [&own, &other]).await?;
             let (gaining, gains) = if share == Share::ALL { (&own, Some(to)) } else { (&other, from) };
             if let (Some(fleet), true) = (gains, map.is_proved(group, [&own, &other])?) {
                 refuse_nobody(&map, gaining, fleet)?;

@@ -78,7 +78,7 @@ impl Survey {
         let declared = home.spec.groups.values().map(|group| product_of(&group.servers)).collect();
         let declared = &declared;
         let reader = Reader { client, memory, now: begun, owners: &owners, ours: &ours, declared, leeway };
-        let (mut alb, nlb, clb, scaling) = tokio::join!(
+        let (alb, nlb, clb, scaling) = tokio::join!(
             Box::pin(pools::read(reader, Product::Alb)),
             Box::pin(pools::read(reader, Product::Nlb)),
             Box::pin(classic::read(reader)),
@@ -105,15 +105,19 @@ impl Survey {
                 names.insert(group.scaling_group_id.clone());
             }
         }
-        if let (Kind::Kube(kube), Ok(shelf)) = (kind, &mut alb) {
-            if kube::has_strangers(kube, shelf, &owners) {
+        let mut shelves = BTreeMap::from([(Product::Alb, alb), (Product::Nlb, nlb), (Product::Clb, clb)]);
+        if let Kind::Kube(kube) = kind {
+            let mut known: Vec<&mut Shelf> =
+                shelves.values_mut().filter_map(|shelf| shelf.as_mut().ok()).collect();
+            if known.iter().any(|shelf| kube::has_strangers(kube, shelf, &owners)) {
                 // A pod that came after the pods were read has an address that nobody knows yet.
                 fleets = Box::pin(kube::read(client, kube, memory)).await?;
                 owners = Owners::of(&fleets);
             }
-            kube::settle(kube, shelf, &fleets, &owners, begun);
+            for shelf in &mut known {
+                kube::settle(kube, shelf, &fleets, &owners, begun);
+            }
         }
-        let shelves = BTreeMap::from([(Product::Alb, alb), (Product::Nlb, nlb), (Product::Clb, clb)]);
         for (product, shelf) in &shelves {
             let product = name(*product);
             match shelf {

@@ -7,7 +7,7 @@ use tokio::time::sleep;
 
 use super::api::{clb, nlb};
 use super::classic;
-use super::client::Product;
+use super::client::{Client, Product};
 use super::members;
 use super::patience::Site;
 use super::route::{Place, Route};
@@ -37,7 +37,7 @@ pub(super) async fn swap(
             return Err(Fault::new(FaultKind::Invalid, "UpdateListenerAttribute", message));
         }
     };
-    let routes = routes_now(site, [own, other]).await?;
+    let routes = routes_now(site.client, [own, other]).await?;
     if routes.is_empty() {
         let message =
             format!("no listener or rule leads to `{group}`: put one of its server groups behind a listener");
@@ -60,10 +60,13 @@ pub(super) async fn swap(
 }
 
 /// The routes that lead to either twin, read now.
-async fn routes_now(site: Site<'_>, twins: [&ServerGroup; 2]) -> Result<Vec<Route>, Fault> {
+///
+/// # Errors
+/// [`FaultKind::Invalid`] for groups that cannot be twins of this kind; the call's fault.
+pub(super) async fn routes_now(client: &Client, twins: [&ServerGroup; 2]) -> Result<Vec<Route>, Fault> {
     let mut routes = match (twins[0].family, twins[0].balancer.as_deref()) {
-        (Family::Nlb, _) => nlb::listeners(site.client).await?.iter().map(Route::of_network).collect(),
-        (Family::Classic, Some(balancer)) => classic::routes_now(site.client, balancer).await?,
+        (Family::Nlb, _) => nlb::listeners(client).await?.iter().map(Route::of_network).collect(),
+        (Family::Classic, Some(balancer)) => classic::routes_now(client, balancer).await?,
         (Family::Alb | Family::Classic | Family::ClassicDefault | Family::ClassicPair, _) => {
             let message = format!("`{}` cannot be a twin: declare vServer groups", twins[0].id);
             return Err(Fault::new(FaultKind::Invalid, "DescribeVServerGroups", message));
@@ -95,7 +98,7 @@ async fn write(site: Site<'_>, route: &Route, group: &str) -> Result<(), Fault> 
 async fn verify(site: Site<'_>, twins: [&ServerGroup; 2], group: &str) -> Result<(), Fault> {
     let begun = clock::now();
     loop {
-        let routes = routes_now(site, twins).await.map_err(Fault::ambiguous)?;
+        let routes = routes_now(site.client, twins).await.map_err(Fault::ambiguous)?;
         let Some(behind) = routes.iter().find(|route| !route.settled || !route.names(group)) else {
             return Ok(());
         };

@@ -98,7 +98,9 @@ impl<'a> Map<'a> {
                     ShareBy::Weights => Standing::Weighed,
                 })
             }
-            EdasServers::AlbTwins(twins) if self.home.kubernetes().is_some() => {
+            EdasServers::AlbTwins(twins) | EdasServers::NlbTwins(twins) | EdasServers::ClbTwins(twins)
+                if self.home.kubernetes().is_some() =>
+            {
                 let place = self.home.kubernetes().and_then(|own| own.place_of(fleet.as_str()));
                 let place = place.ok_or_else(|| absent(fleet))?;
                 let (own, other) = (self.existing(&twins[place])?, self.existing(&twins[1 - place])?);

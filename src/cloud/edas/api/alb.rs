@@ -29,18 +29,6 @@ pub struct Group {
     pub connection_drain_config: Option<Drain>,
     #[serde(default)]
     pub health_check_config: Option<Check>,
-    #[serde(default)]
-    pub tags: Option<Vec<Tag>>,
-}
-
-/// A tag of a server group.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct Tag {
-    #[serde(default)]
-    pub key: Option<String>,
-    #[serde(default)]
-    pub value: Option<String>,
 }
 
 /// How long a server that is taken out keeps its connections.
@@ -283,34 +271,6 @@ pub async fn create_header_rule(
         .with("RuleActions.1.ForwardGroupConfig.ServerGroupTuples.1.ServerGroupId", group)
         .with("RuleActions.1.ForwardGroupConfig.ServerGroupTuples.1.Weight", 100);
     pool::write(client, call, token).await
-}
-
-/// How the product calls server groups where it tags things.
-const SERVER_GROUP: &str = "servergroup";
-
-/// An answer of which nothing is wanted.
-#[derive(Deserialize)]
-struct Done {}
-
-/// Sets a tag of a server group.
-///
-/// # Errors
-/// The call's fault.
-pub async fn tag(client: &Client, group: &str, (key, value): (&str, &str)) -> Result<(), Fault> {
-    let call = Call::rpc(Product::Alb, "TagResources").with("ResourceType", SERVER_GROUP);
-    let call = call.with("ResourceId.1", group).with("Tag.1.Key", key).with("Tag.1.Value", value);
-    // Twice is as good as once.
-    client.send(call.repeatable()).await.map(|_: Done| ())
-}
-
-/// Removes a tag of a server group.
-///
-/// # Errors
-/// The call's fault.
-pub async fn untag(client: &Client, group: &str, key: &str) -> Result<(), Fault> {
-    let call = Call::rpc(Product::Alb, "UnTagResources").with("ResourceType", SERVER_GROUP);
-    let call = call.with("ResourceId.1", group).with("TagKey.1", key);
-    client.send(call.repeatable()).await.map(|_: Done| ())
 }
 
 /// Takes a rule away. Gives the job.

@@ -103,7 +103,12 @@ fn undeclared(facts: &Facts<'_>) -> Vec<Finding> {
             let family = facts.survey.group(id).map(|group| group.family);
             let mend = match family {
                 _ if facts.home.kubernetes().is_some() => {
-                    "take it out of the Service that names it, or declare it with a twin: `NAME: {alb_twins: [A, B]}`".to_owned()
+                    let twins = match family {
+                        Some(Family::Nlb) => "nlb_twins",
+                        Some(Family::Classic | Family::ClassicDefault | Family::ClassicPair) => "clb_twins",
+                        Some(Family::Alb) | None => "alb_twins",
+                    };
+                    format!("take it out of the Service that names it, or declare it with a twin: `NAME: {{{twins}: [A, B]}}`")
                 }
                 Some(Family::ClassicPair) => {
                     "move its listener to a vServer group and declare that: a master and a slave are not moved from here".to_owned()

@@ -7,6 +7,7 @@ use super::super::api::k8s;
 use super::super::client::Client;
 use super::super::home::Home;
 use super::super::memory::Memory;
+use super::super::servers::Family;
 use super::super::survey::Survey;
 use super::find::{CALL_TIMEOUT, Found, Group, Seen, invalid, missing, named, names, usual};
 use crate::cloud::{Fault, Scope};
@@ -99,6 +100,17 @@ fn twins(
     second: &str,
     remarks: &mut Vec<String>,
 ) -> Result<Vec<Group>, Fault> {
+    let mut all = all;
+    for group in all.iter_mut().filter(|group| matches!(group.family, Family::Nlb | Family::Classic)) {
+        // A listener has one of the two: the other one is for people to name.
+        let twin = format!("TWIN-OF-{}", group.id);
+        remarks.push(format!(
+            "which server group is the twin of {} cannot be told, for its listener has one only: write its id in the place of \
+             `{twin}`, and let a Service keep the other application's pods in it",
+            group.name
+        ));
+        group.twin = Some(twin);
+    }
     let (mut groups, alone): (Vec<_>, Vec<_>) = all.into_iter().partition(|group| group.twin.is_some());
     remarks.extend(alone.iter().map(|group| {
         format!(
@@ -118,8 +130,7 @@ fn twins(
     }
     if groups.is_empty() {
         return Err(missing(
-            "the service stands in no server group of an ALB that has a twin behind the same rules: give each application \
-             one of its own",
+            "the service stands in no server group that has a twin, or could have one: give each application one of its own",
         ));
     }
     Ok(groups)

@@ -84,11 +84,16 @@ fn hosts(hosts: &Hosts) -> String {
 
 fn group(group: &Group, usual: u32) -> String {
     let servers = match (&group.twin, group.family) {
-        (Some(twin), _) => format!(
-            "alb_twins: [{}, {}]   # behind the same rules: weights make the share",
-            quoted(&group.id),
-            quoted(twin)
-        ),
+        (Some(twin), family) => {
+            let (key, how) = match family {
+                Family::Alb => ("alb_twins", "behind the same rules: weights make the share"),
+                Family::Nlb => ("nlb_twins", "behind the same listeners, which are switched whole"),
+                Family::Classic | Family::ClassicDefault | Family::ClassicPair => {
+                    ("clb_twins", "behind the same listeners and rules, which are switched whole")
+                }
+            };
+            format!("{key}: [{}, {}]   # {how}", quoted(&group.id), quoted(twin))
+        }
         (None, Family::Alb) => format!("alb: {}", quoted(&group.id)),
         (None, Family::Nlb) => format!("nlb: {}", quoted(&group.id)),
         (None, _) => format!("clb: {}", quoted(&group.id)),

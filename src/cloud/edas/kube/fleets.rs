@@ -9,7 +9,7 @@ use super::super::fleets::{FleetNow, Fleets};
 use super::super::home::Kube;
 use super::super::memory::Memory;
 use super::super::orders::{self, Progress};
-use super::{freeze, pods};
+use super::{freeze, left, pods};
 use crate::cloud::Fault;
 use crate::model::{FleetId, FleetSeen, Revision, Scaling, Seen};
 
@@ -35,6 +35,11 @@ pub(in super::super) async fn read(
     let applications = [(one.id.as_str(), &one.application), (two.id.as_str(), &two.application)];
     let kept = memory.kube.read(client, kube, applications).await?;
     let mut fleets = Fleets { by_address: true, ..Fleets::default() };
+    for (place, kept) in kept.iter().enumerate() {
+        let twins = kube.home.spec.groups.values().filter_map(|group| group.servers.twins());
+        let own = twins.map(|twins| &twins[place]);
+        fleets.left.extend(own.filter_map(|twin| Some((twin.clone(), left::since(&kept.tags, twin)?))));
+    }
     for ((label, now), kept) in kube.own.applications.iter().zip([&one, &two]).zip(kept) {
         fleets.unread.extend(kept.bound);
         fleets

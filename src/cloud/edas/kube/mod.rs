@@ -7,6 +7,7 @@
 mod change;
 mod fleets;
 mod freeze;
+mod left;
 mod pods;
 mod settings;
 mod twins;
@@ -14,5 +15,6 @@ mod twins;
 pub(super) use change::{empty_out, provision};
 pub(super) use fleets::read;
 pub(super) use freeze::{freeze, is_noted, thaw, thaw_all};
+pub(super) use left::stay;
 pub(super) use settings::Settings;
-pub(super) use twins::{deregister, has_strangers, left, misplaced, register, settle, stay, unseen_nodes};
+pub(super) use twins::{deregister, has_strangers, misplaced, register, settle, unseen_nodes};

@@ -1,42 +1,37 @@
 //! Pods stand in the twin of their application as long as they live: the cluster keeps them there.
 //!
-//! So a fleet comes into a group where a rule leads to its twin, for traffic or as a preview: until then nobody checks its
-//! pods. It leaves where no route gives the twin anything any more: that is noted on the twin itself, with the time, and
-//! its pods count as draining from then on, and as gone once the group's drain is over. The note counts only as long as
-//! nothing is sent there, and whoever moves traffic takes it off first.
+//! So a fleet comes into a group whose twins are proved where a rule leads to its twin, for traffic or as a preview: until
+//! then nobody checks its pods. Where nobody ever checks a twin before it is switched to, its pods stand there, not judged.
+//! It leaves where no route gives the twin anything any more: that is noted, with the time, and its pods count as draining
+//! from then on, and as gone once the group's drain is over. The note counts only as long as nothing is sent there, and
+//! whoever moves traffic takes it off first.
 
 use std::collections::BTreeSet;
 
 use tokio::time::sleep;
 
-use super::super::api::alb::{self, Tag};
 use super::super::api::pool::Server;
+use super::super::client::Client;
 use super::super::fleets::Fleets;
 use super::super::home::{Home, Kube};
 use super::super::members;
 use super::super::patience::Site;
-use super::super::pools::routes_now;
+use super::super::pools;
 use super::super::preview;
-use super::super::servers::{Left, Owners, ServerGroup, Shelf};
+use super::super::route::Route;
+use super::super::servers::{Family, Owners, ServerGroup, Shelf};
+use super::super::swap;
 use super::super::traffic::{absent, listeners};
-use super::super::twin::{Map, Standing};
+use super::super::twin::{Map, Standing, is_proved};
+use super::left;
 use crate::cloud::{Fault, FaultKind, clock};
-use crate::model::{FleetId, GroupId, InstanceState, Share, Time};
+use crate::model::{FleetId, GroupId, InstanceState, Share, Span, Time};
 
-/// The key of the tag of a twin that its fleet has left.
-const LEFT: &str = "deployer:left";
 /// Between two questions whether the pods have come.
 const PAUSE: std::time::Duration = std::time::Duration::from_millis(250);
 
-/// The note that a tag is, if it is one.
-pub(in super::super) fn left(tag: &Tag) -> Option<Left> {
-    let (at, application) =
-        tag.value.as_deref().filter(|_| tag.key.as_deref() == Some(LEFT))?.split_once('/')?;
-    Some(Left { application: application.to_owned(), at: Time(at.parse().ok()?) })
-}
-
-/// Counts the pods in a twin that gets nothing as what they are: not there yet where nobody checks them, and draining or
-/// gone where their fleet has left.
+/// Counts the pods in a twin that gets nothing as what they are: not there yet where somebody is to check them and nobody
+/// does, and draining or gone where their fleet has left.
 pub(in super::super) fn settle(
     kube: Kube<'_>,
     shelf: &mut Shelf,
@@ -45,23 +40,28 @@ pub(in super::super) fn settle(
     now: Time,
 ) {
     let Some(Ok(routes)) = &shelf.routes else { return };
-    for group in kube.home.spec.groups.values() {
-        for (fleet, id) in kube.own.applications.iter().zip(group.servers.ids()) {
-            let (Some(group), Some(Ok(servers))) = (shelf.groups.get(id), shelf.servers.get_mut(id)) else {
+    for declared in kube.home.spec.groups.values() {
+        let twins = declared.servers.ids();
+        let both: Vec<&Route> =
+            routes.iter().filter(|route| !route.preview && twins.iter().any(|id| route.names(id))).collect();
+        let proved = is_proved(declared, &both);
+        // What leads to a group of a CLB says how long it drains, and after a switch nothing does: its twin's counts too.
+        let groups = twins.iter().filter_map(|id| shelf.groups.get(id));
+        let drain = groups.map(|group| drain_of(kube, group)).max().unwrap_or(Span::ZERO);
+        for (fleet, id) in kube.own.applications.iter().zip(twins) {
+            let (Some(group), Some(Ok(servers))) = (shelf.groups.get_mut(id), shelf.servers.get_mut(id))
+            else {
                 continue;
             };
-            let (previews, leading): (Vec<_>, Vec<_>) =
-                routes.iter().filter(|route| route.names(id)).partition(|route| route.preview);
-            if leading.iter().any(|route| !route.settled || route.share(id) != Some(Share::NONE)) {
+            group.drain = drain;
+            if both.iter().any(|route| route.names(id) && carries(route, id)) {
                 continue;
             }
             let own =
                 |server: &Server| owners.of_server(server).is_some_and(|(owner, _)| owner.as_str() == fleet);
-            let seen = fleets.all.iter().find(|(name, _)| name.as_str() == fleet);
-            let seen = seen.and_then(|(_, now)| now.known());
-            let left =
-                group.left.as_ref().filter(|left| seen.is_some_and(|now| now.group_id == left.application));
-            if previews.is_empty() || left.is_some_and(|left| now >= left.at + group.drain) {
+            let unchecked = proved && !routes.iter().any(|route| route.preview && route.names(id));
+            let left = fleets.left.get(id);
+            if unchecked || left.is_some_and(|at| now >= *at + drain) {
                 servers.retain(|server| !own(server));
             } else if left.is_some() {
                 for server in servers.iter_mut().filter(|server| own(server)) {
@@ -70,6 +70,17 @@ pub(in super::super) fn settle(
             }
         }
     }
+}
+
+/// How long a server group drains. Listeners of HTTP have no drain on a CLB: what is under way gets as long as one call of
+/// ours.
+fn drain_of(kube: Kube<'_>, group: &ServerGroup) -> Span {
+    if group.cuts { group.drain.max(kube.home.spec.call_timeout) } else { group.drain }
+}
+
+/// Whether a route may send anything to a server group.
+fn carries(route: &Route, id: &str) -> bool {
+    !route.settled || route.share(id) != Some(Share::NONE)
 }
 
 /// Whether somebody stands in a twin, and stays, who is no pod that was seen.
@@ -117,10 +128,9 @@ pub(in super::super) fn unseen_nodes<'a>(
 pub(in super::super) fn misplaced(home: &Home, twin: &str, fleet: &FleetId) -> Option<String> {
     let own = home.kubernetes()?;
     let place = own.place_of(fleet.as_str())?;
-    let mut all = home.spec.groups.values().filter_map(|group| group.servers.twins());
-    let other = all.find_map(|twins| twins.iter().position(|id| id == twin)).filter(|at| *at != place)?;
+    let other = left::place_of(home, twin).filter(|at| *at != place)?;
     Some(format!(
-        "pods of `{fleet}` stand in `{twin}`, which is the twin of `{}`: write `alb_twins` in the order of `applications`, or \
+        "pods of `{fleet}` stand in `{twin}`, which is the twin of `{}`: write the twins in the order of `applications`, or \
          mend the Service that keeps them there",
         own.applications[other]
     ))
@@ -140,18 +150,22 @@ pub(in super::super) async fn register(
     let now = map.fleet(fleet)?.ok_or_else(|| absent(fleet))?;
     let mut twins = Vec::new();
     for id in groups {
-        twins.push(pair(map.standing(id, fleet)?)?);
+        twins.push((id, pair(map.standing(id, fleet)?)?));
     }
-    for (own, other) in &twins {
-        stay(site, [own]).await?;
-        preview::ensure(site, [own, other], &listeners(&map, [own, other])?).await?;
+    for (id, (own, other)) in &twins {
+        left::stay(site, [own]).await?;
+        if own.family == Family::Alb {
+            preview::ensure(site, [own, other], &listeners(&map, [own, other])?).await?;
+        } else if map.is_proved(id, [own, other])? {
+            preview::ensure_classic(site, [own, other], &map.leading(&[own, other])?).await?;
+        }
     }
     let pods = now.members.iter().filter(|(_, member)| member.state == InstanceState::Running);
     let pods: Vec<_> = pods.map(|(id, member)| (id.as_str(), member.addresses.as_slice())).collect();
     let begun = clock::now();
     loop {
         let mut missing = Vec::new();
-        for (own, _) in &twins {
+        for (_, (own, _)) in &twins {
             let servers = members::standing(site.client, own).await?;
             missing.extend(absentees(own, &servers, &pods));
         }
@@ -168,20 +182,6 @@ pub(in super::super) async fn register(
         }
         sleep(PAUSE).await;
     }
-}
-
-/// Takes the note off twins that are to have traffic, or have it still: another one than ours may have been made since.
-///
-/// # Errors
-/// The call's fault.
-pub(in super::super) async fn stay<const N: usize>(
-    site: Site<'_>,
-    twins: [&ServerGroup; N],
-) -> Result<(), Fault> {
-    for twin in twins.into_iter().filter(|twin| twin.left.is_some()) {
-        alb::untag(site.client, &twin.id, LEFT).await?;
-    }
-    Ok(())
 }
 
 /// Who of the pods does not stand in a twin.
@@ -216,23 +216,27 @@ pub(in super::super) async fn deregister(
         twins.push(pair(map.standing(id, fleet)?)?);
     }
     for (own, other) in &twins {
-        if own.left.as_ref().is_some_and(|left| left.application == now.group_id) {
-            continue;
-        }
-        let routes = routes_now(site.client, &listeners(&map, [own, other])?).await?;
-        let mut leading = routes.iter().filter(|route| !route.preview && route.names(&own.id));
-        let carrying = leading.find(|route| !route.settled || route.share(&own.id) != Some(Share::NONE));
-        if let Some(route) = carrying {
+        let routes = leading_now(site.client, &map, [own, other]).await?;
+        if let Some(route) = routes.iter().find(|route| route.names(&own.id) && carries(route, &own.id)) {
             let message = format!(
                 "{} still sends traffic to `{}`, and `{fleet}` leaves only what gets none: take the rule away first",
                 route.name, own.id
             );
             return Err(Fault::new(FaultKind::Conflict, "ListRules", message));
         }
-        let note = format!("{}/{}", clock::now().0, now.group_id);
-        alb::tag(site.client, &own.id, (LEFT, &note)).await?;
+        left::write(site, &now.group_id, &own.id).await?;
     }
     Ok(())
+}
+
+/// What leads to either twin, read now; previews are nobody's traffic.
+async fn leading_now(client: &Client, map: &Map<'_>, twins: [&ServerGroup; 2]) -> Result<Vec<Route>, Fault> {
+    if twins[0].family != Family::Alb {
+        return swap::routes_now(client, twins).await;
+    }
+    let mut routes = pools::routes_now(client, &listeners(map, twins)?).await?;
+    routes.retain(|route| !route.preview);
+    Ok(routes)
 }
 
 /// The fleet's own twin and its sibling; anything else is for those who filled it.
@@ -242,7 +246,7 @@ fn pair(standing: Standing) -> Result<(ServerGroup, ServerGroup), Fault> {
         Standing::Shared(group) | Standing::Weighed(group) => {
             let message = format!(
                 "the cluster decides which pods stand in `{}`: take it out of the Service that names it, or declare it \
-                 with a twin (`alb_twins`)",
+                 with a twin",
                 group.id
             );
             Err(Fault::new(FaultKind::Conflict, "ListServerGroupServers", message))

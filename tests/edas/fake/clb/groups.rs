@@ -26,6 +26,14 @@ pub const OPERATIONS: &[Operation] = &[
 /// Servers in one call.
 const SERVERS_MAX: usize = 20;
 
+/// The interface that the pods of the node share.
+pub const ENI: &str = "eni-fa4e000000000001";
+
+/// A pod is known by its address alone.
+pub fn is_pod(server: &str) -> bool {
+    server.contains('.')
+}
+
 fn group<'a>(world: &'a World, id: &str) -> Result<&'a Group, ApiError> {
     let found = world.groups.get(id).filter(|group| plain(group));
     found.ok_or_else(|| missing("InvalidParameter.VServerGroupIdNotExist", id))
@@ -85,6 +93,9 @@ pub fn shown_servers(group: &Group, ports: bool) -> Vec<Value> {
         });
         if let (true, Value::Object(fields)) = (ports, &mut one) {
             fields.insert("Port".to_owned(), json!(server.port));
+        }
+        if is_pod(&server.id) {
+            (one["ServerId"], one["ServerIp"], one["Type"]) = (json!(ENI), json!(server.id), json!("eni"));
         }
         one
     });

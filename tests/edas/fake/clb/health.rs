@@ -6,6 +6,7 @@ use super::super::input::Input;
 use super::super::service::{Answer, Operation, read};
 use super::super::world::{Server, Verdict, World};
 use super::balancer;
+use super::groups::{ENI, is_pod};
 
 pub const OPERATIONS: &[Operation] = &[read("DescribeHealthStatus", health)];
 
@@ -33,9 +34,10 @@ fn health(world: &mut World, input: &Input) -> Answer {
         let servers =
             groups.into_iter().filter_map(|id| world.groups.get(id)).flat_map(|group| &group.servers);
         servers.map(|server| {
+            let id = if is_pod(&server.id) { ENI } else { &server.id };
             let ip = world.host_named(&server.id).map(|host| host.ip.clone()).unwrap_or_default();
             json!({
-                "ServerId": server.id,
+                "ServerId": id,
                 "ServerIp": ip,
                 "Port": server.port,
                 "ListenerPort": listener.port,
