@@ -313,11 +313,16 @@ pub(super) async fn provision(
         group
     } else {
         let made = edas::insert_deploy_group(client, application, fleet.id.as_str()).await;
+        // One that an earlier try made need not be listed yet, and cannot be made twice.
+        let refused = |fault: &Fault| {
+            matches!(fault.kind, FaultKind::Conflict | FaultKind::Invalid | FaultKind::Unexpected)
+        };
+        if made.as_ref().err().is_none_or(refused) {
+            shown(service.home, async || Ok(find().await?.is_some())).await?;
+        }
         if made.is_err() && find().await?.is_none() {
-            // One that an earlier try made need not be listed yet, and cannot be made twice.
             made?;
         }
-        shown(service.home, async || Ok(find().await?.is_some())).await?;
         let unseen = || Fault::new(FaultKind::Conflict, "InsertDeployGroup", "EDAS does not list it yet");
         find().await?.ok_or_else(unseen)?
     };
