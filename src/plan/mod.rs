@@ -6,7 +6,9 @@
 //! cloud.
 
 mod draft;
+mod reasons;
 mod world;
 
-pub use draft::{Ask, Draft, Note, Refusal, Refused, draft};
+pub use draft::{Ask, Draft, draft};
+pub use reasons::{Note, Refusal, Refused};
 pub use world::digest;

@@ -320,16 +320,19 @@ pub(super) async fn provision(
         if made.as_ref().err().is_none_or(refused) {
             shown(service.home, async || Ok(find().await?.is_some())).await?;
         }
-        if made.is_err() && find().await?.is_none() {
+        let listed = find().await?;
+        if listed.is_none() {
             made?;
         }
         let unseen = || Fault::new(FaultKind::Conflict, "InsertDeployGroup", "EDAS does not list it yet");
-        find().await?.ok_or_else(unseen)?
+        listed.ok_or_else(unseen)?
     };
     let turn = orders::turn(client, application, &group.group_id).await?;
     if matches!(turn, Turn::Taken) {
         return Ok(());
     }
+    // A change order that ended in between has changed it.
+    let group = find().await?.unwrap_or(group);
     let status = edas::query_application_status(client, application).await?;
     let there = standing(&status, &group.group_id).len();
     if let Turn::Spoilt(order) = turn {
