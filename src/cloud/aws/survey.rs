@@ -79,9 +79,13 @@ impl Survey {
         let (fleets, groups) = found?;
         let ours = ours(home, wish.scope, &fleets, &groups);
         let known = balancers(&ours, &groups);
+        let standing = async {
+            let mut survey = Self::standing_in(&reader, fleets, groups, &ours).await?;
+            survey.attributes = reader.attributes(&survey.timed(wish.scope)).await;
+            Ok::<_, Fault>(survey)
+        };
         // Most routes are in front of what is ours in any case, so they are read beside who stands where.
-        let (survey, routes) =
-            tokio::join!(Self::standing_in(&reader, fleets, groups, &ours), reader.routes(&known, &ours));
+        let (survey, routes) = tokio::join!(standing, reader.routes(&known, &ours));
         let mut survey = survey?;
         let ahead = reader.ahead.with_routes(routes, ours);
         let reader = Reader { ahead, ..self::reader(api, home, memory, begun, wish.leeway) };
@@ -91,17 +95,18 @@ impl Survey {
         let placed: BTreeSet<_> =
             survey.ours.iter().cloned().chain(survey.standing()).chain(sources).collect();
         let balancers = balancers(&placed, &survey.groups);
+        (survey.routes, survey.placed) = (reader.routes(&balancers, &placed).await, placed);
+        Ok(survey)
+    }
+
+    /// The target groups of which a look wants to know how long they drain: whoever drives a rollout names its fleets, and
+    /// wants to know it once something does.
+    fn timed(&self, scope: &Scope) -> BTreeSet<String> {
         let drains = |arn: &String| {
-            let targets = survey.targets.get(arn).and_then(|targets| targets.as_ref().ok());
+            let targets = self.targets.get(arn).and_then(|targets| targets.as_ref().ok());
             targets.into_iter().flatten().any(is_draining)
         };
-        // Whoever drives a rollout names its fleets, and wants to know how long something drains once it does.
-        let asked =
-            survey.standing().into_iter().filter(|arn| wish.scope.fleets.is_empty() || drains(arn)).collect();
-        let (routes, attributes) =
-            tokio::join!(reader.routes(&balancers, &placed), reader.attributes(&asked));
-        (survey.routes, survey.attributes, survey.placed) = (routes, attributes, placed);
-        Ok(survey)
+        self.standing().into_iter().filter(|arn| scope.fleets.is_empty() || drains(arn)).collect()
     }
 
     /// Reads the attributes of the target groups of ours in which nobody stands, too.
