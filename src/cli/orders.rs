@@ -208,10 +208,10 @@ async fn bring_back(
         Wish { revision: Some(revision.clone()), exceptions: args.exceptions.clone(), ..Wish::default() };
     context.journal.may_follow(id, context.journal.read(id).await?.head.signed)?;
     let purpose = Purpose::Rollback { of: id.number };
-    let (draft, _) = prepare(context, &spec, &backend, after(&spec, Some(id)), purpose, &wish).await?;
+    let (draft, look) = prepare(context, &spec, &backend, after(&spec, Some(id)), purpose, &wish).await?;
     show::say(context, &format!("blue is gone: bringing {revision} back by a new rollout"));
     show::remarks(context, &draft);
-    begin(context, &backend, draft.plan, Span::ZERO).await
+    begin(context, &backend, (draft.plan, look), Span::ZERO).await
 }
 
 /// How many rollouts are searched for an earlier revision.

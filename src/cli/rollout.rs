@@ -16,7 +16,7 @@ use crate::cloud::{Backend as _, Scope};
 use crate::drive::{DriveError, Driver, Hands, Notice, OpenError, Outcome, Settings, open, resume};
 use crate::journal::{AnyStore, JournalFault};
 use crate::model::{
-    FleetId, Hold, Plan, Purpose, RolloutId, Seen, ServiceName, Share, Span, Step, StrategyName,
+    FleetId, Hold, Inventory, Plan, Purpose, RolloutId, Seen, ServiceName, Share, Span, Step, StrategyName,
 };
 use crate::plan::{Draft, Note, digest};
 use crate::report::Timeline;
@@ -56,21 +56,21 @@ async fn one(context: &Context, service: &ServiceName, args: &Args) -> Result<u8
     let last = wait_for_turn(context, &spec, args.wait_lock).await?;
     let id = after(&spec, last.as_ref());
     if let Some(path) = &args.plan {
-        let plan = binding(context, &backend, read_plan(path)?, &id).await?;
+        let (plan, look) = binding(context, &backend, read_plan(path)?, &id).await?;
         refuse_older(context, &plan).await?;
-        return begin(context, &backend, plan, args.patience.wait_promote).await;
+        return begin(context, &backend, (plan, look), args.patience.wait_promote).await;
     }
     let id = match bootstrap(context, &spec, &backend, id).await? {
         Bootstrapped::Not(id) | Bootstrapped::Done(id) => id,
         Bootstrapped::Failed(code) => return Ok(code),
     };
-    let (mut draft, _) = prepare(context, &spec, &backend, id, Purpose::Deploy, &args.wish).await?;
+    let (mut draft, look) = prepare(context, &spec, &backend, id, Purpose::Deploy, &args.wish).await?;
     draft.plan.release =
         release(&args.sequence, args.wish.exceptions.reason.as_ref(), &|name| std::env::var(name).ok());
     refuse_older(context, &draft.plan).await?;
     show::remarks(context, &draft);
     confirm(context, &draft, args.yes)?;
-    begin(context, &backend, draft.plan, args.patience.wait_promote).await
+    begin(context, &backend, (draft.plan, look), args.patience.wait_promote).await
 }
 
 /// How often a rollout that has to end first is looked at.
@@ -147,7 +147,7 @@ async fn binding(
     backend: &AnyBackend,
     plan: Plan,
     id: &RolloutId,
-) -> Result<Plan, CliError> {
+) -> Result<(Plan, Inventory), CliError> {
     let moved = |what: String| {
         Err(CliError::new(what).hint("make a new plan with `deployer plan --out`").code(exit::MOVED))
     };
@@ -159,10 +159,11 @@ async fn binding(
     let groups = plan.groups.keys().cloned().chain(waived).collect();
     let scope = Scope { service: id.service.clone(), groups, fleets };
     let _floor = backend.floor().await;
+    let began = context.clock.now();
     let mut look = backend.look(&scope).await?;
-    look.looked_at = context.clock.now();
+    look.looked_at = began;
     if digest(&look) == plan.world {
-        Ok(plan)
+        Ok((plan, look))
     } else {
         moved(format!("the world of `{}` has moved since the plan was made", id.service))
     }
@@ -202,9 +203,9 @@ async fn bootstrap(
     let wish = Wish { revision: Some(revision.clone()), ..Wish::default() };
     let what = format!("nothing runs yet: bringing up `{}` {revision} first", spec.service);
     show::say(context, &format!("{what}, so that there is a blue to replace"));
-    let (draft, _) = prepare(context, &first, backend, id, Purpose::Deploy, &wish).await?;
+    let (draft, look) = prepare(context, &first, backend, id, Purpose::Deploy, &wish).await?;
     let first = draft.plan.rollout.clone();
-    match begin(context, backend, draft.plan, Span::ZERO).await? {
+    match begin(context, backend, (draft.plan, look), Span::ZERO).await? {
         exit::DONE => {
             show::say(context, "");
             Ok(Bootstrapped::Done(after(spec, Some(&first))))
@@ -245,11 +246,11 @@ fn confirm(context: &Context, draft: &Draft, yes: bool) -> Result<(), CliError> 
     Err(CliError::new("not confirmed, nothing was changed").code(exit::REFUSED))
 }
 
-/// Opens a rollout and drives it.
+/// Opens a rollout of this plan, made from this look, and drives it.
 pub async fn begin(
     context: &Context,
     backend: &AnyBackend,
-    plan: Plan,
+    (plan, look): (Plan, Inventory),
     attend: Span,
 ) -> Result<u8, CliError> {
     let id = plan.rollout.clone();
@@ -264,7 +265,7 @@ pub async fn begin(
         }
         driver => driver?,
     };
-    let code = drive(context, driver, screen, &id).await;
+    let code = drive(context, driver.planned_on(look), screen, &id).await;
     drop(mark);
     code
 }

@@ -10,7 +10,7 @@ use super::signal::Stop;
 use crate::cloud::{Backend, Change, Fault, FaultKind, Floor, Leeway, Scope};
 use crate::coverage::{Gap, Retirement};
 use crate::journal::{JournalFault, Log, Store};
-use crate::model::{Span, Time, Token};
+use crate::model::{Inventory, Span, Time, Token};
 use crate::rollout::{Actor, Event, Next, OutOfOrder, Recorded, Rollout, Verdict};
 
 /// How a driver works, beyond what the plan says.
@@ -145,6 +145,8 @@ pub struct Driver<'a, B, S, O> {
     pub(super) leeway: Leeway,
     /// Leave to look and act; given back for every wait.
     pub(super) floor: Option<Floor>,
+    /// The look that the plan was made from, until it is folded.
+    pub(super) planned_on: Option<Inventory>,
 }
 
 /// The waits between attempts at a look double from the first to the last.
@@ -164,12 +166,24 @@ where
         &self.state
     }
 
+    /// Goes on from the look that the plan was made from: whatever it is too old for is looked at again. Nobody else can
+    /// have driven a rollout of the service since, for this one was opened right behind the last one that was seen.
+    #[must_use]
+    pub fn planned_on(self, look: Inventory) -> Self {
+        Self { planned_on: Some(look), ..self }
+    }
+
     /// Drives on until the rollout ends or has to be let go.
     ///
     /// # Errors
     /// [`DriveError`]; the rollout stays open.
     pub async fn run(&mut self) -> Result<Outcome, DriveError> {
         let mut attended: Option<Time> = None;
+        if let Some(look) = self.planned_on.take()
+            && let Some(by) = self.saw(Event::Looked { inventory: Box::new(look) }).await?
+        {
+            return Ok(Outcome::Fenced { by });
+        }
         loop {
             if let Some(by) = self.take_news().await? {
                 return Ok(Outcome::Fenced { by });

@@ -223,6 +223,7 @@ impl<O> Hands<O> {
             ours_at: Time::default(),
             leeway: Leeway::default(),
             floor: None,
+            planned_on: None,
         }
     }
 }
