@@ -155,4 +155,7 @@ pub struct Capability {
     /// A call takes effect within this time of being sent, or never. Whoever takes over from a driver that was cut off
     /// in a call waits it out before changing anything.
     pub lands: Span,
+    /// How long a whole look takes at least, as far as the provider's limits tell. What is older than some such looks is
+    /// too old to act on, and anything younger is not: else a long look would never be of use.
+    pub look: Span,
 }

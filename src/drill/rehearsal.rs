@@ -24,7 +24,8 @@ const AWS_DEREGISTRATION_DELAY: Span = Span::mins(5);
 const ALB_HEALTH_INTERVAL: Span = Span::secs(2);
 const ALB_DEREGISTRATION_DELAY: Span = Span::mins(5);
 /// What the simulated cloud can do, and how quick it is to look at.
-const CAPABILITY: Capability = Capability { freeze: true, pace: Span::secs(2), lands: Span::secs(30) };
+const CAPABILITY: Capability =
+    Capability { freeze: true, pace: Span::secs(2), lands: Span::secs(30), look: Span::ZERO };
 
 /// Why a file cannot be rehearsed.
 #[derive(Debug, thiserror::Error)]

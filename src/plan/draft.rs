@@ -99,7 +99,7 @@ pub fn draft(spec: &Spec, look: &Inventory, ask: &Ask<'_>) -> Result<Draft, Refu
         pace: Pace {
             soon: pace,
             watch: watch(pace, &groups, look),
-            fresh: FRESH.max(Span(pace.0 * 10)),
+            fresh: FRESH.max(Span(pace.0 * 10)).max(Span(ask.capability.look.0 * LOOKS_FRESH)),
             lands: ask.capability.lands,
         },
         expect: ask.expect,
@@ -122,6 +122,8 @@ fn watch(pace: Span, groups: &BTreeMap<GroupId, GroupPlan>, look: &Inventory) ->
 
 /// The oldest look that a change may rest on; long enough for a look over many pages.
 const FRESH: Span = Span::secs(30);
+/// Where a look takes long by the provider's limits, how many times as long it may be acted on.
+const LOOKS_FRESH: u64 = 3;
 
 fn unknowns(look: &Inventory) -> Vec<Refused> {
     let unread = look.unread.iter().map(|what| Refused::Unread { what: what.clone() });

@@ -99,7 +99,7 @@ impl Backend for Cloud {
         Ok(())
     }
     fn capability(&self) -> Capability {
-        Capability { freeze: true, pace: Span::secs(1), lands: crate::common::LANDS }
+        Capability { freeze: true, pace: Span::secs(1), lands: crate::common::LANDS, look: Span::ZERO }
     }
 }
 

@@ -69,7 +69,7 @@ impl Backend for Told {
     }
 
     fn capability(&self) -> Capability {
-        Capability { freeze: true, pace: Span::secs(1), lands: LANDS }
+        Capability { freeze: true, pace: Span::secs(1), lands: LANDS, look: Span::ZERO }
     }
 }
 

@@ -70,7 +70,7 @@ impl Case {
             waivers: self.waivers.clone(),
             expect: Expect::default(),
             now: NOW,
-            capability: Capability { freeze: true, pace: Span::secs(1), lands: Span::ZERO },
+            capability: Capability { freeze: true, pace: Span::secs(1), lands: Span::ZERO, look: Span::ZERO },
         };
         draft(&self.spec, &self.look, &ask).map_err(|refusal| refusal.reasons)
     }

@@ -148,6 +148,11 @@ impl Api {
         Wanted { after, urgent: self.hurries.load(Ordering::Relaxed) }
     }
 
+    /// How long it takes at least to ask for the targets of so many target groups.
+    pub fn sweep(&self, groups: usize) -> Span {
+        self.limits.lasts(Family::ElbRead, groups)
+    }
+
     async fn turn(&self, family: Family) {
         if self.hurries.load(Ordering::Relaxed) {
             self.limits.borrow(family).await;

@@ -1,13 +1,14 @@
 //! AWS behind the port to a cloud.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use aws_config::SdkConfig;
 use tokio::sync::OnceCell;
 
 use super::api::Api;
 use super::asgs::Home;
-use super::limit::Limits;
+use super::limit::{Family, Limits};
 use super::memory::Memory;
 use super::survey::Wish;
 use super::{codedeploy, fleet, freeze, look, traffic};
@@ -82,10 +83,9 @@ impl Backend for AwsBackend {
     }
 
     async fn floor(&self) -> Floor {
-        let spec = &self.home.spec;
-        match self.sdk {
-            Some(_) => Floor::default(),
-            None => Limits::of(&spec.account, &spec.region, spec.reads_per_second).floor().await,
+        match self.limits() {
+            Some(limits) => limits.floor().await,
+            None => Floor::default(),
         }
     }
 
@@ -98,16 +98,34 @@ impl Backend for AwsBackend {
     }
 
     fn capability(&self) -> Capability {
-        let lands = Span(self.home.spec.call_timeout.0 * LANDS);
-        Capability { freeze: true, pace: self.home.spec.pace, lands }
+        let look = self.sweep();
+        let lands = Span(self.home.spec.call_timeout.0 * LANDS + look.0 * SWEEPS_LAND);
+        Capability { freeze: true, pace: self.home.spec.pace, lands, look }
     }
 }
 
 /// How many time limits of a call a whole change may take, and after how many of them nothing of it can still come.
 const CHANGE: u64 = 3;
 const LANDS: u64 = CHANGE + 1;
+/// The same for what a last search of every target group takes at least. Others take their turn in between; and by the time
+/// that a fleet goes there may be more groups than when its rollout was planned.
+const SWEEPS: u64 = 2;
+const SWEEPS_LAND: u64 = SWEEPS + 1;
 
 impl AwsBackend {
+    /// What is shared with every other service of the account and region in this process; nothing over a client that is
+    /// given.
+    fn limits(&self) -> Option<Arc<Limits>> {
+        let spec = &self.home.spec;
+        self.sdk.is_none().then(|| Limits::of(&spec.account, &spec.region, spec.reads_per_second))
+    }
+
+    /// How long a search of every target group that the last look knew of takes at least.
+    fn sweep(&self) -> Span {
+        let groups = self.memory.guess().map_or(0, |last| last.groups.len());
+        self.limits().map_or(Span::ZERO, |limits| limits.lasts(Family::ElbRead, groups))
+    }
+
     /// A change is several calls, each tried again by the SDK: without an end to all of it, a driver that is cut off from
     /// its journal could still send one when another has long taken over.
     async fn bounded(
@@ -115,7 +133,7 @@ impl AwsBackend {
         action: &str,
         work: impl Future<Output = Result<(), Fault>>,
     ) -> Result<(), Fault> {
-        let most = Span(self.home.spec.call_timeout.0 * CHANGE);
+        let most = Span(self.home.spec.call_timeout.0 * CHANGE + self.sweep().0 * SWEEPS);
         tokio::time::timeout(most.into(), Box::pin(work)).await.unwrap_or_else(|_| {
             let message = format!("not done after {most}, and given up: a part of it may have been");
             Err(Fault::new(FaultKind::Unreachable, action, message).ambiguous())

@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::cloud::Floor;
+use crate::model::Span;
 
 /// Calls that share a bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -128,6 +129,14 @@ impl Limits {
         }
     }
 
+    /// How long so many calls take at least, from a full bucket; never more than an hour.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is between 0 and 3600")]
+    pub fn lasts(&self, family: Family, calls: usize) -> Span {
+        let (burst, rate) = self.rate(family);
+        let waiting = f64::from(u32::try_from(calls).unwrap_or(u32::MAX)) - burst;
+        Span::secs((waiting / rate).clamp(0.0, 3600.0).ceil() as u64)
+    }
+
     /// Takes a token before it is there, up to a whole bucket of them: then waits as everybody does.
     pub async fn borrow(&self, family: Family) {
         let (burst, rate) = self.rate(family);
@@ -189,6 +198,14 @@ mod tests {
         }
         let waited = begun.elapsed().as_secs_f64();
         assert!((10.4..10.7).contains(&waited), "{waited}");
+    }
+
+    #[test]
+    fn what_fits_into_the_bucket_takes_no_time_and_the_rest_its_turn() {
+        let lasts = |calls| Limits::new(1.0).lasts(Family::ElbRead, calls);
+        assert_eq!([lasts(0), lasts(32)], [Span::ZERO; 2]);
+        assert_eq!(lasts(127), Span::secs(10));
+        assert_eq!(Limits::none().lasts(Family::ElbRead, usize::MAX), Span::ZERO);
     }
 
     #[tokio::test(start_paused = true)]

@@ -31,7 +31,7 @@ pub(super) async fn look(
     wish: Wish<'_>,
 ) -> Result<Inventory, Fault> {
     let survey = Arc::new(Survey::read_with(api, home, memory, wish).await?);
-    memory.remember(&survey);
+    memory.remember(&survey, api.sweep(survey.groups.len()));
     let mut seen = Sighting { home, survey: &survey, scope: wish.scope }.inventory();
     codedeploy::see(api, home, &survey.fleets, &mut seen).await;
     Ok(seen)

@@ -25,15 +25,17 @@ pub(super) const SETTINGS_FOR: Span = Span::mins(5);
 const SETTLED_PACES: u64 = 5;
 /// How old a reading of routes may be when they are changed.
 const NOW: Span = Span::secs(1);
-/// The oldest look that a change may go by; the machine itself takes none that is older.
+/// The oldest look that a change may go by; the machine itself takes none that is older. Where one takes long it may be so
+/// many times as old.
 const LAST_FOR: Span = Span::secs(30);
+pub(super) const SWEEPS_FRESH: u64 = 3;
 
 /// What need not be read every time.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     inner: Mutex<Remembered>,
-    /// The last look: changes are decided from it, and read only what it does not show.
-    last: Mutex<Option<Arc<Survey>>>,
+    /// The last look, and how old it may be: changes are decided from it, and read only what it does not show.
+    last: Mutex<Option<(Arc<Survey>, Span)>>,
     /// Changes that are made together read the routes together.
     routes: tokio::sync::Mutex<()>,
 }
@@ -95,17 +97,19 @@ impl Memory {
 
     /// The last look, where it is fresh.
     pub fn surroundings(&self) -> Option<Arc<Survey>> {
-        self.guess().filter(|last| clock::now().since(last.begun) < LAST_FOR)
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        last.filter(|(last, good_for)| clock::now().since(last.begun) < *good_for).map(|(last, _)| last)
     }
 
     /// The last look, however old: what the next one will need is mostly what this one needed.
     pub fn guess(&self) -> Option<Arc<Survey>> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|(last, _)| Arc::clone(last))
     }
 
-    /// Remembers a look.
-    pub fn remember(&self, survey: &Arc<Survey>) {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(survey));
+    /// Remembers a look, of which the targets alone take so long to read.
+    pub fn remember(&self, survey: &Arc<Survey>, sweep: Span) {
+        let good_for = LAST_FOR.max(Span(sweep.0 * SWEEPS_FRESH));
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((Arc::clone(survey), good_for));
     }
 
     /// The routes of these balancers as they are now.
@@ -130,7 +134,7 @@ impl Memory {
         };
         let unread: BTreeSet<_> = balancers.iter().filter(|arn| known(arn).is_none()).cloned().collect();
         let ahead = Ahead::default();
-        let (pace, others_for) = (Span::ZERO, Span::ZERO);
+        let (pace, others_for) = (Span::ZERO, OTHERS_FOR);
         let reader = Reader { api, memory: self, now, pace, leeway: &leeway, others_for, ahead };
         let mut all = reader.routes(&unread, ours).await;
         all.extend(balancers.iter().filter_map(|arn| Some((arn.clone(), Ok(known(arn)?)))));

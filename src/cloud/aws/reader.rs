@@ -25,6 +25,8 @@ use crate::model::{FleetId, Span, Time};
 
 /// Calls at the same time.
 const CALLS_MAX: usize = 32;
+/// What others alone can change takes at most a quarter of the calls for targets, and a quarter of those for rules.
+const SWEEPS_APART: u64 = 4;
 
 pub(super) type Fleets = BTreeMap<FleetId, AutoScalingGroup>;
 pub(super) type Groups = Arc<BTreeMap<String, TargetGroup>>;
@@ -171,6 +173,7 @@ impl Reader<'_> {
         let possible: BTreeMap<&String, Standing<'_>> =
             possible.map(|(arn, group)| (arn, self.standing(fleets, arn, group))).collect();
         let (lead, waiting) = self.lead(&possible, ours).await;
+        let others_for = self.others_for(possible.len());
         let mut read = each(possible.keys().map(|arn| (*arn).clone()), |arn| {
             let (lead, possible) = (&lead, &possible);
             async move {
@@ -180,20 +183,17 @@ impl Reader<'_> {
                 }
                 let spared = |kept: &Kept| {
                     let age = self.now.since(kept.read_at);
-                    let recent = age < OTHERS_FOR;
                     if !ours.contains(&arn) {
-                        return recent;
+                        return age < others_for;
                     }
+                    let recent = age < OTHERS_FOR;
                     let calm = kept.is_well(&standing.members) && age < standing.calm_for;
                     standing.is_settled(self, kept) || calm || recent && waiting && standing.awaited
                 };
                 match self.memory.kept(&arn).filter(spared) {
                     Some(kept) => Ok(kept.targets),
                     None if ours.contains(&arn) => self.targets_now(&arn).await,
-                    None => {
-                        let since = Time(self.now.0.saturating_sub(self.others_for.0));
-                        self.targets_since(&arn, since).await
-                    }
+                    None => self.targets_since(&arn, Time(self.now.0.saturating_sub(others_for.0))).await,
                 }
             }
         })
@@ -202,6 +202,15 @@ impl Reader<'_> {
             |answer: &Result<_, Fault>| answer.as_ref().is_err_and(|fault| fault.kind == FaultKind::Missing);
         read.retain(|_, answer| !gone(answer)); // Deleted since it was listed.
         read
+    }
+
+    /// How old what only others can change may be where there is so much of it: to read all of it again and again must not
+    /// take the calls that ours need.
+    fn others_for(&self, many: usize) -> Span {
+        if self.others_for == Span::ZERO {
+            return Span::ZERO; // Without any memory.
+        }
+        self.others_for.max(Span(self.api.sweep(many).0.saturating_mul(SWEEPS_APART)))
     }
 
     async fn targets_now(&self, arn: &str) -> Result<Targets, Fault> {
@@ -306,7 +315,8 @@ impl Reader<'_> {
             }
             let (listeners, afresh) = self.listeners(&balancer).await?;
             let arns = listeners.iter().filter_map(|listener| listener.listener_arn.clone());
-            let rules = each(arns, |arn| self.rules(arn, placed, afresh)).await;
+            let others_for = self.others_for(listeners.len());
+            let rules = each(arns, |arn| self.rules(arn, placed, afresh, others_for)).await;
             let mut routes = Vec::new();
             for listener in &listeners {
                 routes.extend(Route::of_listener(listener));
@@ -345,18 +355,19 @@ impl Reader<'_> {
         listener: String,
         placed: &BTreeSet<String>,
         afresh: bool,
+        others_for: Span,
     ) -> Result<Vec<Rule>, Fault> {
         let names_ours = |rule: &Rule| {
             let routes = Route::of_rule(&Listener::builder().build(), rule);
             routes.is_some_and(|route| route.weights().iter().any(|(arn, _)| placed.contains(*arn)))
         };
-        let most = if self.leeway.routes { WELL_FOR } else { OTHERS_FOR };
+        let most = if self.leeway.routes { WELL_FOR } else { OTHERS_FOR.max(others_for) };
         let known = self.memory.recall(self.now, most, |memory| memory.rules.get(&listener));
         if let Some(known) = known.filter(|rules| !afresh || !rules.iter().any(names_ours)) {
             return Ok(known);
         }
         // A listener of another service, which somebody else has just read.
-        let since = Time(self.now.0.saturating_sub(self.others_for.0));
+        let since = Time(self.now.0.saturating_sub(others_for.0));
         let known = self.api.commons.rules.known(&listener, since);
         if let Some(known) = known.filter(|rules| !rules.iter().any(names_ours)) {
             return Ok(known);

@@ -92,7 +92,7 @@ impl Backend for EdasBackend {
 
     fn capability(&self) -> Capability {
         let lands = Span(self.home.spec.call_timeout.0 * LANDS);
-        Capability { freeze: true, pace: self.home.spec.pace, lands }
+        Capability { freeze: true, pace: self.home.spec.pace, lands, look: Span::ZERO }
     }
 }
 

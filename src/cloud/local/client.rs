@@ -128,7 +128,7 @@ impl Backend for LocalBackend {
 
     fn capability(&self) -> Capability {
         // The supervisor takes calls up one by one as they are sent: one of a driver that died cannot land later.
-        Capability { freeze: false, pace: PACE, lands: Span::ZERO }
+        Capability { freeze: false, pace: PACE, lands: Span::ZERO, look: Span::ZERO }
     }
 }
 

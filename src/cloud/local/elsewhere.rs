@@ -43,7 +43,7 @@ impl Backend for LocalBackend {
         Err(unsupported("Retire"))
     }
     fn capability(&self) -> Capability {
-        Capability { freeze: false, pace: Span::secs(1), lands: Span::ZERO }
+        Capability { freeze: false, pace: Span::secs(1), lands: Span::ZERO, look: Span::ZERO }
     }
 }
 

@@ -287,7 +287,7 @@ impl Backend for SimCloud {
     }
 
     fn capability(&self) -> Capability {
-        Capability { freeze: true, pace: Span::secs(5), lands: LANDS }
+        Capability { freeze: true, pace: Span::secs(5), lands: LANDS, look: Span::ZERO }
     }
 }
 
