@@ -108,7 +108,7 @@ fn an_answer_behind_the_end_of_a_first_deployment_can_be_read() {
         Event::Changing { changes: vec![shift], token: token.clone() },
         Event::Ordered { order: Order::Abort, by: actor("operator") },
         Event::Settled { token, faults: Vec::new() },
-        Event::Looked { inventory: Box::default() },
+        Event::Looked { inventory: Box::default(), waited: deployer::model::Span::ZERO },
     ];
     let state = events
         .into_iter()

@@ -73,11 +73,11 @@ impl Backend for AnyBackend {
         }
     }
 
-    async fn floor(&self) -> Floor {
+    async fn floor(&self, moved: bool) -> Floor {
         match self {
-            Self::Local(backend) => backend.floor().await,
-            Self::Aws(backend) => backend.floor().await,
-            Self::Edas(backend) => backend.floor().await,
+            Self::Local(backend) => backend.floor(moved).await,
+            Self::Aws(backend) => backend.floor(moved).await,
+            Self::Edas(backend) => backend.floor(moved).await,
         }
     }
 

@@ -56,7 +56,7 @@ pub async fn prepare(
     wish: &Wish,
 ) -> Result<(Draft, Inventory), CliError> {
     let (last, expect) = last(context, spec).await?;
-    let _floor = backend.floor().await;
+    let _floor = backend.floor(false).await;
     let now = context.clock.now();
     let waivers = waivers(context, &wish.exceptions);
     let mut groups: BTreeSet<_> = spec.groups().into_iter().collect();

@@ -158,7 +158,7 @@ async fn binding(
     let waived = plan.waivers.iter().map(|waiver| waiver.group.clone());
     let groups = plan.groups.keys().cloned().chain(waived).collect();
     let scope = Scope { service: id.service.clone(), groups, fleets };
-    let _floor = backend.floor().await;
+    let _floor = backend.floor(false).await;
     let began = context.clock.now();
     let mut look = backend.look(&scope).await?;
     look.looked_at = began;

@@ -47,8 +47,10 @@ pub trait Backend: Send + Sync {
         self.look(scope)
     }
     /// Waits for leave to look and act, until the floor is given back. Where many share what a cloud answers in a minute,
-    /// some have it at a time: else every look would be old before it is done, and every change late.
-    fn floor(&self) -> impl Future<Output = Floor> + Send {
+    /// some have it at a time: else every look would be old before it is done, and every change late. Whoever has moved
+    /// traffic does not wait behind those that have not.
+    fn floor(&self, moved: bool) -> impl Future<Output = Floor> + Send {
+        let _ = moved;
         std::future::ready(Floor::default())
     }
     /// Makes one reversible change. Repeated under the same token it changes nothing more. It may go by the last look, so
@@ -84,7 +86,8 @@ pub struct Leeway {
     /// The fleet that is waited for in all its groups: while one of them is seen not to be there yet, the others may be some
     /// seconds old.
     pub awaited: Option<FleetId>,
-    /// Somebody waits for this look: a limit that we set ourselves may be borrowed from.
+    /// Traffic waits for this look: a limit that we set ourselves may be borrowed from, and where nobody knows the service
+    /// to stand need not be searched.
     pub urgent: bool,
 }
 
@@ -96,6 +99,7 @@ impl Leeway {
             && (most.routes || !self.routes)
             && self.settled.is_subset(&most.settled)
             && (self.awaited.is_none() || self.awaited == most.awaited)
+            && (most.urgent || !self.urgent)
     }
 }
 

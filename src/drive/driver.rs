@@ -1,11 +1,13 @@
 //! One rollout, driven until it ends or has to be let go.
 
 use std::future::Future;
+use std::pin::pin;
 
 use futures_util::stream::{self, StreamExt as _};
 use tokio::sync::watch;
 
 use super::clock::Clock;
+use super::record::FENCE_EVERY;
 use super::signal::Stop;
 use crate::cloud::{Backend, Change, Fault, FaultKind, Floor, Leeway, Scope};
 use crate::coverage::{Gap, Retirement};
@@ -145,6 +147,8 @@ pub struct Driver<'a, B, S, O> {
     pub(super) leeway: Leeway,
     /// Leave to look and act; given back for every wait.
     pub(super) floor: Option<Floor>,
+    /// How long that was waited for since the last look.
+    pub(super) waited: Span,
     /// The look that the plan was made from, until it is folded.
     pub(super) planned_on: Option<Inventory>,
 }
@@ -152,6 +156,8 @@ pub struct Driver<'a, B, S, O> {
 /// The waits between attempts at a look double from the first to the last.
 const LOOK_RETRY_FIRST: Span = Span(200);
 const LOOK_RETRY_MAX: Span = Span::secs(10);
+/// How long a world that does not answer is asked again once a deadline has passed.
+const BLIND_MAX: Span = Span::mins(5);
 /// A look that is refused outright is tried this often: credentials are sometimes renewed a moment late.
 const LOOKS_REFUSED_MAX: u32 = 5;
 
@@ -180,7 +186,7 @@ where
     pub async fn run(&mut self) -> Result<Outcome, DriveError> {
         let mut attended: Option<Time> = None;
         if let Some(look) = self.planned_on.take()
-            && let Some(by) = self.saw(Event::Looked { inventory: Box::new(look) }).await?
+            && let Some(by) = self.saw(look).await?
         {
             return Ok(Outcome::Fenced { by });
         }
@@ -245,25 +251,32 @@ where
         }
     }
 
-    /// Waits for leave to look and act, unless traffic waits for it.
+    /// Waits for leave to look and act, unless traffic waits for it, or an order that comes meanwhile lets it wait.
     async fn take_floor(&mut self) -> Result<Option<Box<Actor>>, DriveError> {
-        if self.state.leeway(self.clock.now()).urgent {
-            self.floor = Some(Floor::default());
-            return Ok(None);
-        }
-        let (backend, mut stop) = (self.backend, self.stop.clone());
-        let floor = self.unless_fenced(async {
+        let (backend, mut stop, began) = (self.backend, self.stop.clone(), self.clock.now());
+        let mut floor = pin!(backend.floor(!self.state.dark()));
+        let fenced = loop {
+            if self.state.leeway(self.clock.now()).urgent {
+                self.floor = Some(Floor::default());
+                break None;
+            }
+            let again = self.clock.now() + self.settings.orders_every.max(FENCE_EVERY);
             tokio::select! {
                 biased;
-                floor = backend.floor() => Some(floor),
-                Ok(_) = stop.wait_for(|stop| *stop == Stop::Asked) => None,
+                leave = &mut floor => {
+                    self.floor = Some(leave);
+                    break None;
+                }
+                Ok(_) = stop.wait_for(|stop| *stop == Stop::Asked) => break None,
+                () = self.clock.sleep_until(again) => {}
             }
-        });
-        match floor.await? {
-            Ok(floor) => self.floor = floor,
-            Err(by) => return Ok(Some(by)),
-        }
-        Ok(None)
+            self.news_at = self.clock.now();
+            if let Some(by) = self.take_news().await? {
+                break Some(by);
+            }
+        };
+        self.waited.0 += self.clock.now().since(began).0;
+        Ok(fenced)
     }
 
     async fn release(&mut self, why: &str, outcome: Outcome) -> Result<Outcome, DriveError> {
@@ -300,7 +313,7 @@ where
     /// Looks until the world answers. What began before the answer was sent is not in it, so the look counts from its
     /// beginning, by our own clock.
     async fn look(&mut self) -> Result<Option<Box<Actor>>, DriveError> {
-        let (mut wait, mut refused) = (LOOK_RETRY_FIRST, 0);
+        let (mut wait, mut refused, mut blind_since) = (LOOK_RETRY_FIRST, 0, None);
         loop {
             let (scope, leeway, began) =
                 (self.scope(), self.state.leeway(self.clock.now()), self.clock.now());
@@ -311,13 +324,15 @@ where
                 Ok(Ok(mut inventory)) => {
                     inventory.looked_at = began;
                     self.leeway = leeway;
-                    return self.saw(Event::Looked { inventory: Box::new(inventory) }).await;
+                    return self.saw(inventory).await;
                 }
                 Ok(Err(fault)) => fault,
             };
             (self.onlooker)(&self.state, &Notice::LookFailed(&fault));
             refused += u32::from(!fault.kind.retryable());
-            let late = self.clock.now() >= self.state.due();
+            // A deadline is judged on a look: one that failed just then is no reason to leave both fleets where they stand.
+            let blind_for = self.clock.now().since(*blind_since.get_or_insert(began));
+            let late = self.clock.now() >= self.state.due() && blind_for >= BLIND_MAX;
             if late || refused >= LOOKS_REFUSED_MAX {
                 return Err(DriveError::Blind { fault });
             }

@@ -3,14 +3,14 @@
 use super::driver::{DriveError, Driver, Intent, Notice};
 use crate::cloud::Backend;
 use crate::journal::{Appended, Entry, JournalFault, Store};
-use crate::model::Span;
+use crate::model::{Inventory, Span};
 use crate::rollout::{Actor, Event, Recorded, Rollout};
 
 /// The wait between two attempts at a store that is unwell.
 const STORE_RETRY: Span = Span(250);
 
 /// How often the log is looked at while calls are under way.
-const FENCE_EVERY: Span = Span::secs(1);
+pub(super) const FENCE_EVERY: Span = Span::secs(1);
 
 type Fenced = Option<Box<Actor>>;
 
@@ -128,11 +128,11 @@ where
     }
 
     /// Folds a look; writes it down only if it shows something new, so that a long wait is not a long journal.
-    pub(super) async fn saw(&mut self, event: Event) -> Result<Fenced, DriveError> {
-        let fact = self.stamped(event);
+    pub(super) async fn saw(&mut self, inventory: Inventory) -> Result<Fenced, DriveError> {
+        let known = self.state.look().is_some_and(|last| last.same_world(&inventory));
+        let waited = std::mem::take(&mut self.waited);
+        let fact = self.stamped(Event::Looked { inventory: Box::new(inventory), waited });
         let after = (self.settings.machine.evolve)(self.state.clone(), &fact)?;
-        let Event::Looked { inventory } = &fact.event else { return self.keep(fact.event).await };
-        let known = self.state.look().is_some_and(|last| last.same_world(inventory));
         if known && after.phase() == self.state.phase() {
             self.state = after;
             (self.onlooker)(&self.state, &Notice::Looked);

@@ -223,6 +223,7 @@ impl<O> Hands<O> {
             ours_at: Time::default(),
             leeway: Leeway::default(),
             floor: None,
+            waited: Span::ZERO,
             planned_on: None,
         }
     }

@@ -207,6 +207,37 @@ impl Rollout {
 
 impl<'a> Sight<'a> {
     fn want(self, now: Time) -> Want {
+        match (self.wants(now), self.loosened()) {
+            (want, None) | (want @ (Want::Retire(_) | Want::Covered(_)), _) => want,
+            (Want::Nothing, Some(freeze)) => Want::Changes(vec![freeze]),
+            (Want::Changes(changes), Some(freeze)) => {
+                Want::Changes(changes.into_iter().chain([freeze]).collect())
+            }
+        }
+    }
+
+    /// Blue, where somebody has let it scale again that we hold still: without traffic it would shrink, and be too small for
+    /// the way back.
+    fn loosened(self) -> Option<Change> {
+        let rollout = self.rollout;
+        let kept = match &rollout.phase {
+            Phase::Register
+            | Phase::Settle { .. }
+            | Phase::Shift { .. }
+            | Phase::Bake { .. }
+            | Phase::Drain { .. } => true,
+            Phase::Provision
+            | Phase::Retire
+            | Phase::Restore { .. }
+            | Phase::Withdraw { .. }
+            | Phase::Ended(_) => false,
+        };
+        let blue = self.blue().filter(|blue| kept && rollout.froze.contains(*blue))?;
+        let loose = self.look.fleet(blue).is_some_and(|seen| seen.scaling == Scaling::Active);
+        loose.then(|| Change::Freeze { fleet: blue.clone() })
+    }
+
+    fn wants(self, now: Time) -> Want {
         match &self.rollout.phase {
             Phase::Provision => Want::from(self.want_provisioned()),
             Phase::Register => Want::from(self.want_registered(self.paired().collect())),
@@ -392,7 +423,7 @@ impl<'a> Sight<'a> {
     }
 
     fn want_retired(self, now: Time) -> Want {
-        let blue = self.blue().filter(|blue| !(self.rollout.retiring && self.gone(blue)));
+        let blue = self.blue().filter(|blue| !(self.rollout.told_to_go() && self.gone(blue)));
         let Some(blue) = blue else {
             let green = self.green();
             if !self.thawed(green) {

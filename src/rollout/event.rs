@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cloud::{Change, Fault};
 use crate::coverage::Evidence;
-use crate::model::{FleetId, GroupId, Inventory, Plan, Time, Token};
+use crate::model::{FleetId, GroupId, Inventory, Plan, Span, Time, Token};
 
 /// A fact, with the time at which it was recorded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +38,9 @@ pub enum Event {
     Looked {
         /// What was seen.
         inventory: Box<Inventory>,
+        /// How long the driver had to wait for leave to look and act since the last look: no phase is late by that.
+        #[serde(default, skip_serializing_if = "Span::is_zero")]
+        waited: Span,
     },
     /// Changes are about to be made, all at once.
     Changing {

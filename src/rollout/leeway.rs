@@ -58,7 +58,9 @@ impl Rollout {
         (usual > Span::ZERO).then(|| self.entered_at + usual)
     }
 
-    pub(super) fn dark(&self) -> bool {
+    /// Whether green has carried nothing, and was told to carry nothing, so far.
+    #[must_use]
+    pub fn dark(&self) -> bool {
         self.lit.is_empty() && self.told.is_empty()
     }
 }

@@ -59,6 +59,16 @@ impl<'a> Sight<'a> {
         !running.is_empty() && running.is_subset(&standing)
     }
 
+    /// Whether blue is seen to run in its planned size.
+    pub(super) fn blue_is_whole(self) -> bool {
+        self.rollout.plan.blue.as_ref().is_some_and(|blue| {
+            self.look.fleet(&blue.id).is_some_and(|seen| {
+                let running = u32::try_from(seen.running().len()).unwrap_or(u32::MAX);
+                seen.desired >= blue.size && running >= blue.size
+            })
+        })
+    }
+
     /// Whether nothing keeps the look from showing everything in scope.
     pub(super) fn complete(self) -> bool {
         self.look.unread.is_empty() && self.look.groups.values().all(|group| group.known().is_some())

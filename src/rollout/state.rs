@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::event::{Actor, Event, Order, Recorded};
 use super::phase::{Cause, Phase, Verdict};
+use super::sight::Sight;
 use crate::cloud::{Change, Fault};
 use crate::model::{
     Because, Fleet, FleetId, GroupId, GroupPlan, Inventory, Plan, Seen, Share, Sharing, Span, Time, Token,
@@ -30,7 +31,7 @@ pub struct Rollout {
     /// The time of the last fact; time never runs backwards in a fold.
     pub(super) at: Time,
     pub(super) look: Option<Inventory>,
-    /// A look that began before this moment may miss our last change.
+    /// A look that began before this moment may miss our last change. None was made before the rollout was opened.
     pub(super) not_before: Time,
     /// Announced and not settled.
     pub(super) calls: Option<Calls>,
@@ -68,11 +69,24 @@ pub struct Rollout {
     pub(super) hurry: bool,
     /// Green's creation was announced, so it may exist even where a look does not show it.
     pub(super) provisioned: bool,
-    /// Blue's retirement was announced: there is no way back.
-    pub(super) retiring: bool,
+    /// Whether blue was told to go.
+    pub(super) parting: Parting,
     /// Green's retirement was answered well.
     pub(super) withdrawn: bool,
     pub(super) tokens: u64,
+}
+
+/// What blue was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Parting {
+    /// Nothing: it stays as long as it is wanted.
+    Stays,
+    /// To go, and the answer is awaited.
+    Asked,
+    /// To go, and each time that was certainly refused before anything was done.
+    Refused,
+    /// To go, and that was answered well, or may have been done.
+    Told,
 }
 
 /// Calls that were announced together.
@@ -142,7 +156,7 @@ impl Rollout {
             progress: 0,
             at: fact.at,
             look: None,
-            not_before: fact.at,
+            not_before: Time::default(),
             calls: None,
             last: None,
             answered: false,
@@ -162,7 +176,7 @@ impl Rollout {
             promoted: false,
             hurry: false,
             provisioned: false,
-            retiring: false,
+            parting: Parting::Stays,
             withdrawn: false,
             tokens: 0,
             plan: Arc::new((**plan).clone()),
@@ -188,7 +202,10 @@ impl Rollout {
             Event::Settled { .. } if ended => drop(self.calls.take()),
             Event::Looked { .. } if ended => {}
             _ if ended => return Err(self.refuse(fact, "it has ended")),
-            Event::Looked { inventory } => self.looked(inventory),
+            Event::Looked { inventory, waited } => {
+                self.progress_at = self.progress_at.max(self.at.min(self.progress_at + *waited));
+                self.looked(inventory);
+            }
             Event::Changing { .. } | Event::Retiring { .. } if self.calls.is_some() => {
                 return Err(self.refuse(fact, "other calls are not settled"));
             }
@@ -223,6 +240,9 @@ impl Rollout {
         let cut_off = self.calls.take().is_some();
         if cut_off {
             self.answered = false;
+        }
+        if self.parting == Parting::Asked {
+            self.parting = Parting::Told;
         }
         if cut_off || again {
             self.not_before = self.not_before.max(self.at + self.plan.pace.lands);
@@ -332,7 +352,9 @@ impl Rollout {
     }
 
     fn retiring(&mut self, fleet: &FleetId, token: &Token) {
-        self.retiring |= self.plan.blue.as_ref().is_some_and(|blue| blue.id == *fleet);
+        if self.plan.blue.as_ref().is_some_and(|blue| blue.id == *fleet) && self.parting != Parting::Told {
+            self.parting = Parting::Asked;
+        }
         self.announce(Action::Retire(fleet.clone()), token);
     }
 
@@ -352,6 +374,10 @@ impl Rollout {
         let calls = self.calls.take();
         self.not_before = self.at;
         self.answered = faults.is_empty();
+        if self.parting == Parting::Asked {
+            let refused = !faults.is_empty() && faults.iter().all(|fault| !fault.ambiguous);
+            self.parting = if refused { Parting::Refused } else { Parting::Told };
+        }
         let wait = Span(RETRY_FIRST_MS.saturating_mul(1 << self.repeats.min(10))).min(RETRY_MAX);
         self.retry_at = self.at + wait;
         let Some(fault) = faults.iter().find(|fault| !fault.kind.retryable()).or(faults.first()) else {
@@ -417,7 +443,7 @@ impl Rollout {
 
     /// Whether the rollout goes forward and can still go back.
     pub(super) fn reversible(&self) -> bool {
-        self.phase.forward() && !self.retiring
+        self.phase.forward() && !self.past_return()
     }
 
     pub(super) fn enter(&mut self, phase: Phase) {
@@ -426,6 +452,11 @@ impl Rollout {
         self.progress_at = self.at;
         self.progress = 0;
         self.promoted = false;
+    }
+
+    /// Whether blue was ever told to go.
+    pub(super) fn told_to_go(&self) -> bool {
+        self.parting != Parting::Stays
     }
 
     /// Turns round. Without a blue there is nowhere to go back to once green carries traffic.
@@ -520,10 +551,15 @@ impl Rollout {
         self.paused
     }
 
-    /// Whether blue's retirement was announced, so that there is no way back within this rollout.
+    /// Whether there is no way back within this rollout: blue was told to go. Where that was certainly refused and blue is
+    /// seen to run as it was planned, it is as if it had not been told.
     #[must_use]
     pub fn past_return(&self) -> bool {
-        self.retiring
+        match self.parting {
+            Parting::Stays => false,
+            Parting::Asked | Parting::Told => true,
+            Parting::Refused => !self.sight().is_some_and(Sight::blue_is_whole),
+        }
     }
 
     /// How it ended, where it has.
@@ -556,7 +592,7 @@ impl Rollout {
     /// The fleet that carries the service now: green once blue's retirement was announced or it completed.
     #[must_use]
     pub fn serving(&self) -> Option<&Fleet> {
-        let green = self.retiring || matches!(self.phase, Phase::Ended(Verdict::Completed));
+        let green = self.past_return() || matches!(self.phase, Phase::Ended(Verdict::Completed));
         if green { Some(&self.plan.green) } else { self.plan.blue.as_ref() }
     }
 }

@@ -162,7 +162,7 @@ impl Steps<'_> {
             (Sight::Clear | Sight::OneUnknown | Sight::OneMissing, _) => {}
         }
         state.disturbed &= sight != Sight::Clear;
-        self.fold(state, Event::Looked { inventory: Box::new(seen) })
+        self.fold(state, Event::Looked { inventory: Box::new(seen), waited: Span::ZERO })
     }
 
     /// What a planted fault makes of a look.

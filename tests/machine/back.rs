@@ -1,7 +1,8 @@
 //! The way back: traffic first, proved group by group, and then green.
 
+use deployer::cloud::{Change, Fault, FaultKind};
 use deployer::coverage::Why;
-use deployer::model::{Inventory, Seen, Span};
+use deployer::model::{Inventory, Scaling, Seen, Span};
 use deployer::rollout::{Cause, Event, Next, Order, Phase, Verdict};
 
 use crate::common::{blue, green, group, new, old};
@@ -148,6 +149,95 @@ fn after_blues_retirement_is_announced_an_abort_does_nothing() {
     assert_eq!(*rig.phase(), Phase::Ended(Verdict::Completed));
 }
 
+/// At the moment in which blue is told to go.
+fn parting() -> Rig {
+    let mut rig = both(|_| {});
+    rig.until(|rig| matches!(rig.next(), Next::Retire(..)));
+    rig
+}
+
+#[test]
+fn a_retirement_that_was_certainly_refused_leaves_the_way_back_open() {
+    let mut rig = parting();
+    rig.replies = vec![Reply::Refused(FaultKind::Denied)];
+    rig.step();
+    assert!(rig.state.past_return(), "until blue is seen to stand");
+    rig.look();
+    assert!(!rig.state.past_return());
+    rig.order(Order::Rollback);
+    rig.run_out();
+    assert_eq!(*rig.phase(), rolled_back(ordered()));
+    blue_has_everything(&rig);
+}
+
+#[test]
+fn a_green_that_falls_ill_behind_a_refused_retirement_gives_blue_everything_back() {
+    let mut rig = parting();
+    rig.replies = vec![Reply::Refused(FaultKind::Conflict)];
+    rig.step();
+    rig.world.sicken(&group("public"), &new());
+    rig.run_out();
+    let sick = Cause::Sick { group: group("public"), healthy: 0, needed: 1 };
+    assert_eq!(*rig.phase(), rolled_back(sick));
+    blue_has_everything(&rig);
+}
+
+#[test]
+fn a_retirement_that_is_refused_once_and_done_then_completes() {
+    let mut rig = parting();
+    rig.replies = vec![Reply::Refused(FaultKind::Throttled)];
+    rig.run_out();
+    assert_eq!(*rig.phase(), Phase::Ended(Verdict::Completed));
+    assert_eq!(rig.retired.len(), 2);
+}
+
+#[test]
+fn a_retirement_that_may_have_been_done_once_is_past_return_whatever_is_refused_later() {
+    let unanswered = || Fault::new(FaultKind::Unreachable, "Retire", "no answer").ambiguous();
+    for cut_off in [true, false] {
+        let mut rig = parting();
+        let Next::Retire(proof, token) = rig.next() else { panic!("it is to go") };
+        let (fleet, covered) = (proof.fleet().clone(), proof.covered().clone());
+        rig.fact(Event::Retiring { fleet, covered, token: token.clone() });
+        if cut_off {
+            rig.resume()
+        } else {
+            rig.settle(token, vec![unanswered()])
+        }
+        rig.until(|rig| matches!(rig.next(), Next::Retire(..)));
+        rig.replies = vec![Reply::Refused(FaultKind::Denied)];
+        rig.step();
+        rig.look();
+        assert!(rig.state.past_return(), "{cut_off}");
+        rig.order(Order::Abort);
+        assert_eq!(*rig.phase(), Phase::Retire, "{cut_off}");
+    }
+}
+
+#[test]
+fn there_is_no_way_back_to_a_blue_that_has_lost_some_of_itself_behind_a_refused_retirement() {
+    let mut rig = parting();
+    rig.replies = vec![Reply::Refused(FaultKind::Denied)];
+    rig.step();
+    rig.world.fleets.get_mut(&blue()).unwrap().instances.clear();
+    rig.look();
+    assert!(rig.state.past_return());
+}
+
+#[test]
+fn a_blue_that_somebody_lets_scale_again_is_held_still_again_for_the_way_back() {
+    for phase in ["settle", "bake", "drain"] {
+        let mut rig = both(|plan| plan.freeze = true);
+        rig.until_phase(phase);
+        let freeze = Change::Freeze { fleet: blue() };
+        let before = rig.changes.iter().filter(|change| **change == freeze).count();
+        rig.world.fleets.get_mut(&blue()).unwrap().scaling = Scaling::Active;
+        rig.run_out();
+        assert_eq!(*rig.phase(), Phase::Ended(Verdict::Completed), "{phase}");
+        assert_eq!(rig.changes.iter().filter(|change| **change == freeze).count(), before + 1, "{phase}");
+    }
+}
+
 #[test]
 fn green_that_falls_ill_after_blue_is_gone_does_not_complete() {
     let mut rig = both(|_| {});
@@ -173,7 +263,7 @@ fn a_green_that_the_cloud_gave_up_goes_back_at_once_and_not_at_a_deadline() {
         let mut rig = both(|_| {});
         rig.until(|rig| rig.world.fleets.contains_key(&green())).until_phase(phase);
         let inventory = Box::new(given_up(&rig, "CodeDeploy d-1 failed"));
-        rig.fact(Event::Looked { inventory });
+        rig.fact(Event::Looked { inventory, waited: Span::ZERO });
         rig.run_out();
         assert_eq!(
             *rig.phase(),
@@ -189,7 +279,7 @@ fn a_green_that_carries_everything_is_judged_by_its_health_and_not_by_what_the_c
     let mut rig = both(|_| {});
     rig.until_phase("bake");
     let inventory = Box::new(given_up(&rig, "CodeDeploy d-1 failed"));
-    rig.fact(Event::Looked { inventory });
+    rig.fact(Event::Looked { inventory, waited: Span::ZERO });
     assert_eq!(rig.phase().name(), "bake");
     rig.run_out();
     assert_eq!(*rig.phase(), Phase::Ended(Verdict::Completed));

@@ -95,7 +95,7 @@ fn a_look_that_began_before_the_last_change_settled_is_not_acted_on() {
     let (changes, token) = rig.announce();
     rig.land(&changes, &token);
     rig.settle(token, Vec::new());
-    rig.fact(Event::Looked { inventory: Box::new(began_before) });
+    rig.fact(Event::Looked { inventory: Box::new(began_before), waited: Span::ZERO });
     assert_eq!(rig.next(), Next::Look);
     rig.look();
     assert_ne!(rig.next(), Next::Look);

@@ -62,7 +62,7 @@ fn nothing_is_seen_or_done_after_the_end() {
     assert_eq!(refused(&rig, changing), "fold `changing` onto a rollout in `ended`: it has ended");
     let before = rig.phase().clone();
     // An order can end a rollout while a look or a call is on its way; what comes back is written down and changes nothing.
-    rig.fact(Event::Looked { inventory: Box::new(rig.seen()) });
+    rig.fact(Event::Looked { inventory: Box::new(rig.seen()), waited: Span::ZERO });
     rig.fact(settled());
     rig.fact(Event::Released { why: "done".into() });
     assert_eq!((rig.phase(), rig.next()), (&before, Next::Done(rig.state.verdict().unwrap().clone())));
@@ -74,7 +74,7 @@ fn a_fold_of_the_whole_log_is_the_state_that_was_driven() {
     let opened = Event::Opened { plan: Box::new(rig.state.plan().clone()), by: actor("first") };
     let mut log = vec![Recorded { at: NOW, event: opened }];
     rig.until(|rig| matches!(rig.next(), Next::Change(..)));
-    let looked = Event::Looked { inventory: Box::new(rig.seen()) };
+    let looked = Event::Looked { inventory: Box::new(rig.seen()), waited: Span::ZERO };
     log.push(Recorded { at: rig.now(), event: looked });
     assert_eq!(Rollout::fold(&log).unwrap(), rig.state);
 }
@@ -87,7 +87,10 @@ fn a_clock_that_runs_backwards_shortens_no_wait() {
     for hours in 1..5 {
         let mut inventory = rig.seen();
         inventory.looked_at = Time(at.0 - hours * 3_600_000);
-        rig.fact_at(inventory.looked_at, Event::Looked { inventory: Box::new(inventory) });
+        rig.fact_at(
+            inventory.looked_at,
+            Event::Looked { inventory: Box::new(inventory), waited: Span::ZERO },
+        );
     }
     assert_eq!((rig.state.at(), rig.state.due(), rig.phase()), (at, due, &before));
     rig.pass(Span::mins(4));

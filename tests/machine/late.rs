@@ -19,14 +19,14 @@ const LATE: Duration = Duration::from_secs(50);
 
 /// Writes at once, and is late to say so of entries of one kind.
 #[derive(Clone)]
-struct Late {
+pub struct Late {
     store: MemoryStore,
     /// Which, such as `changing`; each of them once.
     kinds: Arc<Mutex<Vec<&'static str>>>,
 }
 
 impl Late {
-    fn with(store: &MemoryStore, kinds: &[&'static str]) -> Self {
+    pub fn with(store: &MemoryStore, kinds: &[&'static str]) -> Self {
         Self { store: store.clone(), kinds: Arc::new(Mutex::new(kinds.to_vec())) }
     }
 
@@ -67,16 +67,16 @@ impl Store for Late {
 }
 
 /// A world behind the port, and when it was sent a change.
-struct Cloud {
-    world: Mutex<World>,
-    clock: Clock,
+pub struct Cloud {
+    pub world: Mutex<World>,
+    pub clock: Clock,
     sent: Mutex<Vec<Time>>,
     /// Changes are never answered.
     mute: bool,
 }
 
 impl Cloud {
-    fn new(clock: Clock, mute: bool) -> Self {
+    pub fn new(clock: Clock, mute: bool) -> Self {
         Self { world: Mutex::new(two_groups(1)), clock, sent: Mutex::default(), mute }
     }
 }
@@ -103,13 +103,13 @@ impl Backend for Cloud {
     }
 }
 
-fn planned() -> (Plan, RolloutId) {
+pub fn planned() -> (Plan, RolloutId) {
     let plan = plan(&two_groups(1), &["internal", "public"]);
     let id = plan.rollout.clone();
     (plan, id)
 }
 
-fn hands(
+pub fn hands(
     nonce: &str,
     clock: Clock,
 ) -> Hands<impl FnMut(&deployer::rollout::Rollout, &deployer::drive::Notice<'_>) + Send> {

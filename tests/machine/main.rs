@@ -14,6 +14,7 @@ mod late;
 mod leeway;
 mod orders;
 mod planner;
+mod queue;
 mod regressions;
 mod rig;
 mod unread;

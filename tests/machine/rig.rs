@@ -158,7 +158,7 @@ impl Rig {
 
     pub fn look(&mut self) {
         let inventory = Box::new(self.seen());
-        self.fact(Event::Looked { inventory });
+        self.fact(Event::Looked { inventory, waited: Span::ZERO });
     }
 
     pub fn pass(&mut self, span: Span) {

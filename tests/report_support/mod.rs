@@ -255,7 +255,7 @@ impl Story {
         self.now = self.now + Span(200);
         self.world.looked_at = self.now;
         let unchanged = self.state.look().is_some_and(|look| look.same_world(&self.world));
-        let looked = Event::Looked { inventory: Box::new(self.world.clone()) };
+        let looked = Event::Looked { inventory: Box::new(self.world.clone()), waited: Span::ZERO };
         let before = self.state.phase().clone();
         let fact = Recorded { at: self.now, event: looked };
         let after = self.state.clone().evolve(&fact).unwrap();

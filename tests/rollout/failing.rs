@@ -82,7 +82,7 @@ fn a_revision_that_falls_ill_after_the_cut_over_gives_all_traffic_back_to_blue_w
     let green = rig.state(2).plan().green.id.clone();
     let facts = rig.facts(2);
     let looks = facts.iter().filter_map(|fact| match &fact.event {
-        Event::Looked { inventory } => Some((fact.at, inventory)),
+        Event::Looked { inventory, .. } => Some((fact.at, inventory)),
         _ => None,
     });
     let mut looks = looks.skip_while(|(_, look)| !(failing(look, &green) && carries(look, &green)));

@@ -82,9 +82,9 @@ impl Backend for AwsBackend {
         Ok(seen)
     }
 
-    async fn floor(&self) -> Floor {
+    async fn floor(&self, moved: bool) -> Floor {
         match self.limits() {
-            Some(limits) => limits.floor().await,
+            Some(limits) => limits.floor(moved).await,
             None => Floor::default(),
         }
     }

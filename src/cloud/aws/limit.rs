@@ -55,6 +55,8 @@ pub(super) struct Limits {
     factor: f64,
     /// Who may look and act.
     floor: Arc<Semaphore>,
+    /// Who of those that have not moved any traffic may queue for it.
+    early: Arc<Semaphore>,
     buckets: Mutex<BTreeMap<Family, Bucket>>,
 }
 
@@ -102,7 +104,9 @@ impl Limits {
     }
 
     fn new(factor: f64) -> Self {
-        Self { factor, floor: Arc::new(Semaphore::new(floor(factor))), buckets: Mutex::default() }
+        let (all, early) = (floor(factor), floor(factor) * 2 / 3);
+        let [floor, early] = [all, early].map(|places| Arc::new(Semaphore::new(places)));
+        Self { factor, floor, early, buckets: Mutex::default() }
     }
 
     /// How many at once, and how many a second.
@@ -111,9 +115,11 @@ impl Limits {
         (burst * self.factor * BURST, rate * self.factor * RATE)
     }
 
-    /// Waits until there is room for one more who looks and acts.
-    pub async fn floor(&self) -> Floor {
-        Arc::clone(&self.floor).acquire_owned().await.map_or_else(|_| Floor::default(), Floor::held)
+    /// Waits until there is room for one more who looks and acts. Some of it is kept for those who have moved traffic.
+    pub async fn floor(&self, moved: bool) -> Floor {
+        let early = if moved { None } else { Arc::clone(&self.early).acquire_owned().await.ok() };
+        let leave = Arc::clone(&self.floor).acquire_owned().await;
+        leave.map_or_else(|_| Floor::default(), |leave| Floor::held((leave, early)))
     }
 
     /// No limits.

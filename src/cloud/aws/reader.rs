@@ -169,7 +169,9 @@ impl Reader<'_> {
         ours: &BTreeSet<String>,
     ) -> Answers<String, Targets> {
         let vpcs: BTreeSet<_> = ours.iter().filter_map(|arn| groups.get(arn)?.vpc_id()).collect();
-        let possible = groups.iter().filter(|(arn, group)| ours.contains(*arn) || could_hold(group, &vpcs));
+        let search = !self.leeway.urgent;
+        let possible =
+            groups.iter().filter(|(arn, group)| ours.contains(*arn) || search && could_hold(group, &vpcs));
         let possible: BTreeMap<&String, Standing<'_>> =
             possible.map(|(arn, group)| (arn, self.standing(fleets, arn, group))).collect();
         let (lead, waiting) = self.lead(&possible, ours).await;

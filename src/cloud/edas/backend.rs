@@ -72,7 +72,7 @@ impl Backend for EdasBackend {
         Box::pin(look::look(self.client().await?, &self.home, &self.memory, Wish { scope, leeway })).await
     }
 
-    async fn floor(&self) -> Floor {
+    async fn floor(&self, _moved: bool) -> Floor {
         if self.over.is_some() { Floor::default() } else { Client::floor(&self.home.spec).await }
     }
 
