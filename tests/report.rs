@@ -288,6 +288,18 @@ fn a_plan_shows_every_group_every_step_and_what_it_refuses() {
     golden("plan.json", &document(&proposal));
 }
 
+/// A group that takes no steps, by membership or by its route.
+fn whole(name: &str, joined: Option<Share>) -> Refused {
+    Refused::Whole {
+        group: group(name),
+        strategy: "canary".parse().unwrap(),
+        parts: [10, 50].map(|part| Share::new(part).unwrap()).to_vec(),
+        joined,
+        routes: BTreeSet::from([format!("listener {name}:443")]),
+        switch: joined.map(|_| "switch".parse().unwrap()),
+    }
+}
+
 #[test]
 fn a_refused_plan_names_every_group_and_what_helps() {
     let refusal = Refusal {
@@ -299,6 +311,8 @@ fn a_refused_plan_names_every_group_and_what_helps() {
             },
             Refused::Dropped { group: group("partner") },
             Refused::Unread { what: "NLB in eu-central-1: AccessDenied".into() },
+            whole("search", None),
+            whole("wire", Some(Share::new(50).unwrap())),
         ],
         groups: 3,
     };

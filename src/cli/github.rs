@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use super::args::{Github, Global, Output, Verb};
 use super::error::CliError;
 use super::exit;
-use crate::model::RolloutId;
+use crate::model::{GroupId, RolloutId};
 use crate::plan::{Refusal, Refused};
 use crate::report::github::{
     GuardManner, Guarded, Level, Outputs, Place, annotate, command, file, guarded, summary,
@@ -203,7 +203,7 @@ pub fn refused(refusal: &Refusal, hints: &Hints) {
     }
     record.summary += &summary::refusal(refusal, hints);
     let file = place(job, &hints.file);
-    let line = groups_line(Path::new(&hints.file));
+    let text = std::fs::read_to_string(Path::new(&hints.file)).unwrap_or_default();
     for reason in refusal.reasons.iter().take(ANNOTATIONS_MAX) {
         let title = match reason {
             Refused::Undeclared { group, .. } | Refused::Dropped { group } => {
@@ -218,17 +218,47 @@ pub fn refused(refusal: &Refusal, hints: &Hints) {
             | Refused::NoSuchGroup { .. }
             | Refused::Weightless { .. }
             | Refused::Unproved { .. }
+            | Refused::Whole { .. }
             | Refused::NoName { .. } => "The rollout is refused".to_owned(),
         };
+        let line = declared(reason).and_then(|group| group_line(&text, group)).or_else(|| groups_line(&text));
         let at = Place { file: Some(&file), line, column: None };
         tell(&annotate(Level::Error, at, &title, &reason.to_string()));
     }
 }
 
+/// The group of a reason that is mended at its line of the file.
+fn declared(reason: &Refused) -> Option<&GroupId> {
+    match reason {
+        Refused::Unseen { group }
+        | Refused::Weightless { group, .. }
+        | Refused::Unproved { group, .. }
+        | Refused::Whole { group, .. } => Some(group),
+        Refused::Undeclared { .. }
+        | Refused::Dropped { .. }
+        | Refused::Unknown { .. }
+        | Refused::Unread { .. }
+        | Refused::TwoBlues { .. }
+        | Refused::Stranger { .. }
+        | Refused::NoStrategy { .. }
+        | Refused::NoSuchGroup { .. }
+        | Refused::NoName { .. } => None,
+    }
+}
+
+/// Where the file declares a group, if that is one place.
+fn group_line(text: &str, group: &GroupId) -> Option<usize> {
+    let key = [format!("{group}:"), format!("\"{group}\":"), format!("'{group}':")];
+    only_line(text, |line| key.iter().any(|key| line.starts_with(key.as_str())))
+}
+
 /// Where the file declares its groups, if that is one place.
-fn groups_line(path: &Path) -> Option<usize> {
-    let text = std::fs::read_to_string(path).ok()?;
-    let mut lines = text.lines().enumerate().filter(|(_, line)| line.trim_start().starts_with("groups:"));
+fn groups_line(text: &str) -> Option<usize> {
+    only_line(text, |line| line.starts_with("groups:"))
+}
+
+fn only_line(text: &str, is: impl Fn(&str) -> bool) -> Option<usize> {
+    let mut lines = text.lines().enumerate().filter(|(_, line)| is(line.trim_start()));
     match (lines.next(), lines.next()) {
         (Some((n, _)), None) => Some(n + 1),
         _ => None,

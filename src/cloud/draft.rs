@@ -12,14 +12,21 @@ pub(super) struct Draft<'a> {
     pub remarks: &'a [String],
     /// What runs, and how that is known.
     pub revision: (&'a str, &'a str),
+    /// Whether any of its groups takes a part of the traffic; else a strategy in steps has nothing to divide.
+    pub divides: bool,
     /// The part under `provider`, indented.
     pub provider: &'a str,
 }
+
+/// What a group says that takes no steps beside others that do.
+pub(super) const WHOLE: &str =
+    "            whole: accept     # it takes no steps: the shares before 100 are for the other groups\n";
 
 impl Draft<'_> {
     /// The text of the file, with comments that explain it.
     pub fn text(&self) -> String {
         let Self { service, environment, provider, revision: (revision, note), .. } = self;
+        let strategy = if self.divides { "bluegreen" } else { "switch       # no group here takes steps" };
         let head: Vec<_> =
             self.head().iter().map(|line| format!("{}\n", format!("# {line}").trim_end())).collect();
         format!(
@@ -37,7 +44,7 @@ strategies:
       - 100
   switch:
     steps: [100]
-strategy: bluegreen
+strategy: {strategy}
 
 settle: 30s         # how long green must be healthy before it takes traffic
 bake: 10m           # how long green carries everything before blue is drained

@@ -41,7 +41,11 @@ pub enum Unfit {
 /// The declared groups. What a cloud keeps to itself is taken as it is by default there.
 fn groups(spec: &Spec) -> Vec<(GroupId, SimGroup)> {
     let built = |sharing, route: &str, health_interval, deregistration_delay| {
-        let mut group = SimGroup::new(sharing, Steps::Any, route);
+        let steps = match sharing {
+            Sharing::Paired | Sharing::Weighed => Steps::Any,
+            Sharing::Shared | Sharing::Unproved => Steps::AllOrNothing,
+        };
+        let mut group = SimGroup::new(sharing, steps, route);
         (group.health_interval, group.deregistration_delay) = (health_interval, deregistration_delay);
         group
     };

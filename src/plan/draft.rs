@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::reasons::{Note, Refusal, Refused};
+use super::whole::{self, Sizes};
 use super::world;
 use crate::cloud::Capability;
 use crate::model::{
@@ -64,6 +65,11 @@ pub fn draft(spec: &Spec, look: &Inventory, ask: &Ask<'_>) -> Result<Draft, Refu
     let groups = expected(spec, look, ask, blue, &mut reasons);
     let strategy = ask.strategy.clone().unwrap_or_else(|| spec.strategy.clone());
     let steps = spec.strategies.get(&strategy).map(|strategy| strategy.steps.clone());
+    // The way back takes what it can get, and where nothing serves there is nothing to divide.
+    if let (Some((_, seen)), Purpose::Deploy) = (blue, &ask.purpose) {
+        let sizes = Sizes { blue: size(seen), green: wanted(spec, blue) };
+        reasons.extend(whole::refused(spec, look, &strategy, sizes, &groups));
+    }
     let green = green(spec, look, ask, blue);
     let (steps, green) = match (steps, green) {
         (Some(steps), Ok(green)) if reasons.is_empty() => (steps, green),
@@ -255,8 +261,12 @@ fn green(spec: &Spec, look: &Inventory, ask: &Ask<'_>, blue: Option<Blue<'_>>) -
         None => numbered(spec, look, ask)?,
     };
     let revision = ask.revision.clone().unwrap_or_else(|| spec.revision.clone());
-    let size = spec.instances.or(blue.map(|(_, seen)| size(seen))).unwrap_or(1).max(1);
-    Ok(Fleet { id, revision, size })
+    Ok(Fleet { id, revision, size: wanted(spec, blue) })
+}
+
+/// How large green is to be.
+fn wanted(spec: &Spec, blue: Option<Blue<'_>>) -> u32 {
+    spec.instances.or(blue.map(|(_, seen)| size(seen))).unwrap_or(1).max(1)
 }
 
 /// Named after its rollout, and past every name that is taken: a cloud may still be deleting the last one.
@@ -315,7 +325,7 @@ fn notes(plan: &Plan, look: &Inventory) -> Vec<Note> {
     let idle = look.fleets.keys().filter(|id| plan.blue.as_ref().is_none_or(|blue| blue.id != **id));
     notes.extend(idle.map(|fleet| Note::Idle { fleet: fleet.clone() }));
     for (id, group) in &plan.groups {
-        let partial = plan.steps.iter().any(|step| step.share < Share::ALL);
+        let partial = whole::parts(&plan.steps).next().is_some();
         if group.steps == Steps::AllOrNothing && partial {
             notes.push(Note::AllAtOnce { group: id.clone() });
         }
@@ -326,9 +336,8 @@ fn notes(plan: &Plan, look: &Inventory) -> Vec<Note> {
             notes.push(weighed(plan, id));
         }
         if group.sharing == Sharing::Shared {
-            let whole = plan.green.size + plan.blue.as_ref().map_or(0, |blue| blue.size);
-            let percent = u64::from(plan.green.size) * 100 / u64::from(whole.max(1));
-            let share = Share::new(percent).unwrap_or(Share::ALL);
+            let blue = plan.blue.as_ref().map_or(0, |blue| blue.size);
+            let share = Sizes { blue, green: plan.green.size }.joined();
             notes.push(Note::SharedAtOnce { group: id.clone(), share });
         }
     }
@@ -344,8 +353,10 @@ fn weighed(plan: &Plan, group: &GroupId) -> Note {
     let size = |fleet: &Fleet| usize::try_from(fleet.size).unwrap_or(usize::MAX);
     let blue = vec![WEIGHT_MAX; plan.blue.as_ref().map_or(0, size)];
     let made = |share| nearest(share, size(&plan.green), &blue).share();
-    let parts = plan.steps.iter().map(|step| step.share).filter(|share| *share < Share::ALL);
-    let steps = parts.map(|share| (share, made(share))).filter(|(asked, real)| asked != real).collect();
+    let steps = whole::parts(&plan.steps)
+        .map(|share| (share, made(share)))
+        .filter(|(asked, real)| asked != real)
+        .collect();
     Note::Weighed { group: group.clone(), first: made(Share::LEAST), steps }
 }
 

@@ -7,6 +7,7 @@
 
 mod draft;
 mod reasons;
+mod whole;
 mod world;
 
 pub use draft::{Ask, Draft, draft};

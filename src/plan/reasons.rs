@@ -153,6 +153,21 @@ pub enum Refused {
         /// How it is reached.
         routes: BTreeSet<String>,
     },
+    /// The strategy asks for a part of a group that takes none, and the file does not accept that.
+    Whole {
+        /// The group.
+        group: GroupId,
+        /// The strategy.
+        strategy: StrategyName,
+        /// The shares that it asks for before everything.
+        parts: Vec<Share>,
+        /// About how much green would have as soon as it joins, where both fleets stand in the group itself.
+        joined: Option<Share>,
+        /// How it is reached.
+        routes: BTreeSet<String>,
+        /// A strategy of the file that asks for no parts.
+        switch: Option<StrategyName>,
+    },
     /// The name that green would get cannot be made.
     NoName {
         /// Why.
@@ -207,6 +222,19 @@ impl fmt::Display for Refused {
                     f,
                     "nobody checks the twin of `{group}` that carries nothing, so green would take all at once: {routes}"
                 )
+            }
+            Self::Whole { group, strategy, parts, joined, routes, .. } => {
+                let parts: Vec<_> = parts.iter().map(ToString::to_string).collect();
+                let parts = parts.join(", ");
+                write!(f, "strategy `{strategy}` asks for {parts} of `{group}`, which takes no steps: ")?;
+                match joined {
+                    Some(share) => write!(
+                        f,
+                        "green would have about {share} as soon as it joins, and the rest at the last step"
+                    ),
+                    None => write!(f, "green would have none of it until the last step, and all of it there"),
+                }?;
+                write!(f, ": {}", listed(routes))
             }
             Self::NoName { why } => write!(f, "green cannot be named: {why}"),
         }

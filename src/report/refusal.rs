@@ -9,7 +9,7 @@ use super::table::table;
 use super::text::{Line, Text, Tone};
 use super::words::{self, count};
 use crate::coverage::{Gap, Why};
-use crate::model::GroupId;
+use crate::model::{GroupId, StrategyName};
 use crate::plan::{Refusal, Refused};
 
 /// Details for more groups than this are in the JSON document alone.
@@ -201,6 +201,7 @@ fn reason_line(reason: &Refused) -> Line {
         | Refused::NoSuchGroup { .. }
         | Refused::Weightless { .. }
         | Refused::Unproved { .. }
+        | Refused::Whole { .. }
         | Refused::NoName { .. } => Line::new().quote(&reason.to_string()),
     }
 }
@@ -233,6 +234,10 @@ fn remedies(reason: &Refused, hints: &Hints) -> Vec<Advice> {
         Refused::Unknown { .. } | Refused::Unread { .. } => {
             vec![Advice { what: "look again", command: hints.command("plan", "") }]
         }
+        Refused::Whole { switch, .. } => {
+            let command = |name: &StrategyName| hints.command("rollout", &format!("--strategy {name}"));
+            switch.iter().map(|name| Advice { what: "switch whole", command: command(name) }).collect()
+        }
         Refused::Unseen { .. }
         | Refused::NoStrategy { .. }
         | Refused::NoSuchGroup { .. }
@@ -264,6 +269,17 @@ fn remedy_lines(remedies: &[Advice], reason: &Refused, hints: &Hints) -> Vec<Lin
             ("fix", file("put both fleets into one server group, with `by: weights`, for", group)),
             ("or", file("write `unproved: accept` for", group)),
         ]),
+        (Refused::Whole { group, .. }, remedies) => {
+            let written = || Line::new().say("take a strategy with the one step 100 (`steps: [100]`)");
+            let switch = remedies.first().map(|advice| command(advice, "   (every group at once)"));
+            lines(&[
+                (
+                    "fix",
+                    file("write `whole: accept` for", group).say(": the steps are then for the other groups"),
+                ),
+                ("or", switch.unwrap_or_else(written)),
+            ])
+        }
         (_, remedies) => {
             let rows: Vec<_> = remedies.iter().map(|advice| (advice.what, command(advice, ""))).collect();
             lines(&rows)

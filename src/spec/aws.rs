@@ -187,7 +187,11 @@ fn group(fields: &Fields<'_>) -> Option<AwsGroup> {
             let wrong = Wrong::new(at, "only a twin can be made");
             fields.reader.refuse(wrong.hint("write `twins: [A, B]`, or leave `create` out"));
         }
-        return Some(AwsGroup::Shared { name });
+        return Some(AwsGroup::Shared { name, accepts_whole: fields.choice("whole").is_some() });
+    }
+    if let Some(at) = fields.key_at("whole") {
+        let wrong = Wrong::new(at, "twins take every step, by weight");
+        fields.reader.refuse(wrong.hint("leave `whole` out: only a `target_group` is switched whole"));
     }
     let names = fields.pair("twins")?;
     Some(AwsGroup::Twins { names, create: create? })

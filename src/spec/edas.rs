@@ -193,5 +193,8 @@ fn group(fields: &Fields<'_>, usual: Option<u16>) -> Option<EdasGroup> {
         Some("weights") => ShareBy::Weights,
         _ => ShareBy::Membership,
     };
-    Some(EdasGroup { port: port?, servers: servers?, by, accepts_unproved })
+    let hint = "leave `whole` out, or `by: weights`";
+    only("whole", by == ShareBy::Membership, "what is shared by weights takes every step", hint);
+    let accepts_whole = fields.choice("whole").is_some();
+    Some(EdasGroup { port: port?, servers: servers?, by, accepts_unproved, accepts_whole })
 }

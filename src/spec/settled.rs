@@ -72,6 +72,16 @@ impl Spec {
         }
     }
 
+    /// Groups of which the file accepts that they take none of a strategy's steps but the last.
+    #[must_use]
+    pub fn accepts_whole(&self) -> Vec<GroupId> {
+        match &self.provider {
+            Provider::Local(_) => Vec::new(),
+            Provider::Aws(aws) => aws.accepts_whole(),
+            Provider::Edas(edas) => edas.accepts_whole(),
+        }
+    }
+
     /// The two fleets that alternate, where they do: green is then the one that does not serve.
     #[must_use]
     pub fn pair(&self) -> Option<&[String; 2]> {

@@ -28,6 +28,13 @@ pub struct AwsSpec {
     pub groups: BTreeMap<GroupId, AwsGroup>,
 }
 
+impl AwsSpec {
+    pub(super) fn accepts_whole(&self) -> Vec<GroupId> {
+        let accepts = |group: &AwsGroup| matches!(group, AwsGroup::Shared { accepts_whole: true, .. });
+        self.groups.iter().filter(|(_, group)| accepts(group)).map(|(id, _)| id.clone()).collect()
+    }
+}
+
 /// How a fleet comes into being.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -106,6 +113,9 @@ pub enum AwsGroup {
     Shared {
         /// Its name.
         name: String,
+        /// Whether it is accepted that it takes no steps.
+        #[serde(default)]
+        accepts_whole: bool,
     },
     /// Each fleet stands in its own, behind the same listeners and rules.
     Twins {
@@ -121,7 +131,7 @@ impl AwsGroup {
     #[must_use]
     pub fn names(&self) -> &[String] {
         match self {
-            Self::Shared { name } => std::slice::from_ref(name),
+            Self::Shared { name, .. } => std::slice::from_ref(name),
             Self::Twins { names, .. } => names,
         }
     }

@@ -38,6 +38,10 @@ impl EdasSpec {
         self.groups.iter().filter(|(_, group)| group.accepts_unproved).map(|(id, _)| id.clone()).collect()
     }
 
+    pub(super) fn accepts_whole(&self) -> Vec<GroupId> {
+        self.groups.iter().filter(|(_, group)| group.accepts_whole).map(|(id, _)| id.clone()).collect()
+    }
+
     pub(super) fn weighed(&self) -> Vec<GroupId> {
         let groups = self.groups.iter().filter(|(_, group)| group.by == ShareBy::Weights);
         groups.map(|(id, _)| id.clone()).collect()
@@ -143,6 +147,9 @@ pub struct EdasGroup {
     /// known.
     #[serde(default)]
     pub accepts_unproved: bool,
+    /// Whether it is accepted that it takes no steps, where its routes take all or nothing.
+    #[serde(default)]
+    pub accepts_whole: bool,
 }
 
 /// What makes a fleet's share of a server group in which both stand.

@@ -132,6 +132,12 @@ static GROUP: Place = Place {
             Need::Default("false"),
             "For `twins`: make the second one, with the settings of the first, where it does not exist.",
         ),
+        key(
+            "whole",
+            Shape::Choice(&["accept"]),
+            Need::Optional,
+            "For `target_group`: that it takes no steps. Green has a part of its traffic as soon as it joins, and the rest at the last step, whatever shares the strategy names before.",
+        ),
     ]],
     either: &[&["target_group"], &["twins"]],
 };

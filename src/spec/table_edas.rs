@@ -165,6 +165,12 @@ static GROUP: Place = Place {
             "For `nlb_twins` and `clb_twins`: that green takes everything before its health is known. Nobody checks the one that carries nothing.",
         ),
         key(
+            "whole",
+            Shape::Choice(&["accept"]),
+            Need::Optional,
+            "For whatever takes no steps: that it is switched whole at the last step, whatever shares the strategy names before. With `alb`, `nlb` and `clb` green has a part of the traffic as soon as it joins. Not with `by: weights`, which takes every step.",
+        ),
+        key(
             "by",
             Shape::Choice(&["membership", "weights"]),
             Need::Optional,

@@ -63,7 +63,7 @@ impl Desk {
     /// The file that describes the service as it is.
     pub fn declare_all(&self) {
         self.declare(
-            "          public: { twins: [public, public-2] }\n          internal: { target_group: internal }\n",
+            "          public: { twins: [public, public-2] }\n          internal: { target_group: internal, whole: accept }\n",
         );
     }
 

@@ -76,7 +76,10 @@ impl Stage {
             world.asg("api", ("api", 2), 3, &[&group], &[("team", "payments")]);
             build(world);
         });
-        let groups = [(GroupId::new("internal").unwrap(), AwsGroup::Shared { name: "internal".into() })];
+        let groups = [(
+            GroupId::new("internal").unwrap(),
+            AwsGroup::Shared { name: "internal".into(), accepts_whole: false },
+        )];
         let spec = AwsSpec {
             account: "111122223333".into(),
             region: "eu-west-1".into(),

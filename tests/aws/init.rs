@@ -25,11 +25,16 @@ next   deployer doctor api
 ";
     assert_eq!(done.out, expected);
     let file = std::fs::read_to_string(desk.file()).unwrap();
-    assert_eq!(file, include_str!("golden/init.yaml"));
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write("tests/aws/golden/init.yaml", &file).unwrap();
+    }
+    assert_eq!(file, std::fs::read_to_string("tests/aws/golden/init.yaml").unwrap());
     assert_eq!(desk.writes(), [""; 0]);
     // The file is good: the preflight that it names finds nothing to mend.
     let checked = desk.run(&["doctor", "api"]);
     assert_eq!(checked.code, 0, "{}{}", checked.out, checked.err);
+    let plan = desk.run(&["plan", "api"]);
+    assert_eq!(plan.code, 0, "{}{}", plan.out, plan.err);
 }
 
 #[test]
@@ -71,6 +76,7 @@ fn a_deployment_group_is_described_with_what_it_installed_last() {
         "          bundle: \"s3://builds/api/{revision}.tar.gz\"",
         "            target_group: \"internal\"",
         "CodeDeploy lists it",
+        "strategy: switch       # no group here takes steps",
     ] {
         assert!(file.contains(line), "{line}\n{file}");
     }

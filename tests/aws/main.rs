@@ -20,4 +20,5 @@ mod lanes;
 mod many;
 mod rig;
 mod fleets;
+mod whole;
 mod world;

@@ -49,7 +49,7 @@ impl Many {
                 "service: {name}\nrevision: 2\nstrategies: {{ bluegreen: {{ steps: [{{ share: 10, hold: 50ms }}, 100] }} }}\n\
                  settle: 50ms\nquiet: 50ms\n{times}environments:\n  prod:\n    provider:\n      aws:\n        \
                  account: \"111122223333\"\n        region: eu-west-1\n        {provider}\n        fleets: {{ copy: {name} }}\n        groups:\n          \
-                 public: {{ twins: [{name}-a, {name}-b] }}\n          inner: {{ target_group: {name}-inner }}\n"
+                 public: {{ twins: [{name}-a, {name}-b] }}\n          inner: {{ target_group: {name}-inner, whole: accept }}\n"
             );
             fs::write(rig.dir().join(format!("deployments/{name}.yaml")), text).unwrap();
         }

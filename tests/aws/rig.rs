@@ -134,7 +134,8 @@ impl Rig {
         let twins = setup.twins.iter();
         let twins = twins.map(|name| format!("          {name}: {{ twins: [{name}-a, {name}-b] }}\n"));
         let shared = setup.shared.iter();
-        let shared = shared.map(|name| format!("          {name}: {{ target_group: {name} }}\n"));
+        let shared =
+            shared.map(|name| format!("          {name}: {{ target_group: {name}, whole: accept }}\n"));
         let groups = twins.chain(shared).collect::<Vec<_>>().concat();
         let deadlines: Vec<_> = setup.deadlines.iter().map(|line| format!("  {line}\n")).collect();
         let deadlines = deadlines.concat();

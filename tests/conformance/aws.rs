@@ -239,7 +239,10 @@ fn sicken(world: &mut World, group: &GroupId, revision: &Revision) {
 fn spec(given: &Given, pair: bool) -> AwsSpec {
     let twins =
         given.paired.iter().map(|id| (id.clone(), AwsGroup::Twins { names: names(id), create: false }));
-    let shared = given.shared.iter().map(|id| (id.clone(), AwsGroup::Shared { name: id.to_string() }));
+    let shared = given
+        .shared
+        .iter()
+        .map(|id| (id.clone(), AwsGroup::Shared { name: id.to_string(), accepts_whole: false }));
     let fleets = if pair {
         AwsFleets::Pair([&given.blue, &given.green].map(|fleet| fleet.id.to_string()))
     } else {

@@ -177,7 +177,7 @@ pub fn fleet(id: &str, revision: &str) -> Fleet {
 }
 
 pub fn declared(servers: EdasServers) -> EdasGroup {
-    EdasGroup { port: PORT, servers, by: ShareBy::Membership, accepts_unproved: false }
+    EdasGroup { port: PORT, servers, by: ShareBy::Membership, accepts_unproved: false, accepts_whole: false }
 }
 
 /// The names of the server groups behind a paired group.

@@ -92,8 +92,8 @@ impl Desk {
                 "public",
                 format!("          public: {{ alb_twins: [{}, {}] }}\n", id("public-a"), id("public-b")),
             ),
-            ("wire", format!("          wire: {{ nlb: {}, port: 9090 }}\n", id("wire"))),
-            ("partner", format!("          partner: {{ clb: {} }}\n", id("partner"))),
+            ("wire", format!("          wire: {{ nlb: {}, port: 9090, whole: accept }}\n", id("wire"))),
+            ("partner", format!("          partner: {{ clb: {}, whole: accept }}\n", id("partner"))),
         ];
         all.into_iter().filter(|(name, _)| !left_out.contains(name)).map(|(_, line)| line).collect()
     }

@@ -21,6 +21,8 @@ fn the_file_holds_every_server_group_in_which_the_service_is_found() {
     assert_eq!(desk.writes(), [""; 0]);
     let next = desk.run(&["validate"]);
     assert_eq!(next.code, 0, "{}", next.err);
+    let plan = desk.run(&["plan", "api"]);
+    assert_eq!(plan.code, 0, "{}{}", plan.out, plan.err);
     assert_eq!((desk.fake.unknown(), desk.fake.strange()), (vec![], vec![]));
 }
 

@@ -353,18 +353,18 @@ fn ecs(world: &mut World, ids: &mut BTreeMap<String, String>, setup: &Setup) -> 
 fn ecs_file(job: &Job) -> String {
     let id = |name: &str| &job.ids[name];
     let (internal, partner) = if job.by.starts_with(TWINS) {
-        let leave = if job.by == TWINS { ", unproved: accept" } else { "" };
+        let leave = if job.by == TWINS { ", unproved: accept, whole: accept" } else { ", whole: accept" };
         let pair = |name: &str| format!("[{}, {}]{leave}", id(name), id(&format!("{name}-b")));
         (format!("nlb_twins: {}", pair("internal")), format!("clb_twins: {}", pair("partner")))
     } else if job.by == PROVED {
         let pair = format!("[{}, {}]", id("partner"), id("partner-b"));
-        (format!("nlb: {}", id("internal")), format!("clb_twins: {pair}"))
+        (format!("nlb: {}, whole: accept", id("internal")), format!("clb_twins: {pair}, whole: accept"))
     } else {
-        let by = job.by;
-        (format!("nlb: {}, by: {by}", id("internal")), format!("clb: {}, by: {by}", id("partner")))
+        let by = if job.by == "weights" { "by: weights" } else { "by: membership, whole: accept" };
+        (format!("nlb: {}, {by}", id("internal")), format!("clb: {}, {by}", id("partner")))
     };
     let groups = format!(
-        "          public: {{ alb_twins: [{}, {}] }}\n          whole: {{ alb_twins: [{}, {}] }}\n          \
+        "          public: {{ alb_twins: [{}, {}] }}\n          whole: {{ alb_twins: [{}, {}], whole: accept }}\n          \
          internal: {{ {internal} }}\n          partner: {{ {partner} }}\n",
         id("public-a"),
         id("public-b"),
@@ -436,7 +436,7 @@ fn kubernetes(world: &mut World, ids: &mut BTreeMap<String, String>, setup: &Set
 
 fn kubernetes_file(job: &Job) -> String {
     let id = |name: &str| &job.ids[name];
-    let leave = if job.by == TWINS { ", unproved: accept" } else { "" };
+    let leave = if job.by == TWINS { ", unproved: accept, whole: accept" } else { ", whole: accept" };
     let blind =
         [("internal", "nlb_twins"), ("partner", "clb_twins")].into_iter().filter_map(|(name, key)| {
             let (one, other) = (job.ids.get(name)?, job.ids.get(&format!("{name}-b"))?);
@@ -445,7 +445,7 @@ fn kubernetes_file(job: &Job) -> String {
     let blind: String = blind.collect();
     format!(
         "        fleets:\n          kubernetes: {{ applications: [api-blue, api-green], image: \"{}\" }}\n        groups:\n          \
-         public: {{ alb_twins: [{}, {}] }}\n          whole: {{ alb_twins: [{}, {}] }}\n{blind}",
+         public: {{ alb_twins: [{}, {}] }}\n          whole: {{ alb_twins: [{}, {}], whole: accept }}\n{blind}",
         image("{revision}"),
         id("public-a"),
         id("public-b"),

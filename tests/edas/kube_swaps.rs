@@ -155,3 +155,35 @@ fn pods_stay_until_the_drain_is_over_though_nothing_leads_to_their_twin_any_more
         assert!(kept(&job) >= 2_900, "{dress}: {} ms", kept(&job));
     });
 }
+
+/// The group drains for eight seconds, the others for one; nobody notes that blue leaves a twin which nobody checks.
+#[test]
+fn a_rule_that_somebody_takes_away_by_which_blue_was_proved_does_not_cut_its_drain_short() {
+    beside_each_other(&["partner", "public-a"], |twin| {
+        let job = job(PROVED, |setup| {
+            (setup.bake, setup.call_timeout) = ("promote", if *twin == "partner" { "8s" } else { "2s" });
+        });
+        if *twin == "public-a" {
+            job.fake.world(|world| world.groups.get_mut(&job.ids["public-a"]).unwrap().drain = Some(4));
+        }
+        let rollout = job.start(&["rollout", "api", "--wait-promote", "2m"]);
+        until("the rollout to be in `bake`", || job.phase(1) == "bake");
+        let id = &job.ids[*twin];
+        let taken_at = job.fake.world(|world| {
+            let before = world.rules.len();
+            world.rules.retain(|rule| {
+                !(rule.name.contains("preview-") && rule.shares.iter().any(|(own, _)| own == id))
+            });
+            assert!(world.rules.len() < before, "there was a rule");
+            world.now
+        });
+        let promote = job.start(&["promote", "api", "--full"]);
+        rollout.wait().ended_with(0);
+        promote.wait();
+        is_left_with(&job, ("api-green", "2.0.0"), ("api-blue", "b"));
+        let calls = job.fake.calls();
+        let emptied = calls.iter().rfind(|call| call.action == "ScaleK8sApplication").unwrap().at;
+        let kept = emptied.checked_sub(taken_at).unwrap();
+        assert!(kept >= 8_000, "{twin}: {kept} ms");
+    });
+}

@@ -24,4 +24,5 @@ mod policy;
 mod rig;
 mod swaps;
 mod weights;
+mod whole;
 mod wide;

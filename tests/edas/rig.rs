@@ -47,6 +47,7 @@ impl Rig {
             servers: EdasServers::AlbTwins(twins),
             by: ShareBy::Membership,
             accepts_unproved: false,
+            accepts_whole: false,
         };
         let spec = EdasSpec {
             account: ACCOUNT.to_owned(),

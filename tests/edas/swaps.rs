@@ -3,7 +3,7 @@
 use deployer::rollout::Verdict;
 
 use crate::fake::{Fault, On};
-use crate::job::{Job, PROVED, Setup, TWINS};
+use crate::job::{Job, PROVED, Setup, TWINS, until};
 use crate::lanes::beside_each_other;
 
 /// What a switch writes: one call for each route.
@@ -122,4 +122,70 @@ fn twins_of_a_clb_that_takes_requests_are_proved_before_they_are_switched() {
     done.ended_with(11);
     job.is_left_with("blue", "green");
     assert_eq!(writes(&job, "SetRule"), switched, "nothing was switched");
+}
+
+/// A CLB drains by what leads to a group, and nothing leads to blue's any more: for six seconds by its listener's setting,
+/// and, where its listeners take requests and have none, for as long as one call may take.
+#[test]
+fn blue_leaves_a_twin_of_a_clb_once_its_drain_is_over_though_nothing_leads_there_any_more() {
+    beside_each_other(&["a listener's", "a call's", "a call's, without the rule that proved it"], |dress| {
+        let by = if *dress == "a listener's" { TWINS } else { PROVED };
+        let job = Job::new(|setup| {
+            twins(setup);
+            (setup.by, setup.call_timeout) = (by, if by == TWINS { "2s" } else { "6s" });
+        });
+        if by == TWINS {
+            drains(&job, 6);
+        }
+        let rollout = job.start(&["rollout", "api"]);
+        if dress.ends_with("proved it") {
+            until("the rollout to be in `drain`", || ["bake", "drain"].contains(&job.phase(1)));
+            let id = &job.ids["partner"];
+            job.fake.world(|world| {
+                world.rules.retain(|rule| {
+                    !(rule.name.contains("preview-") && rule.shares.iter().any(|(own, _)| own == id))
+                });
+            });
+        }
+        rollout.wait().ended_with(0);
+        job.is_left_with("green", "blue");
+        let calls = job.fake.calls();
+        let last =
+            |actions: &[&str]| calls.iter().rfind(|call| actions.contains(&call.action.as_str())).unwrap().at;
+        let taken = last(&["RemoveVServerGroupBackendServers"]);
+        let kept = taken.checked_sub(last(&WRITES[1..])).unwrap();
+        assert!(kept >= 6_000, "{dress}: {kept} ms");
+    });
+}
+
+#[test]
+fn blue_that_is_called_back_while_it_leaves_a_twin_of_a_clb_stands_there_as_before() {
+    let job = Job::new(|setup| {
+        twins(setup);
+        setup.deadlines = vec!["settle: 10s"];
+    });
+    drains(&job, 8);
+    let rollout = job.start(&["rollout", "api"]);
+    // Elsewhere it is on its way out at once.
+    until("blue to be leaving", || writes(&job, "RemoveServersFromServerGroup") > 0);
+    let back = job.start(&["rollback", "api"]);
+    rollout.wait().ended_with(11);
+    back.wait();
+    job.is_left_with("blue", "green");
+    assert_eq!([job.carrying("internal"), job.carrying("partner")], ["internal", "partner"]);
+    let calls = job.fake.calls();
+    let mut taken = calls.iter().filter(|call| call.action == "RemoveVServerGroupBackendServers");
+    assert!(
+        taken.all(|call| call.parameters["VServerGroupId"] != job.ids["partner"].as_str()),
+        "blue stayed"
+    );
+}
+
+/// The CLB's listener of connections drains for so long.
+fn drains(job: &Job, secs: u64) {
+    job.fake.world(|world| {
+        let own = world.listeners.iter_mut().find(|own| own.port == 9100).unwrap();
+        own.settings.insert("ConnectionDrain".to_owned(), "on".into());
+        own.settings.insert("ConnectionDrainTimeout".to_owned(), secs.into());
+    });
 }

@@ -205,9 +205,16 @@ impl Scale {
             Front::Nlb => EdasServers::Nlb(group.clone()),
             Front::Clb | Front::ClbDefault => EdasServers::Clb(group.clone()),
         };
-        rig.spec
-            .groups
-            .insert(id(), EdasGroup { port: 8080, servers, by: ShareBy::Weights, accepts_unproved: false });
+        rig.spec.groups.insert(
+            id(),
+            EdasGroup {
+                port: 8080,
+                servers,
+                by: ShareBy::Weights,
+                accepts_unproved: false,
+                accepts_whole: false,
+            },
+        );
         Self { rig, group, route }
     }
 

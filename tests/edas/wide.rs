@@ -80,12 +80,12 @@ impl Places {
                 1 => {
                     let group = world.nlb_group(&format!("g{n}"), &tcp);
                     world.listener(&self.nlb, 9000 + n, &group);
-                    (group.clone(), format!("{{ nlb: {group} }}"))
+                    (group.clone(), format!("{{ nlb: {group}, whole: accept }}"))
                 }
                 _ => {
                     let group = world.vserver_group(&self.clb, &format!("g{n}"));
                     world.clb_listener(&self.clb, "tcp", 9000 + n, Some(&group));
-                    (group.clone(), format!("{{ clb: {group} }}"))
+                    (group.clone(), format!("{{ clb: {group}, whole: accept }}"))
                 }
             };
             for host in blue {

@@ -24,6 +24,18 @@ environments:
     internal: { listen: '127.0.0.1:8001' }, public: { listen: '127.0.0.1:8002' } } } } }
 ";
 
+/// The same groups on a cloud, where a file can accept that they take no steps.
+const CLOUD: &str = "
+service: api
+revision: r2
+strategies: { canary: { steps: [10, 40, 100] }, switch: { steps: [100] } }
+strategy: canary
+environments:
+  sim: { provider: { edas: { account: '1234567890123456', region: cn-hongkong, application: app, port: 8080,
+    fleets: { pair: [api-1, api-2] }, hosts: { idle: cluster }, package: 'https://example.com/{revision}', groups: {
+    internal: { nlb: sgp-1WHOLE }, public: { alb_twins: [sgp-2, sgp-3]WHOLE } } } } }
+";
+
 struct Case {
     spec: Spec,
     look: Inventory,
@@ -31,11 +43,21 @@ struct Case {
     amended: BTreeSet<GroupId>,
     waivers: Vec<Waiver>,
     strategy: Option<&'static str>,
+    purpose: Purpose,
     number: u64,
 }
 
 fn case(world: &World) -> Case {
-    let source = Source { name: "api.yaml", text: FILE };
+    case_of(world, FILE)
+}
+
+/// With a line in each group that accepts that it takes no steps, or without.
+fn on_cloud(world: &World, accepts: bool) -> Case {
+    case_of(world, &CLOUD.replace("WHOLE", if accepts { ", whole: accept" } else { "" }))
+}
+
+fn case_of(world: &World, text: &str) -> Case {
+    let source = Source { name: "api.yaml", text };
     let spec =
         spec::read(&source, &spec::Ask::default(), &any_value).unwrap_or_else(|_| panic!("it is right"));
     Case {
@@ -45,6 +67,7 @@ fn case(world: &World) -> Case {
         amended: BTreeSet::new(),
         waivers: Vec::new(),
         strategy: None,
+        purpose: Purpose::Deploy,
         number: 2,
     }
 }
@@ -62,7 +85,7 @@ impl Case {
                 environment: "sim".parse().unwrap(),
                 number: self.number,
             },
-            purpose: Purpose::Deploy,
+            purpose: self.purpose.clone(),
             revision: None,
             strategy: self.strategy.map(|name| name.parse().unwrap()),
             last: &self.last,
@@ -240,7 +263,7 @@ fn what_an_operator_should_know_is_remarked() {
     served(&mut world, "internal", Sharing::Shared, Steps::Any);
     served(&mut world, "public", Sharing::Paired, Steps::AllOrNothing);
     world.sicken(&group("internal"), &old());
-    let mut case = case(&world);
+    let mut case = on_cloud(&world, true);
     case.spec.revision = old();
     case.spec.instances = Some(1);
     let expected = [
@@ -251,6 +274,73 @@ fn what_an_operator_should_know_is_remarked() {
         Note::AllAtOnce { group: group("public") },
     ];
     assert_eq!(case.planned().notes, expected);
+}
+
+/// Blue serves `internal` by membership and `public` by a route that has no weights.
+fn without_steps(size: u32) -> World {
+    let mut world = world_with_blue(size);
+    served(&mut world, "internal", Sharing::Shared, Steps::AllOrNothing);
+    served(&mut world, "public", Sharing::Paired, Steps::AllOrNothing);
+    world
+}
+
+#[test]
+fn a_group_that_takes_no_steps_refuses_a_strategy_in_steps_unless_the_file_accepts_that() {
+    let world = without_steps(3);
+    let whole = |name: &str, joined: Option<u64>| Refused::Whole {
+        group: group(name),
+        strategy: "canary".parse().unwrap(),
+        parts: vec![share(10), share(40)],
+        joined: joined.map(share),
+        routes: [format!("listener {name}:443")].into(),
+        switch: Some("switch".parse().unwrap()),
+    };
+    let mut case = on_cloud(&world, false);
+    case.spec.instances = Some(1);
+    let reasons = case.refused();
+    assert_eq!(reasons, [whole("internal", Some(25)), whole("public", None)]);
+    let text = reasons.iter().map(|reason| format!("{reason}\n")).collect::<String>();
+    assert_eq!(
+        text,
+        "strategy `canary` asks for 10%, 40% of `internal`, which takes no steps: green would have about 25% as soon as it \
+         joins, and the rest at the last step: `listener internal:443`\n\
+         strategy `canary` asks for 10%, 40% of `public`, which takes no steps: green would have none of it until the last \
+         step, and all of it there: `listener public:443`\n"
+    );
+    let mut accepted = on_cloud(&world, true);
+    accepted.spec.instances = Some(1);
+    let notes = accepted.planned().notes;
+    let remarks = [
+        Note::SharedAtOnce { group: group("internal"), share: share(25) },
+        Note::AllAtOnce { group: group("public") },
+    ];
+    assert!(remarks.iter().all(|note| notes.contains(note)), "{notes:?}");
+}
+
+#[test]
+fn what_takes_no_steps_is_not_refused_where_none_are_asked_for_nor_on_the_way_back_nor_where_nothing_serves()
+{
+    let world = without_steps(1);
+    let mut switch = on_cloud(&world, false);
+    switch.strategy = Some("switch");
+    let joins = Note::SharedAtOnce { group: group("internal"), share: share(50) };
+    assert_eq!(switch.planned().notes, [joins]);
+    let mut back = on_cloud(&world, false);
+    back.purpose = Purpose::Rollback { of: 1 };
+    assert!(back.planned().notes.contains(&Note::AllAtOnce { group: group("public") }));
+    let mut empty = World::new(NOW, Span::ZERO);
+    for (name, sharing) in [("internal", Sharing::Shared), ("public", Sharing::Paired)] {
+        empty.build(&group(name), SimGroup::new(sharing, Steps::AllOrNothing, "listener:443"));
+    }
+    assert!(on_cloud(&empty, false).planned().notes.contains(&Note::FirstDeployment));
+    // A group that a person adds to this rollout alone has no line in the file.
+    let mut world = two_groups(1);
+    served(&mut world, "partner", Sharing::Shared, Steps::AllOrNothing);
+    let mut amended = case(&world);
+    amended.amended.insert(group("partner"));
+    assert!(
+        amended.planned().notes.contains(&Note::SharedAtOnce { group: group("partner"), share: share(50) })
+    );
 }
 
 #[test]
@@ -278,7 +368,7 @@ fn twins_that_nobody_checks_are_refused_unless_the_file_accepts_it() {
     let mut world = world_with_blue(1);
     served(&mut world, "internal", Sharing::Unproved, Steps::AllOrNothing);
     served(&mut world, "public", Sharing::Paired, Steps::Any);
-    let reasons = case(&world).refused();
+    let reasons = on_cloud(&world, true).refused();
     let text = reasons.iter().map(ToString::to_string).collect::<String>();
     assert_eq!(reasons.len(), 1);
     for word in ["nobody checks the twin of `internal`", "listener internal:443"] {

@@ -165,7 +165,7 @@ impl Account {
              settle: 50ms\nbake: {}\nquiet: 50ms\nenvironments:\n  prod:\n    provider:\n      aws:\n        \
              account: \"{ACCOUNT}\"\n        region: {REGION}\n        pace: 20ms\n        reads_per_second: 5000\n        \
              fleets: {{ copy: api }}\n        groups:\n          public: {{ twins: [public-a, public-b] }}\n          \
-             internal: {{ target_group: internal }}\n",
+             internal: {{ target_group: internal, whole: accept }}\n",
             setup.bake
         );
         fs::create_dir(self.dir.path().join("deployments")).unwrap();

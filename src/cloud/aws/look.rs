@@ -189,7 +189,7 @@ impl Sighting<'_> {
             self.survey.groups.values().find(|group| group.target_group_name() == Some(name.as_str()))
         };
         match declared {
-            AwsGroup::Shared { name } => find(name).map(|group| self.shared(group)),
+            AwsGroup::Shared { name, .. } => find(name).map(|group| self.shared(group)),
             AwsGroup::Twins { names, create } => match (find(&names[0]), find(&names[1])) {
                 (None, None) => None,
                 (Some(first), Some(second)) => Some(self.twins(&[first, second])),

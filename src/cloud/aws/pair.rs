@@ -235,7 +235,7 @@ fn beside<'a>(
 ) -> BTreeSet<String> {
     let stands = |name: &String| arns.get(name).is_some_and(|arn| serving.contains(arn));
     let names = groups.filter_map(|group| match group {
-        AwsGroup::Shared { name } => stands(name).then_some(name),
+        AwsGroup::Shared { name, .. } => stands(name).then_some(name),
         AwsGroup::Twins { names: [one, two], .. } => match (stands(one), stands(two)) {
             (true, false) => Some(two),
             (false, true) => Some(one),
@@ -266,7 +266,7 @@ mod tests {
 
     #[test]
     fn the_resting_group_belongs_beside_the_serving_one_and_in_the_other_twin() {
-        let shared = AwsGroup::Shared { name: "internal".into() };
+        let shared = AwsGroup::Shared { name: "internal".into(), accepts_whole: false };
         let twins = AwsGroup::Twins { names: ["web-a".into(), "web-b".into()], create: false };
         let arns = ["internal", "web-a", "web-b"].map(|name| (name.to_owned(), format!("arn/{name}"))).into();
         let set = |names: &[&str]| names.iter().map(|name| format!("arn/{name}")).collect::<BTreeSet<_>>();

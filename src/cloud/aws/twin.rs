@@ -80,7 +80,9 @@ impl<'a> Map<'a> {
             return self.existing(id.as_str()).map(|group| Standing::Shared(Box::new(group)));
         };
         match declared {
-            AwsGroup::Shared { name } => self.existing(name).map(|group| Standing::Shared(Box::new(group))),
+            AwsGroup::Shared { name, .. } => {
+                self.existing(name).map(|group| Standing::Shared(Box::new(group)))
+            }
             AwsGroup::Twins { names, create } => {
                 let [first, second] =
                     names.each_ref().map(|name| Twin { name: name.clone(), group: self.find(name) });

@@ -163,7 +163,7 @@ impl EdasBackend {
 
     async fn take_away(&self, proof: Retirement, token: &Token) -> Result<(), Fault> {
         let (client, home) = (self.client().await?, &self.home);
-        let survey = Box::pin(leave::refuse_standing(client, home, &proof)).await?;
+        let survey = Box::pin(leave::refuse_standing(client, home, &self.memory, &proof)).await?;
         let site = Site { client, home, memory: &self.memory, token: token.as_str() };
         Box::pin(preview::sweep(site, &survey)).await?;
         match home.kind() {

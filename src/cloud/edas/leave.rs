@@ -18,6 +18,7 @@ use crate::model::{GroupId, Health, Seen};
 pub(super) async fn refuse_standing(
     client: &Client,
     home: &Home,
+    memory: &Memory,
     proof: &Retirement,
 ) -> Result<Survey, Fault> {
     let fleet = proof.fleet();
@@ -26,7 +27,7 @@ pub(super) async fn refuse_standing(
         groups: proof.covered().keys().cloned().collect(),
         fleets: [fleet.clone()].into(),
     };
-    let survey = Box::pin(Survey::read(client, home, &Memory::default(), &scope)).await?;
+    let survey = Box::pin(Survey::read(client, home, &memory.of_leaving(), &scope)).await?;
     if let Some(what) = survey.unread.first() {
         return Err(stays(proof, &format!("it could not be searched everywhere: {what}")));
     }

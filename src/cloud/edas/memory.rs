@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::api::ess;
 use super::api::pool::Server;
 use super::classic::Balancer;
+use super::drained::Left;
 use super::fleets::Settings;
 use super::kube;
 use super::spared::Spared;
@@ -33,6 +34,8 @@ pub(super) struct Memory {
     pub kube: kube::Settings,
     /// What a look may be spared.
     pub spared: Spared,
+    /// Twins that nobody uses any more.
+    pub left: Left,
     /// By server group, who stands there since when.
     newcomers: Mutex<BTreeMap<String, Newcomers>>,
 }
@@ -52,6 +55,11 @@ struct Remembered {
 }
 
 impl Memory {
+    /// Nothing that could be older than its look: only who is leaving what, and since when.
+    pub fn of_leaving(&self) -> Self {
+        Self { left: self.left.copy(), ..Self::default() }
+    }
+
     /// The last look, where it is fresh and shows the fleet.
     pub fn last(&self, fleet: &FleetId) -> Option<Arc<Survey>> {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()?;

@@ -8,6 +8,7 @@ mod api;
 mod backend;
 mod classic;
 mod client;
+mod drained;
 mod fleets;
 mod freeze;
 mod health;

@@ -6,6 +6,7 @@ use super::api::ess;
 use super::api::pool::Server;
 use super::classic;
 use super::client::{Client, Product};
+use super::drained;
 use super::fleets::{self, Fleets};
 use super::health::Checks;
 use super::hold;
@@ -106,6 +107,9 @@ impl Survey {
             }
         }
         let mut shelves = BTreeMap::from([(Product::Alb, alb), (Product::Nlb, nlb), (Product::Clb, clb)]);
+        if let (Kind::Ecs(_), Some(Ok(shelf))) = (kind, shelves.get_mut(&Product::Clb)) {
+            drained::settle(home, &memory.left, shelf, &owners, begun);
+        }
         if let Kind::Kube(kube) = kind {
             let mut known: Vec<&mut Shelf> =
                 shelves.values_mut().filter_map(|shelf| shelf.as_mut().ok()).collect();
@@ -115,7 +119,7 @@ impl Survey {
                 owners = Owners::of(&fleets);
             }
             for shelf in &mut known {
-                kube::settle(kube, shelf, &fleets, &owners, begun);
+                kube::settle((kube, &memory.left), shelf, &fleets, &owners, begun);
             }
         }
         for (product, shelf) in &shelves {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use futures_util::stream::{self, StreamExt as _};
 
+use super::drained;
 use super::kube;
 use super::members;
 use super::patience::Site;
@@ -44,6 +45,7 @@ pub(super) async fn register(
                 return weights::enter(site, map, (fleet, group), map.port(id, group)?, members).await;
             }
             Standing::Twins { own, other } => {
+                site.memory.left.used(&own.id);
                 if own.family != Family::Alb {
                     if map.is_proved(id, [own, other])? {
                         preview::ensure_classic(site, [own, other], &map.leading(&[own, other])?).await?;
@@ -86,7 +88,7 @@ pub(super) async fn deregister(
     all(leave.iter().map(async |standing| match standing {
         Standing::Shared(group) | Standing::Weighed(group) => leave_one(site, map, fleet, group).await,
         // The rules that lead to it by name stay until a fleet goes for good: it may have to come back.
-        Standing::Twins { own, .. } => leave_one(site, map, fleet, own).await,
+        Standing::Twins { own, other } => drained::leave(site, map, fleet, (own, other)).await,
     }))
     .await?;
     refuse_held(map, fleet, &leave)

@@ -96,6 +96,7 @@ impl Outputs {
             | Refused::NoSuchGroup { .. }
             | Refused::Weightless { .. }
             | Refused::Unproved { .. }
+            | Refused::Whole { .. }
             | Refused::NoName { .. } => None,
         };
         Self {

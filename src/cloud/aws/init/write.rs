@@ -1,12 +1,13 @@
 //! The file, with comments that explain it.
 
 use super::find::{Deploys, Found, Group};
-use crate::cloud::draft::{Draft, plain, quoted};
+use crate::cloud::draft::{Draft, WHOLE, plain, quoted};
 use crate::model::{EnvironmentName, ServiceName};
 
 /// The text of a deployment file.
 #[must_use]
 pub fn write(service: &ServiceName, environment: &EnvironmentName, found: &Found) -> String {
+    let divides = found.groups.iter().any(|own| own.twin.is_some());
     let provider = format!(
         "      aws:
         account: {account}      # credentials of any other account are refused
@@ -17,11 +18,20 @@ pub fn write(service: &ServiceName, environment: &EnvironmentName, found: &Found
         account = quoted(&found.account),
         region = found.region,
         fleets = fleets(found),
-        groups = found.groups.iter().map(group).collect::<String>(),
+        groups = found.groups.iter().map(|own| group(own, divides)).collect::<String>(),
     );
     let revision = (found.revision.name.as_str(), found.revision.note.as_str());
     let head = format!("the Auto Scaling group `{}` in {}", found.fleet, found.region);
-    Draft { service, environment, from: &head, remarks: &found.remarks, revision, provider: &provider }.text()
+    Draft {
+        service,
+        environment,
+        from: &head,
+        remarks: &found.remarks,
+        revision,
+        divides,
+        provider: &provider,
+    }
+    .text()
 }
 
 fn fleets(found: &Found) -> String {
@@ -52,7 +62,7 @@ fn deploys(codedeploy: &Deploys) -> String {
     )
 }
 
-fn group(group: &Group) -> String {
+fn group(group: &Group, divides: bool) -> String {
     let names = match &group.twin {
         Some(twin) => format!(
             "twins: [{}, {}]   # behind the same routes: weights make the share",
@@ -68,5 +78,6 @@ fn group(group: &Group) -> String {
     };
     let because = plain(&group.because.join("; "));
     let own = quoted(&group.name);
-    format!("          # {because}\n          # {routes}\n          {own}:\n            {names}\n")
+    let whole = if divides && group.twin.is_none() { WHOLE } else { "" };
+    format!("          # {because}\n          # {routes}\n          {own}:\n            {names}\n{whole}")
 }

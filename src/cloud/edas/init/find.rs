@@ -9,6 +9,7 @@ use super::super::api::{clb, edas};
 use super::super::client::{Client, Product};
 use super::super::home::Home;
 use super::super::memory::Memory;
+use super::super::route::Place;
 use super::super::servers::{Family, ServerGroup};
 use super::super::survey::Survey;
 use super::kubernetes;
@@ -43,10 +44,23 @@ pub(super) struct Group {
     pub id: String,
     pub family: Family,
     pub twin: Option<String>,
+    /// What makes green's share of it.
+    pub by: Share,
     pub port: Option<u32>,
     /// Why it is in the file.
     pub because: Vec<String>,
     pub routes: BTreeSet<String>,
+}
+
+/// What makes green's share of a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Share {
+    /// The weights of rules.
+    Rules,
+    /// The weights of servers.
+    Servers,
+    /// Nothing: it takes no steps.
+    Whole,
 }
 
 /// Looks for everything that belongs to an application, by its id or its name.
@@ -259,12 +273,25 @@ impl Seen<'_> {
                 routes.iter().filter(|route| !route.preview).map(|route| route.name.clone()).collect();
             let name = self.names.get(id).cloned().unwrap_or_else(|| id.clone());
             let (port, twin) = (self.port(id), self.twin(group)?);
-            found.push(Group { name, id: id.clone(), family: group.family, twin, port, because, routes });
+            let by = self.share(group, twin.is_some())?;
+            found.push(Group { name, id: id.clone(), family: group.family, twin, by, port, because, routes });
         }
         if found.is_empty() {
             return Err(missing("the service stands in no server group, so there is nothing to switch"));
         }
         Ok(unique(paired(found)))
+    }
+
+    /// What can make green's share of it: of twins their rules, where it is rules alone that lead to them.
+    fn share(&self, group: &ServerGroup, twins: bool) -> Result<Share, Fault> {
+        let routes = self.survey.routes_of(group).map_err(Clone::clone)?;
+        let rules =
+            routes.iter().filter(|route| !route.preview).all(|route| matches!(route.place, Place::Rule(_)));
+        Ok(match twins {
+            true if rules => Share::Rules,
+            false if group.heeds_weights => Share::Servers,
+            _ => Share::Whole,
+        })
     }
 
     /// The port on which its instances stand there.

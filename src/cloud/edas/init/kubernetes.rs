@@ -9,7 +9,7 @@ use super::super::home::Home;
 use super::super::memory::Memory;
 use super::super::servers::Family;
 use super::super::survey::Survey;
-use super::find::{CALL_TIMEOUT, Found, Group, Seen, invalid, missing, named, names, usual};
+use super::find::{CALL_TIMEOUT, Found, Group, Seen, Share, invalid, missing, named, names, usual};
 use crate::cloud::{Fault, Scope};
 use crate::model::{ServiceName, Span};
 use crate::spec::{EdasFleets, EdasSpec, Kubernetes};
@@ -109,7 +109,7 @@ fn twins(
              `{twin}`, and let a Service keep the other application's pods in it",
             group.name
         ));
-        group.twin = Some(twin);
+        (group.twin, group.by) = (Some(twin), Share::Whole);
     }
     let (mut groups, alone): (Vec<_>, Vec<_>) = all.into_iter().partition(|group| group.twin.is_some());
     remarks.extend(alone.iter().map(|group| {

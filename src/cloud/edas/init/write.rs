@@ -1,15 +1,16 @@
 //! The file, with comments that explain it.
 
 use super::super::servers::Family;
-use super::find::{Found, Group};
-use crate::cloud::draft::{Draft, plain, quoted};
+use super::find::{Found, Group, Share};
+use crate::cloud::draft::{Draft, WHOLE, plain, quoted};
 use crate::model::{EnvironmentName, ServiceName};
 use crate::spec::{EdasFleets, Hosts};
 
 /// The text of a deployment file.
 #[must_use]
 pub fn write(service: &ServiceName, environment: &EnvironmentName, found: &Found) -> String {
-    let groups: Vec<_> = found.groups.iter().map(|own| group(own, found.port)).collect();
+    let divides = found.groups.iter().any(|own| own.by != Share::Whole);
+    let groups: Vec<_> = found.groups.iter().map(|own| group(own, found.port, divides)).collect();
     let provider = format!(
         "      edas:
         account: {account}      # credentials of any other account are refused
@@ -32,7 +33,16 @@ pub fn write(service: &ServiceName, environment: &EnvironmentName, found: &Found
         }
     };
     let revision = (found.revision.0.as_str(), found.revision.1.as_str());
-    Draft { service, environment, from: &from, remarks: &found.remarks, revision, provider: &provider }.text()
+    Draft {
+        service,
+        environment,
+        from: &from,
+        remarks: &found.remarks,
+        revision,
+        divides,
+        provider: &provider,
+    }
+    .text()
 }
 
 fn fleets(fleets: &EdasFleets) -> String {
@@ -82,10 +92,14 @@ fn hosts(hosts: &Hosts) -> String {
     format!("        # Where green's instances come from.\n        hosts:\n{inside}")
 }
 
-fn group(group: &Group, usual: u32) -> String {
+fn group(group: &Group, usual: u32, divides: bool) -> String {
     let servers = match (&group.twin, group.family) {
         (Some(twin), family) => {
             let (key, how) = match family {
+                Family::Alb if group.by == Share::Whole => (
+                    "alb_twins",
+                    "behind the same routes; a default action has no weights and is switched whole",
+                ),
                 Family::Alb => ("alb_twins", "behind the same rules: weights make the share"),
                 Family::Nlb => ("nlb_twins", "behind the same listeners, which are switched whole"),
                 Family::Classic | Family::ClassicDefault | Family::ClassicPair => {
@@ -98,6 +112,23 @@ fn group(group: &Group, usual: u32) -> String {
         (None, Family::Nlb) => format!("nlb: {}", quoted(&group.id)),
         (None, _) => format!("clb: {}", quoted(&group.id)),
     };
+    let blind = match (&group.twin, group.family) {
+        (Some(_), Family::Nlb) => {
+            "            # unproved: accept    # nobody checks the one that carries nothing: a plan is refused until that is accepted\n"
+        }
+        (Some(_), Family::Classic) => {
+            "            # unproved: accept    # where a listener takes no requests, nobody checks the one that carries nothing\n"
+        }
+        _ => "",
+    };
+    let share = match group.by {
+        Share::Rules => "",
+        Share::Servers => {
+            "            by: weights       # any share, by the weights of the servers; without it green has about half as soon as it joins\n"
+        }
+        Share::Whole if divides => WHOLE,
+        Share::Whole => "",
+    };
     let port = group.port.filter(|port| *port != usual);
     let port = port.map(|port| format!("            port: {port}\n")).unwrap_or_default();
     let routes = if group.routes.is_empty() {
@@ -107,5 +138,7 @@ fn group(group: &Group, usual: u32) -> String {
     };
     let because = plain(&group.because.join("; "));
     let own = quoted(&group.name);
-    format!("          # {because}\n          # {routes}\n          {own}:\n            {servers}\n{port}")
+    format!(
+        "          # {because}\n          # {routes}\n          {own}:\n            {servers}\n{share}{blind}{port}"
+    )
 }

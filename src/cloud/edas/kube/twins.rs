@@ -12,6 +12,7 @@ use tokio::time::sleep;
 
 use super::super::api::pool::Server;
 use super::super::client::Client;
+use super::super::drained::{Left, carries, longest};
 use super::super::fleets::Fleets;
 use super::super::home::{Home, Kube};
 use super::super::members;
@@ -25,7 +26,7 @@ use super::super::traffic::{absent, listeners};
 use super::super::twin::{Map, Standing, is_proved};
 use super::left;
 use crate::cloud::{Fault, FaultKind, clock};
-use crate::model::{FleetId, GroupId, InstanceState, Share, Span, Time};
+use crate::model::{FleetId, GroupId, InstanceState, Time};
 
 /// Between two questions whether the pods have come.
 const PAUSE: std::time::Duration = std::time::Duration::from_millis(250);
@@ -33,7 +34,7 @@ const PAUSE: std::time::Duration = std::time::Duration::from_millis(250);
 /// Counts the pods in a twin that gets nothing as what they are: not there yet where somebody is to check them and nobody
 /// does, and draining or gone where their fleet has left.
 pub(in super::super) fn settle(
-    kube: Kube<'_>,
+    (kube, memory): (Kube<'_>, &Left),
     shelf: &mut Shelf,
     fleets: &Fleets,
     owners: &Owners,
@@ -46,8 +47,7 @@ pub(in super::super) fn settle(
             routes.iter().filter(|route| !route.preview && twins.iter().any(|id| route.names(id))).collect();
         let proved = is_proved(declared, &both);
         // What leads to a group of a CLB says how long it drains, and after a switch nothing does: its twin's counts too.
-        let groups = twins.iter().filter_map(|id| shelf.groups.get(id));
-        let drain = groups.map(|group| drain_of(kube, group)).max().unwrap_or(Span::ZERO);
+        let drain = longest(kube.home, twins.iter().filter_map(|id| shelf.groups.get(id)));
         for (fleet, id) in kube.own.applications.iter().zip(twins) {
             let (Some(group), Some(Ok(servers))) = (shelf.groups.get_mut(id), shelf.servers.get_mut(id))
             else {
@@ -55,13 +55,25 @@ pub(in super::super) fn settle(
             };
             group.drain = drain;
             if both.iter().any(|route| route.names(id) && carries(route, id)) {
+                memory.used(id);
                 continue;
             }
             let own =
                 |server: &Server| owners.of_server(server).is_some_and(|(owner, _)| owner.as_str() == fleet);
             let unchecked = proved && !routes.iter().any(|route| route.preview && route.names(id));
-            let left = fleets.left.get(id);
-            if unchecked || left.is_some_and(|at| now >= *at + drain) {
+            let noted = fleets.left.get(id).copied();
+            // Somebody may have taken the rule away by which blue was proved: then it is left from now on. Pods that came
+            // where nobody was before have nothing to drain.
+            let left = if unchecked && noted.is_none() {
+                if !servers.iter().any(own) {
+                    memory.never(id);
+                }
+                Some(memory.since(id, now))
+            } else {
+                memory.used(id);
+                noted
+            };
+            if left.is_some_and(|at| now >= at + drain) {
                 servers.retain(|server| !own(server));
             } else if left.is_some() {
                 for server in servers.iter_mut().filter(|server| own(server)) {
@@ -70,17 +82,6 @@ pub(in super::super) fn settle(
             }
         }
     }
-}
-
-/// How long a server group drains. Listeners of HTTP have no drain on a CLB: what is under way gets as long as one call of
-/// ours.
-fn drain_of(kube: Kube<'_>, group: &ServerGroup) -> Span {
-    if group.cuts { group.drain.max(kube.home.spec.call_timeout) } else { group.drain }
-}
-
-/// Whether a route may send anything to a server group.
-fn carries(route: &Route, id: &str) -> bool {
-    !route.settled || route.share(id) != Some(Share::NONE)
 }
 
 /// Whether somebody stands in a twin, and stays, who is no pod that was seen.
