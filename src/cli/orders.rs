@@ -10,7 +10,7 @@ use super::rollout::{code, take_over, verdict_code};
 use super::{exit, show};
 use crate::drive::{OpenError, Outcome, Presence, follow, order};
 use crate::journal::{AnyStore, Log};
-use crate::model::{Plan, RolloutId, ServiceName, Span, Time};
+use crate::model::{Plan, Purpose, RolloutId, ServiceName, Span, Time};
 use crate::rollout::{Event, Order, Rollout};
 
 /// How often a driver of another host is asked for its sign of life.
@@ -41,8 +41,13 @@ pub async fn abort(context: &Context, args: Ordered) -> Result<u8, CliError> {
     let (id, rollout) = open_one(context, &args.service).await?;
     if rollout.past_return() {
         let text = format!("rollout {} is past the point of return: blue is being taken away", id.number);
-        return Err(CliError::new(text)
-            .hint(format!("bring the earlier revision back with `deployer rollback {}`", args.service)));
+        // After a way back `rollback` alone brings nothing back.
+        let to = match (&rollout.plan().purpose, &rollout.plan().blue) {
+            (Purpose::Rollback { .. }, Some(blue)) => format!(" --to {}", blue.revision),
+            (Purpose::Rollback { .. } | Purpose::Deploy, _) => String::new(),
+        };
+        let back = format!("deployer rollback {}{to}", args.service);
+        return Err(CliError::new(text).hint(format!("bring the earlier revision back with `{back}`")));
     }
     let back = give(context, &args, &id, Order::Abort, Span::ZERO).await;
     asked_for_that(back)

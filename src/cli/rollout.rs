@@ -119,7 +119,11 @@ fn locked(id: &RolloutId, rollout: &Rollout, alive: bool) -> CliError {
             id.service
         )
     } else {
-        format!("go on with `deployer resume {0}`, or go back with `deployer rollback {0}`", id.service)
+        let back = match rollout.plan().purpose {
+            Purpose::Deploy => "go back with `deployer rollback",
+            Purpose::Rollback { .. } => "stop it with `deployer abort",
+        };
+        format!("go on with `deployer resume {0}`, or {back} {0}`", id.service)
     };
     CliError::new(text).hint(hint).code(exit::LOCKED)
 }
