@@ -5,7 +5,7 @@ use super::backend::AnyBackend;
 use super::context::Context;
 use super::error::CliError;
 use super::orders::{asked_for_that, give, go_on};
-use super::plan::{after, prepare};
+use super::plan::{after, at_once, prepare};
 use super::rollout::{begin, take_over};
 use super::row::{Manner, row};
 use super::{exit, show};
@@ -149,6 +149,9 @@ async fn once_more(context: &Context, service: &ServiceName, id: &RolloutId) -> 
     take_over(context, &backend, id, Span::ZERO).await
 }
 
+/// The strategy of a way back that names none.
+const STRAIGHT: &str = "straight-back";
+
 /// A new rollout of an earlier revision, by the same machine, that undoes the rollout of a number.
 async fn bring_back(
     context: &Context,
@@ -156,7 +159,10 @@ async fn bring_back(
     args: &Rollback,
     (id, last, of): (&RolloutId, &Rollout, u64),
 ) -> Result<u8, CliError> {
-    let spec = context.spec(service, &Wish::default())?;
+    let spec = context.spec(service, &Wish { strategy: args.strategy.clone(), ..Wish::default() })?;
+    // What served before is known to be good: each step would only keep callers on what is not, and a bake nobody waits for
+    // adds nothing to the quiet period, in which blue is still there.
+    let spec = if args.strategy.is_some() { spec } else { at_once(spec, STRAIGHT)? };
     let revision = match &args.to {
         Some(revision) => revision.clone(),
         None => earlier(context, &spec, last).await?,

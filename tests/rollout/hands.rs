@@ -1,7 +1,7 @@
 //! What hands do under pressure: twice the same, at once, and too early.
 
-use deployer::model::Purpose;
-use deployer::rollout::{Phase, Verdict};
+use deployer::model::{Hold, Purpose, Share, Span, Step};
+use deployer::rollout::{Phase, Rollout, Verdict};
 use rustix::process::Signal;
 
 use crate::rig::{Deployment, Rig, Running};
@@ -129,5 +129,41 @@ fn a_rollback_job_that_is_run_again_after_its_end_changes_nothing() {
     let world = rig.world();
     job().wait().ended_with(0);
     assert_eq!(rig.world(), world);
+    brought_back_once(&rig);
+}
+
+#[test]
+fn a_way_back_waits_for_no_promote_and_takes_no_steps_and_proves_what_every_rollout_proves() {
+    let mut rig = after_the_accident();
+    rig.edit(|file| {
+        (file.strategy, file.bake) = ("canary", "promote");
+        (file.settle, file.quiet) = ("200ms", "300ms");
+    });
+    rig.run(&["rollback", "api"]).ended_with(0);
+    brought_back_once(&rig);
+    let state = rig.state(3);
+    let plan = state.plan();
+    assert_eq!(plan.steps, [Step { share: Share::ALL, hold: Hold::For(Span::ZERO) }]);
+    assert_eq!((plan.bake, plan.settle, plan.quiet), (Hold::For(Span::ZERO), Span(200), Span(300)));
+    let phases: Vec<_> = (1..=rig.entries(3))
+        .map(|entries| Rollout::fold(&rig.facts(3)[..entries]).unwrap().phase().name())
+        .collect();
+    for phase in ["register", "settle", "shift", "drain", "retire"] {
+        assert!(phases.contains(&phase), "{phases:?}");
+    }
+}
+
+#[test]
+fn a_way_back_takes_the_steps_of_a_strategy_that_is_named_with_its_holds() {
+    let mut rig = after_the_accident();
+    rig.edit(|file| (file.settle, file.bake) = ("100ms", "promote"));
+    let unknown = rig.run(&["rollback", "api", "--strategy", "canari"]).ended_with(2);
+    assert!(unknown.said().contains("canary"), "{}", unknown.said());
+    assert_eq!(rig.latest(), 2);
+    rig.run(&["rollback", "api", "--strategy", "canary"]).ended_with(14);
+    assert_eq!(rig.phase(3), "shift");
+    rig.run(&["promote", "api"]).ended_with(14);
+    assert_eq!(rig.phase(3), "bake");
+    rig.run(&["promote", "api"]).ended_with(0);
     brought_back_once(&rig);
 }
