@@ -359,6 +359,10 @@ pub struct Rollback {
     /// The revision to go back to, where blue is gone already
     #[arg(long, value_name = "REVISION")]
     pub to: Option<Revision>,
+    /// Where blue is gone already, go back by one of the file's strategies, with its holds and the file's bake; in one step
+    /// and without a bake otherwise
+    #[arg(long, value_name = "NAME")]
+    pub strategy: Option<StrategyName>,
     #[command(flatten)]
     pub exceptions: Exceptions,
 }

@@ -28,6 +28,7 @@ macro_rules! eprintln {
 }
 
 mod args;
+mod back;
 mod backend;
 mod compact;
 mod context;
@@ -116,7 +117,7 @@ async fn run(context: &Context, verb: Verb) -> Result<u8, CliError> {
         Verb::Pause(args) => orders::pause(context, args).await,
         Verb::Resume(args) => orders::resume(context, args).await,
         Verb::Abort(args) => orders::abort(context, args).await,
-        Verb::Rollback(args) => orders::rollback(context, args).await,
+        Verb::Rollback(args) => back::rollback(context, args).await,
         Verb::Thaw(args) => thaw::thaw(context, args).await,
         Verb::Drill(args) => rehearse::drill(context, args).await,
         Verb::Doctor(args) => doctor::doctor(context, &args.service).await,

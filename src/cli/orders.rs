@@ -1,19 +1,17 @@
-//! `promote`, `pause`, `resume`, `abort` and `rollback`: orders to a rollout, whoever drives it.
+//! `promote`, `pause`, `resume` and `abort`: orders to a rollout, whoever drives it.
 
-use super::args::{OnFailure, Ordered, Promote, Resume, Rollback, Wish};
+use super::args::{Ordered, Promote, Resume, Wish};
 use super::backend::AnyBackend;
 use super::context::Context;
 use super::error::CliError;
 use super::life::driven;
-use super::plan::{after, prepare, waivers};
-use super::rollout::{begin, code, take_over, verdict_code};
-use super::row::{Manner, row};
+use super::plan::waivers;
+use super::rollout::{code, take_over, verdict_code};
 use super::{exit, show};
 use crate::drive::{OpenError, Outcome, Presence, follow, order};
 use crate::journal::{AnyStore, Log};
-use crate::model::{Plan, Purpose, Revision, RolloutId, ServiceName, Span, Time};
-use crate::rollout::{Event, Order, Phase, Rollout, Verdict};
-use crate::spec::Spec;
+use crate::model::{Plan, Purpose, RolloutId, ServiceName, Span, Time};
+use crate::rollout::{Event, Order, Rollout};
 
 /// How often a driver of another host is asked for its sign of life.
 const ASK_EVERY: Span = Span::secs(5);
@@ -43,15 +41,20 @@ pub async fn abort(context: &Context, args: Ordered) -> Result<u8, CliError> {
     let (id, rollout) = open_one(context, &args.service).await?;
     if rollout.past_return() {
         let text = format!("rollout {} is past the point of return: blue is being taken away", id.number);
-        return Err(CliError::new(text)
-            .hint(format!("bring the earlier revision back with `deployer rollback {}`", args.service)));
+        // After a way back `rollback` alone brings nothing back.
+        let to = match (&rollout.plan().purpose, &rollout.plan().blue) {
+            (Purpose::Rollback { .. }, Some(blue)) => format!(" --to {}", blue.revision),
+            (Purpose::Rollback { .. } | Purpose::Deploy, _) => String::new(),
+        };
+        let back = format!("deployer rollback {}{to}", args.service);
+        return Err(CliError::new(text).hint(format!("bring the earlier revision back with `{back}`")));
     }
     let back = give(context, &args, &id, Order::Abort, Span::ZERO).await;
     asked_for_that(back)
 }
 
 /// Whoever asked to go back got what they asked for.
-fn asked_for_that(code: Result<u8, CliError>) -> Result<u8, CliError> {
+pub fn asked_for_that(code: Result<u8, CliError>) -> Result<u8, CliError> {
     match code {
         Ok(exit::ROLLED_BACK) => Ok(exit::DONE),
         code => code,
@@ -140,103 +143,6 @@ pub async fn asked_by_this_run(
     Ok(begun.filter(|_| rollout.verdict().is_none()).map(|plan| (id, plan)))
 }
 
-/// `rollback`: to blue while it stands, else to the last completed revision by a new rollout.
-pub async fn rollback(context: &Context, args: Rollback) -> Result<u8, CliError> {
-    let manner = Manner { at_once: args.services.len(), on_failure: OnFailure::Continue };
-    row(context, &args.services, manner, async |context, service| back(context, service, &args).await).await
-}
-
-async fn back(context: &Context, service: &ServiceName, args: &Rollback) -> Result<u8, CliError> {
-    let order = &Ordered { service: service.clone(), detach: args.detach };
-    // The same job once more: to roll back the way back would bring the sick revision again.
-    if let Some((id, plan)) = asked_by_this_run(context, service).await?
-        && matches!(plan.purpose, Purpose::Rollback { .. })
-    {
-        show::say(context, &format!("rollout {} was begun by this run: going on with it", id.number));
-        return go_on(context, service, &id, Span::ZERO).await;
-    }
-    let Some((id, rollout)) = context.latest(service).await? else { return Err(Context::none_yet(service)) };
-    match rollout.phase() {
-        Phase::Ended(Verdict::RolledBack { .. }) if args.to.is_none() => {
-            show::ended(context, &id, &context.facts(&id).await?)?;
-            Ok(exit::DONE)
-        }
-        Phase::Ended(Verdict::Failed { .. }) if rollout.resumable() => {
-            let spec = context.spec(service, &Wish::default())?;
-            let backend = AnyBackend::of(&spec, &context.global.state)?;
-            show::say(context, "the last way back did not succeed: trying it again");
-            asked_for_that(take_over(context, &backend, &id, Span::ZERO).await)
-        }
-        Phase::Ended(_) => bring_back(context, service, args, (&id, &rollout)).await,
-        Phase::Provision
-        | Phase::Register
-        | Phase::Settle { .. }
-        | Phase::Shift { .. }
-        | Phase::Bake { .. }
-        | Phase::Drain { .. }
-        | Phase::Retire
-        | Phase::Restore { .. }
-        | Phase::Withdraw { .. } => {
-            if !rollout.past_return() {
-                return asked_for_that(give(context, order, &id, Order::Rollback, Span::ZERO).await);
-            }
-            show::say(context, "blue is being taken away: finishing that, then bringing its revision back");
-            let code = give(context, order, &id, Order::Rollback, Span::ZERO).await?;
-            let rollout = context.read(&id).await?;
-            if rollout.verdict() == Some(&Verdict::Completed) && !args.detach {
-                return bring_back(context, service, args, (&id, &rollout)).await;
-            }
-            Ok(code)
-        }
-    }
-}
-
-/// A new rollout of an earlier revision, by the same machine.
-async fn bring_back(
-    context: &Context,
-    service: &ServiceName,
-    args: &Rollback,
-    (id, last): (&RolloutId, &Rollout),
-) -> Result<u8, CliError> {
-    let spec = context.spec(service, &Wish::default())?;
-    let revision = match &args.to {
-        Some(revision) => revision.clone(),
-        None => earlier(context, &spec, last).await?,
-    };
-    let backend = AnyBackend::of(&spec, &context.global.state)?;
-    let wish =
-        Wish { revision: Some(revision.clone()), exceptions: args.exceptions.clone(), ..Wish::default() };
-    context.journal.may_follow(id, context.journal.read(id).await?.head.signed)?;
-    let purpose = Purpose::Rollback { of: id.number };
-    let (draft, look) = prepare(context, &spec, &backend, after(&spec, Some(id)), purpose, &wish).await?;
-    show::say(context, &format!("blue is gone: bringing {revision} back by a new rollout"));
-    show::remarks(context, &draft);
-    begin(context, &backend, (draft.plan, look), Span::ZERO).await
-}
-
-/// How many rollouts are searched for an earlier revision.
-const LOOK_BACK: usize = 200;
-
-/// The revision of the last completed rollout that is not the one which serves now.
-async fn earlier(context: &Context, spec: &Spec, last: &Rollout) -> Result<Revision, CliError> {
-    let serving = last.serving().map(|fleet| fleet.revision.clone());
-    let rollouts = context.journal.rollouts(&spec.service, &spec.environment).await?;
-    for id in rollouts.iter().rev().take(LOOK_BACK) {
-        let Some(past) = context.content(id).await?.filter(|past| past.completed) else { continue };
-        if Some(&past.green.revision) != serving.as_ref() {
-            return Ok(past.green.revision);
-        }
-    }
-    // Blue may have been there before the journal began.
-    match last.plan().blue.as_ref().filter(|blue| Some(&blue.revision) != serving.as_ref()) {
-        Some(blue) => Ok(blue.revision.clone()),
-        None => {
-            Err(CliError::new(format!("the journal of `{}` knows no other completed revision", spec.service))
-                .hint("name one with `--to REVISION`"))
-        }
-    }
-}
-
 /// The open rollout of a service.
 async fn open_one(context: &Context, service: &ServiceName) -> Result<(RolloutId, Rollout), CliError> {
     match context.latest(service).await? {
@@ -251,7 +157,7 @@ async fn open_one(context: &Context, service: &ServiceName) -> Result<(RolloutId
 }
 
 /// Leaves an order, then follows whoever obeys it, or obeys it itself where nobody drives.
-async fn give(
+pub async fn give(
     context: &Context,
     args: &Ordered,
     id: &RolloutId,

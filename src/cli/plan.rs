@@ -11,11 +11,13 @@ use super::release::{refuse_older, release};
 use super::{exit, show};
 use crate::cloud::{Backend as _, Scope};
 use crate::drive::OpenError;
-use crate::model::{Expect, GroupId, Inventory, Plan, Purpose, RolloutId, Span, Waiver};
+use crate::model::{
+    Expect, GroupId, Hold, Inventory, Plan, Purpose, RolloutId, Share, Span, Step, StrategyName, Waiver,
+};
 use crate::plan::{Ask, Draft, draft};
 use crate::report::{Account, Timeline};
 use crate::rollout::Rollout;
-use crate::spec::Spec;
+use crate::spec::{Spec, Strategy};
 
 /// `plan`: shows what a rollout would do.
 pub async fn plan(context: &Context, args: PlanArgs) -> Result<u8, CliError> {
@@ -44,6 +46,15 @@ async fn next(context: &Context, spec: &Spec) -> Result<RolloutId, CliError> {
 pub fn after(spec: &Spec, last: Option<&RolloutId>) -> RolloutId {
     let number = last.map_or(1, |id| id.number + 1);
     RolloutId { service: spec.service.clone(), environment: spec.environment.clone(), number }
+}
+
+/// The same file with one strategy: everything in one step, and no bake after it. All proofs stay as they are.
+pub fn at_once(mut spec: Spec, name: &str) -> Result<Spec, CliError> {
+    let name = StrategyName::new(name).map_err(|bad| CliError::new(bad.to_string()))?;
+    let steps = vec![Step { share: Share::ALL, hold: Hold::For(Span::ZERO) }];
+    spec.strategies = [(name.clone(), Strategy { steps })].into();
+    (spec.strategy, spec.bake) = (name, Hold::For(Span::ZERO));
+    Ok(spec)
 }
 
 /// Looks at the world and plans; a refusal is shown and ends with its code.

@@ -8,20 +8,18 @@ use super::context::{Context, fold};
 use super::error::CliError;
 use super::life::{Left, driven, driving, mark};
 use super::orders::{asked_by_this_run, go_on};
-use super::plan::{after, prepare, read_plan};
+use super::plan::{after, at_once, prepare, read_plan};
 use super::release::{refuse_older, release};
 use super::row::{Manner, row};
 use super::{exit, github, show};
 use crate::cloud::{Backend as _, Scope};
 use crate::drive::{DriveError, Driver, Hands, Notice, OpenError, Outcome, Settings, open, resume};
 use crate::journal::{AnyStore, JournalFault};
-use crate::model::{
-    FleetId, Hold, Inventory, Plan, Purpose, RolloutId, Seen, ServiceName, Share, Span, Step, StrategyName,
-};
+use crate::model::{FleetId, Inventory, Plan, Purpose, RolloutId, Seen, ServiceName, Span};
 use crate::plan::{Draft, Note, digest};
 use crate::report::Timeline;
 use crate::rollout::{Rollout, Verdict};
-use crate::spec::{Provider, Spec, Strategy};
+use crate::spec::{Provider, Spec};
 
 /// `rollout`: one service after the other, or several at once.
 pub async fn rollout(context: &Context, args: Args) -> Result<u8, CliError> {
@@ -119,7 +117,11 @@ fn locked(id: &RolloutId, rollout: &Rollout, alive: bool) -> CliError {
             id.service
         )
     } else {
-        format!("go on with `deployer resume {0}`, or go back with `deployer rollback {0}`", id.service)
+        let back = match rollout.plan().purpose {
+            Purpose::Deploy => "go back with `deployer rollback",
+            Purpose::Rollback { .. } => "stop it with `deployer abort",
+        };
+        format!("go on with `deployer resume {0}`, or {back} {0}`", id.service)
     };
     CliError::new(text).hint(hint).code(exit::LOCKED)
 }
@@ -194,12 +196,8 @@ async fn bootstrap(
     if look.fleets.iter().any(known) {
         return Ok(Bootstrapped::Not(id));
     }
-    let mut first = spec.clone();
-    let name = StrategyName::new(BOOTSTRAP).map_err(|bad| CliError::new(bad.to_string()))?;
-    let steps = vec![Step { share: Share::ALL, hold: Hold::For(Span::ZERO) }];
-    first.strategies = [(name.clone(), Strategy { steps })].into();
-    first.strategy = name;
-    (first.bake, first.quiet, first.settle) = (Hold::For(Span::ZERO), Span::ZERO, Span::ZERO);
+    let mut first = at_once(spec.clone(), BOOTSTRAP)?;
+    (first.quiet, first.settle) = (Span::ZERO, Span::ZERO);
     let wish = Wish { revision: Some(revision.clone()), ..Wish::default() };
     let what = format!("nothing runs yet: bringing up `{}` {revision} first", spec.service);
     show::say(context, &format!("{what}, so that there is a blue to replace"));

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::hints::Hints;
 use super::waiting::{self, Kind, Waiting};
 use crate::coverage::Gap;
+use crate::model::Purpose;
 use crate::rollout::{Rollout, Verdict};
 
 /// A command, and what it is good for.
@@ -28,12 +29,15 @@ impl Advice {
         let show = || advice("details", format!("deployer show {id}"));
         let back = advice("roll back", hints.command("rollback", ""));
         let first = state.plan().blue.is_none();
+        // To roll back a way back would bring what it undoes.
+        let is_back = matches!(state.plan().purpose, Purpose::Rollback { .. });
         match state.verdict() {
             Some(Verdict::Completed) => {
-                return if first { vec![show()] } else { vec![back, show()] };
+                return if first || is_back { vec![show()] } else { vec![back, show()] };
             }
             Some(Verdict::RolledBack { .. }) => {
-                return vec![show(), advice("again", hints.command("rollout", ""))];
+                let verb = if is_back { "rollback" } else { "rollout" };
+                return vec![show(), advice("again", hints.command(verb, ""))];
             }
             Some(Verdict::Failed { .. }) => {
                 let why = advice("what is wrong", hints.command("why", ""));
@@ -57,7 +61,7 @@ impl Advice {
             all.push(advice("go on", hints.command("resume", "")));
         }
         if !state.past_return() && state.phase().forward() {
-            all.push(if first { advice("give up", hints.command("abort", "")) } else { back });
+            all.push(if first || is_back { advice("give up", hints.command("abort", "")) } else { back });
         }
         if waiting::paused(state) || !state.phase().forward() {
             all.push(advice("why", hints.command("why", "")));

@@ -73,13 +73,16 @@ fn what_the_runner_sends_on_cancel_in_its_order_leaves_a_rollout_that_can_be_res
 fn a_rollback_job_once_more_goes_on_with_the_way_back_and_not_back_from_it() {
     let mut rig = Rig::with_blue(|_| {});
     Step::new(&rig, "rollout").run().ended_with(0, "completed");
-    rig.edit(|file| file.steps = "[{ share: 50, hold: 3s }, 100]");
+    rig.edit(|file| file.settle = "3s");
     let step = Step::new(&rig, "rollback");
     let running = step.start();
-    rig.until(3, "half of the traffic on the way back", in_mid_shift);
+    rig.until_phase(3, "settle");
     running.signal(Signal::INT);
     step.finish(running).ended_with(17, "interrupted");
-    Step::new(&rig, "rollback").run().ended_with(0, "completed");
+    // In mid-way, and when it is done already.
+    for _ in 0..2 {
+        Step::new(&rig, "rollback").run().ended_with(0, "completed");
+    }
     rig.serves("1.0.0", 2);
     assert_eq!(rig.latest(), 3);
     rig.verify();

@@ -9,6 +9,7 @@ mod crashes;
 mod failing;
 #[path = "../fake_bucket/mod.rs"]
 mod fake_bucket;
+mod hands;
 mod incident;
 mod job;
 mod loss;

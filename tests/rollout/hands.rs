@@ -1,0 +1,169 @@
+//! What hands do under pressure: twice the same, at once, and too early.
+
+use deployer::model::{Hold, Purpose, Share, Span, Step};
+use deployer::rollout::{Phase, Rollout, Verdict};
+use rustix::process::Signal;
+
+use crate::rig::{Deployment, Rig, Running};
+
+/// A way back that can be met on its way: green has to stay well for a while before it takes traffic.
+fn slow_to_settle(file: &mut Deployment) {
+    file.settle = "3s";
+}
+
+/// 2.0.0 has taken 1.0.0's place, by rollout 2.
+fn after_the_accident() -> Rig {
+    let mut rig = Rig::with_blue(|_| {});
+    rig.run(&["rollout", "api"]).ended_with(0);
+    rig.edit(slow_to_settle);
+    rig
+}
+
+/// A way back by rollout 3, which takes a while.
+fn a_way_back(rig: &Rig) -> Running {
+    let running = rig.start(&["rollback", "api"]);
+    rig.until_phase(3, "settle");
+    running
+}
+
+fn brought_back_once(rig: &Rig) {
+    assert_eq!(rig.latest(), 3);
+    assert_eq!(rig.state(3).plan().purpose, Purpose::Rollback { of: 2 });
+    assert_eq!(rig.state(3).verdict(), Some(&Verdict::Completed));
+    rig.serves("1.0.0", 2);
+    rig.verify();
+}
+
+#[test]
+fn whoever_rolls_back_while_somebody_does_follows_the_way_back_and_does_not_turn_it_round() {
+    let rig = after_the_accident();
+    let first = a_way_back(&rig);
+    let left = rig.run(&["rollback", "api", "--detach"]).ended_with(0);
+    assert!(left.said().contains("rollout 3 brings 1.0.0 back already"), "{}", left.said());
+    let second = rig.run(&["rollback", "api"]).ended_with(0);
+    assert!(second.said().contains("rollout 3 brings 1.0.0 back already"), "{}", second.said());
+    first.wait().ended_with(0);
+    brought_back_once(&rig);
+}
+
+#[test]
+fn whoever_rolls_back_takes_up_a_way_back_whose_driver_is_gone() {
+    let rig = after_the_accident();
+    a_way_back(&rig).kill();
+    rig.run(&["rollback", "api"]).ended_with(0);
+    brought_back_once(&rig);
+}
+
+#[test]
+fn two_who_roll_back_at_the_same_moment_both_get_it_by_one_way_back() {
+    let rig = after_the_accident();
+    let both = [rig.start(&["rollback", "api"]), rig.start(&["rollback", "api"])];
+    let ends = both.map(|running| running.wait().code);
+    assert_eq!(ends, [0, 0]);
+    brought_back_once(&rig);
+}
+
+#[test]
+fn whoever_rolls_back_after_a_way_back_has_ended_is_told_so_and_nothing_moves() {
+    let rig = after_the_accident();
+    rig.run(&["rollback", "api"]).ended_with(0);
+    let world = rig.world();
+    let again = rig.run(&["rollback", "api"]).ended_with(0);
+    assert!(again.said().contains("rollout 3 brought 1.0.0 back already"), "{}", again.said());
+    assert!(again.said().contains("--to"), "{}", again.said());
+    rig.run(&["rollback", "api", "--to", "1.0.0"]).ended_with(0);
+    assert_eq!(rig.world(), world);
+    brought_back_once(&rig);
+    rig.run(&["rollback", "api", "--to", "0.9.0"]).ended_with(0);
+    rig.serves("0.9.0", 2);
+}
+
+#[test]
+fn a_way_back_ends_where_it_began_only_by_an_abort_or_by_name_and_can_then_be_begun_again() {
+    let rig = after_the_accident();
+    let first = a_way_back(&rig);
+    let other = rig.run(&["rollback", "api", "--to", "0.9.0"]).ended_with(15);
+    assert!(other.said().contains("deployer abort api"), "{}", other.said());
+    assert!(matches!(rig.state(3).phase(), Phase::Settle { .. }));
+    rig.run(&["rollback", "api", "--to", "2.0.0"]).ended_with(0);
+    first.wait().ended_with(11);
+    rig.serves("2.0.0", 2);
+    // What was to be undone is still there.
+    let second = rig.start(&["rollback", "api"]);
+    rig.until_phase(4, "settle");
+    rig.run(&["abort", "api"]).ended_with(0);
+    second.wait().ended_with(11);
+    rig.run(&["rollback", "api"]).ended_with(0);
+    rig.serves("1.0.0", 2);
+    assert_eq!(rig.state(5).plan().purpose, Purpose::Rollback { of: 2 });
+    rig.verify();
+}
+
+#[test]
+fn whoever_follows_a_way_back_that_does_not_succeed_is_not_told_that_it_did() {
+    let mut rig = after_the_accident();
+    rig.edit(|file| {
+        file.env = vec![("SAMPLE_FAIL", "never-healthy"), ("SAMPLE_FAIL_REVISION", "1.0.0")];
+        file.deadlines = vec!["settle: 2s"];
+    });
+    let first = a_way_back(&rig);
+    rig.run(&["rollback", "api"]).ended_with(11);
+    first.wait().ended_with(11);
+    rig.serves("2.0.0", 2);
+}
+
+#[test]
+fn a_rollback_job_that_is_run_again_after_its_end_changes_nothing() {
+    let rig = after_the_accident();
+    let job = || {
+        let mut command = rig.command(&["rollback", "api"]);
+        command.env("GITHUB_SERVER_URL", "https://github.example").env("GITHUB_REPOSITORY", "kim/api");
+        command.env("GITHUB_RUN_ID", "7");
+        rig.launch(command, "job")
+    };
+    let first = job();
+    rig.until_phase(3, "settle");
+    first.signal(Signal::INT);
+    first.wait().ended_with(17);
+    job().wait().ended_with(0);
+    let world = rig.world();
+    job().wait().ended_with(0);
+    assert_eq!(rig.world(), world);
+    brought_back_once(&rig);
+}
+
+#[test]
+fn a_way_back_waits_for_no_promote_and_takes_no_steps_and_proves_what_every_rollout_proves() {
+    let mut rig = after_the_accident();
+    rig.edit(|file| {
+        (file.strategy, file.bake) = ("canary", "promote");
+        (file.settle, file.quiet) = ("200ms", "300ms");
+    });
+    rig.run(&["rollback", "api"]).ended_with(0);
+    brought_back_once(&rig);
+    let state = rig.state(3);
+    let plan = state.plan();
+    assert_eq!(plan.steps, [Step { share: Share::ALL, hold: Hold::For(Span::ZERO) }]);
+    assert_eq!((plan.bake, plan.settle, plan.quiet), (Hold::For(Span::ZERO), Span(200), Span(300)));
+    let phases: Vec<_> = (1..=rig.entries(3))
+        .map(|entries| Rollout::fold(&rig.facts(3)[..entries]).unwrap().phase().name())
+        .collect();
+    for phase in ["register", "settle", "shift", "drain", "retire"] {
+        assert!(phases.contains(&phase), "{phases:?}");
+    }
+}
+
+#[test]
+fn a_way_back_takes_the_steps_of_a_strategy_that_is_named_with_its_holds() {
+    let mut rig = after_the_accident();
+    rig.edit(|file| (file.settle, file.bake) = ("100ms", "promote"));
+    let unknown = rig.run(&["rollback", "api", "--strategy", "canari"]).ended_with(2);
+    assert!(unknown.said().contains("canary"), "{}", unknown.said());
+    assert_eq!(rig.latest(), 2);
+    rig.run(&["rollback", "api", "--strategy", "canary"]).ended_with(14);
+    assert_eq!(rig.phase(3), "shift");
+    rig.run(&["promote", "api"]).ended_with(14);
+    assert_eq!(rig.phase(3), "bake");
+    rig.run(&["promote", "api"]).ended_with(0);
+    brought_back_once(&rig);
+}
