@@ -16,6 +16,7 @@ use super::super::survey::Survey;
 use crate::cloud::firewall::SecurityGroup;
 use crate::cloud::notes::Notes;
 use crate::cloud::{FaultKind, Finding, Scope};
+use crate::model::Span;
 use crate::spec::{AwsFleets, AwsRevision, Spec};
 
 /// How many load balancers one call may name (ELBv2 model: 20).
@@ -28,6 +29,8 @@ pub(super) struct Limits {
     pub elb: BTreeMap<String, u64>,
     /// How many Auto Scaling groups there are and may be.
     pub fleets: Option<(i32, i32)>,
+    /// How long a search of every target group takes at least.
+    pub search: Span,
 }
 
 /// Everything that the checks go by.
@@ -82,6 +85,7 @@ impl<'a> Facts<'a> {
             deployment_groups: Vec::new(),
             limits: Limits::default(),
         };
+        facts.limits.search = api.sweep(facts.survey.groups.len());
         facts.note_gaps(reading);
         facts.read_templates(reading).await;
         facts.read_network(reading).await;

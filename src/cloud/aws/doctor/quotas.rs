@@ -8,12 +8,16 @@ use super::super::survey::listed;
 use super::facts::Facts;
 use super::groups::name;
 use crate::cloud::Finding;
+use crate::model::Span;
 use crate::spec::{AwsFleets, AwsGroup};
 
 /// Target groups of one Auto Scaling group (Auto Scaling user guide, 2023; not adjustable).
 const GROUPS_MAX: usize = 50;
 /// Target groups of one forward action (ELB user guide, 2023; not adjustable).
 const ACTION_MAX: usize = 5;
+
+/// From how long on a search is worth a word.
+const LONG: Span = Span::secs(15);
 
 /// Every check of the limits.
 pub(super) fn check(facts: &Facts<'_>) -> Vec<Finding> {
@@ -22,7 +26,19 @@ pub(super) fn check(facts: &Facts<'_>) -> Vec<Finding> {
     findings.extend(actions(facts));
     findings.extend(targets(facts));
     findings.extend(made(facts));
+    let (groups, rate) = (facts.survey.groups.len(), facts.home.spec.reads_per_second);
+    findings.extend(searched(groups, facts.limits.search, rate));
     findings
+}
+
+/// A fleet goes behind a search of every target group, which AWS lets us ask one by one.
+fn searched(groups: usize, took: Span, reads_per_second: u32) -> Option<Finding> {
+    (took >= LONG).then(|| {
+        let what = format!("to search the {groups} target groups of the region takes {took} or more");
+        Finding::warn("quotas", what)
+            .why(format!("reads of load balancers are kept to {reads_per_second} a second"))
+            .mend("raise `reads_per_second` where AWS has raised the limit for you")
+    })
 }
 
 fn attachments(facts: &Facts<'_>) -> Finding {
@@ -115,4 +131,16 @@ fn made(facts: &Facts<'_>) -> Option<Finding> {
         )
         .mend("have the quota raised")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_search_that_takes_long_is_worth_a_word() {
+        assert_eq!(searched(100, Span::secs(8), 10), None);
+        let said = searched(500, Span::secs(50), 10).unwrap();
+        assert!(said.what.contains("500 target groups") && said.what.contains("50s"), "{}", said.what);
+    }
 }
