@@ -181,17 +181,19 @@ impl Driving {
         future::join_all(puts).await.into_iter().collect()
     }
 
-    /// Deletes those that we made for the group. Others stay: whoever made them knows what they are for.
+    /// Deletes those that we made for the group, and says whether there were any. Others stay: whoever made them knows what
+    /// they are for.
     ///
     /// # Errors
     /// The call's fault.
-    pub async fn remove(&self, api: &Api, home: &Home, group: &str) -> Result<(), Fault> {
+    pub async fn remove(&self, api: &Api, home: &Home, group: &str) -> Result<bool, Fault> {
         let ours = self.alarms.iter().filter(|alarm| alarm.is_ours(home, group));
         let names: Vec<_> = ours.map(|alarm| alarm.name().to_owned()).collect();
         if names.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
-        api.send_query(Family::CloudWatch, "DeleteAlarms", api.cloudwatch.delete(&names)).await
+        api.send_query(Family::CloudWatch, "DeleteAlarms", api.cloudwatch.delete(&names)).await?;
+        Ok(true)
     }
 }
 

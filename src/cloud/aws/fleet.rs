@@ -61,10 +61,12 @@ pub(super) async fn retire(api: &Api, home: &Home, proof: Retirement) -> Result<
     if matches!(home.spec.revision, AwsRevision::Bundle(_)) {
         Box::pin(codedeploy::inplace::remove(api, home, &group)).await?;
     }
-    if matches!(home.spec.fleets, AwsFleets::Copy { .. }) {
-        Box::pin(hand_over(api, home, (&group, &policies), &others)).await?;
-    }
-    delete(api, &group, by_hook).await.or_else(gone)
+    let copied = matches!(home.spec.fleets, AwsFleets::Copy { .. });
+    let bare = copied && Box::pin(hand_over(api, home, (&group, &policies), &others)).await?;
+    // Without its alarms or its warm pool it is no longer what it was, though the last call may be refused.
+    let touched = bare || group.warm_pool_configuration().is_some();
+    let refused = |fault: Fault| if touched { fault.ambiguous() } else { fault };
+    delete(api, &group, by_hook).await.or_else(gone).map_err(refused)
 }
 
 /// A group that can go.

@@ -20,7 +20,7 @@ use crate::model::FleetId;
 use crate::spec::AwsGroup;
 
 /// Gives to the group that stays what the leaving one has, where it is the newer one, and takes away the alarms that we
-/// had made for the leaving one. Repeated it changes nothing more.
+/// had made for the leaving one; whether there were any, it says. Repeated it changes nothing more.
 ///
 /// # Errors
 /// [`FaultKind::Invalid`] with what cannot be given; the calls' faults.
@@ -29,7 +29,7 @@ pub(super) async fn hand_over(
     home: &Home,
     (leaving, policies): (&AutoScalingGroup, &[ScalingPolicy]),
     others: &BTreeMap<FleetId, AutoScalingGroup>,
-) -> Result<(), Fault> {
+) -> Result<bool, Fault> {
     let from = leaving.auto_scaling_group_name().unwrap_or_default();
     if leaving.created_time().is_none() {
         // Who is the older one could not be told, and who inherits from whom.
