@@ -168,8 +168,10 @@ impl EdasBackend {
         Box::pin(preview::sweep(site, &survey)).await?;
         match home.kind() {
             Kind::Ecs(ecs) => {
-                Box::pin(weights::sweep(site, &survey, proof.fleet())).await?;
-                Box::pin(fleets::empty_out(client, ecs, proof.fleet())).await
+                let bare = Box::pin(weights::sweep(site, &survey, proof.fleet())).await?;
+                // Nobody could give it back the weights that were noted.
+                let refused = |fault: Fault| if bare { fault.ambiguous() } else { fault };
+                Box::pin(fleets::empty_out(client, ecs, proof.fleet())).await.map_err(refused)
             }
             Kind::Kube(kube) => Box::pin(kube::empty_out(client, (kube, &self.memory), proof.fleet())).await,
         }

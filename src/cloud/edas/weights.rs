@@ -192,13 +192,15 @@ async fn give_back(
     Ok(true)
 }
 
-/// Before a fleet goes for good: what was noted of it is forgotten, and of another one given back.
+/// Before a fleet goes for good: what was noted of it is forgotten, and of another one given back. Says whether there was
+/// anything.
 ///
 /// # Errors
 /// The first fault.
-pub(super) async fn sweep(site: Site<'_>, survey: &Survey, leaving: &FleetId) -> Result<(), Fault> {
+pub(super) async fn sweep(site: Site<'_>, survey: &Survey, leaving: &FleetId) -> Result<bool, Fault> {
     let declared = site.home.spec.groups.values().filter(|group| group.by == ShareBy::Weights);
     let groups = declared.flat_map(|group| group.servers.ids()).filter_map(|id| survey.group(id));
+    let mut found = false;
     for group in groups {
         let Some(note) = notes::read(site, &group.id).await? else { continue };
         if !note.is_of(leaving) {
@@ -208,8 +210,9 @@ pub(super) async fn sweep(site: Site<'_>, survey: &Survey, leaving: &FleetId) ->
             }
         }
         notes::forget(site, &group.id).await?;
+        found = true;
     }
-    Ok(())
+    Ok(found)
 }
 
 fn pairs<'a>(servers: &'a [Server], weights: &[u32]) -> impl Iterator<Item = (&'a Server, u32)> {
