@@ -133,7 +133,8 @@ where
         let waited = std::mem::take(&mut self.waited);
         let fact = self.stamped(Event::Looked { inventory: Box::new(inventory), waited });
         let after = (self.settings.machine.evolve)(self.state.clone(), &fact)?;
-        if known && after.phase() == self.state.phase() {
+        let told = after.past_return() == self.state.past_return();
+        if known && told && after.phase() == self.state.phase() {
             self.state = after;
             (self.onlooker)(&self.state, &Notice::Looked);
             return Ok(None);

@@ -236,7 +236,7 @@ impl<'a> Sight<'a> {
 
     /// Proved once more at the very end: blue gone by our announced hand, every group lit, scaling given back.
     fn completed(self) -> bool {
-        let blue_gone = self.blue().is_none_or(|blue| self.rollout.told_to_go() && self.gone(blue));
+        let blue_gone = self.blue().is_none_or(|blue| self.rollout.past_return() && self.gone(blue));
         blue_gone && self.thawed(self.green()) && self.gaps(self.rollout.at).is_empty()
     }
 

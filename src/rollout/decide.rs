@@ -423,7 +423,7 @@ impl<'a> Sight<'a> {
     }
 
     fn want_retired(self, now: Time) -> Want {
-        let blue = self.blue().filter(|blue| !(self.rollout.told_to_go() && self.gone(blue)));
+        let blue = self.blue().filter(|blue| !(self.rollout.past_return() && self.gone(blue)));
         let Some(blue) = blue else {
             let green = self.green();
             if !self.thawed(green) {

@@ -83,7 +83,7 @@ pub(super) enum Parting {
     Stays,
     /// To go, and the answer is awaited.
     Asked,
-    /// To go, and each time that was certainly refused before anything was done.
+    /// To go, and each time that was certainly refused. Once it is seen to run as it was planned, it stays.
     Refused,
     /// To go, and that was answered well, or may have been done.
     Told,
@@ -438,6 +438,9 @@ impl Rollout {
         for group in std::mem::take(&mut self.unjudged) {
             self.amended(&group);
         }
+        if self.parting == Parting::Refused && self.sight().is_some_and(Sight::blue_is_whole) {
+            self.parting = Parting::Stays;
+        }
         self.advance();
     }
 
@@ -452,11 +455,6 @@ impl Rollout {
         self.progress_at = self.at;
         self.progress = 0;
         self.promoted = false;
-    }
-
-    /// Whether blue was ever told to go.
-    pub(super) fn told_to_go(&self) -> bool {
-        self.parting != Parting::Stays
     }
 
     /// Turns round. Without a blue there is nowhere to go back to once green carries traffic.
@@ -551,15 +549,11 @@ impl Rollout {
         self.paused
     }
 
-    /// Whether there is no way back within this rollout: blue was told to go. Where that was certainly refused and blue is
-    /// seen to run as it was planned, it is as if it had not been told.
+    /// Whether there is no way back within this rollout: blue was told to go, and it was not seen since that this had been
+    /// refused and nothing done.
     #[must_use]
     pub fn past_return(&self) -> bool {
-        match self.parting {
-            Parting::Stays => false,
-            Parting::Asked | Parting::Told => true,
-            Parting::Refused => !self.sight().is_some_and(Sight::blue_is_whole),
-        }
+        self.parting != Parting::Stays
     }
 
     /// How it ended, where it has.

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
-use deployer::rollout::Verdict;
+use deployer::rollout::{Cause, Verdict};
 
 use crate::fake::{Fault, On};
 use crate::lanes::{beside_each_other, is_read};
@@ -189,4 +189,33 @@ fn whatever_change_is_denied_blue_or_green_serves_and_the_operation_is_named() {
             _ => {}
         }
     });
+}
+
+#[test]
+fn a_role_that_may_not_delete_the_old_group_keeps_the_way_back() {
+    let held = || {
+        let rig = Rig::new(|setup| {
+            quick(setup);
+            setup.deadlines = vec!["retire: 1s"];
+        });
+        rig.fake.fail(On::call("DeleteAutoScalingGroup"), Fault::Denied);
+        rollout(&rig, "1").ended_with(13);
+        rig.serves("api-v001");
+        rig
+    };
+    // By hand, from another process.
+    let rig = held();
+    rig.fake.heal();
+    rig.run(&["rollback", "api"]).ended_with(0);
+    rig.is_left_with("api");
+    assert!(matches!(rig.state(1).verdict(), Some(Verdict::RolledBack { .. })));
+    // By itself, once green falls ill.
+    let rig = held();
+    rig.fake.heal();
+    rig.fake.fail(On::call("DeleteAutoScalingGroup").nth(1), Fault::Denied);
+    rig.fake.world(|world| world.sicken("public-b", "api:2"));
+    rig.run(&["resume", "api"]).ended_with(11);
+    // It was dark there until that was seen.
+    assert_eq!(["public-a", "public-b"].map(|twin| rig.weight(twin) > 0), [true, false]);
+    assert!(matches!(rig.state(1).verdict(), Some(Verdict::RolledBack { cause: Cause::Sick { .. } })));
 }
