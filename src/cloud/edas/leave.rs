@@ -26,7 +26,7 @@ pub(super) async fn refuse_standing(
         groups: proof.covered().keys().cloned().collect(),
         fleets: [fleet.clone()].into(),
     };
-    let survey = Box::pin(Survey::read(client, home, &Memory::default(), &scope)).await?;
+    let survey = Box::pin(Survey::read(client, home, &Memory::blank(), &scope)).await?;
     if let Some(what) = survey.unread.first() {
         return Err(stays(proof, &format!("it could not be searched everywhere: {what}")));
     }
