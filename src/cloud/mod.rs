@@ -15,6 +15,7 @@ mod floor;
 mod grant;
 pub mod local;
 mod notes;
+mod shelf;
 pub mod sim;
 
 use std::collections::BTreeSet;
@@ -86,6 +87,9 @@ pub struct Leeway {
     /// The fleet that is waited for in all its groups: while one of them is seen not to be there yet, the others may be some
     /// seconds old.
     pub awaited: Option<FleetId>,
+    /// The fleet that is waited for until the cloud has done with it: as long as it has not, everything else may be up to a
+    /// minute old, also from before it was asked for. A look that shows it done is as good as one without this.
+    pub busy: Option<FleetId>,
     /// Traffic waits for this look: a limit that we set ourselves may be borrowed from, and where nobody knows the service
     /// to stand need not be searched.
     pub urgent: bool,
@@ -100,6 +104,7 @@ impl Leeway {
             && self.settled.is_subset(&most.settled)
             && (self.awaited.is_none() || self.awaited == most.awaited)
             && (most.urgent || !self.urgent)
+            && (self.busy.is_none() || self.busy == most.busy)
     }
 }
 

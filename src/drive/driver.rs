@@ -323,7 +323,8 @@ where
                 Err(by) => return Ok(Some(by)),
                 Ok(Ok(mut inventory)) => {
                     inventory.looked_at = began;
-                    self.leeway = leeway;
+                    let still = leeway.busy.clone().filter(|fleet| inventory.busy.contains(fleet));
+                    self.leeway = Leeway { busy: still, ..leeway };
                     return self.saw(inventory).await;
                 }
                 Ok(Err(fault)) => fault,

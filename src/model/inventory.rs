@@ -38,6 +38,10 @@ pub struct Inventory {
     pub groups: BTreeMap<GroupId, Seen<GroupSeen>>,
     /// What could not be searched at all, as sentence fragments. While there is any, no proof is possible.
     pub unread: BTreeSet<String>,
+    /// Fleets that the cloud is at work on, there or not: what was asked of them goes on by itself, and to ask again would
+    /// do nothing.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub busy: BTreeSet<FleetId>,
 }
 
 /// One fleet.

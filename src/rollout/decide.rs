@@ -307,6 +307,7 @@ impl<'a> Sight<'a> {
                 let loose = seen.known().is_some() && !self.held_still(&green.id);
                 loose.then(|| Change::Freeze { fleet: green.id.clone() }).into_iter().collect()
             }
+            Some(_) | None if self.rollout.provisioned && self.busy(&green.id) => Vec::new(),
             Some(_) | None => vec![Change::Provision { fleet: green.clone() }],
         }
     }
@@ -432,7 +433,7 @@ impl<'a> Sight<'a> {
             let gaps = if self.stale(now) { Vec::new() } else { self.gaps(now) };
             return if gaps.is_empty() { Want::Nothing } else { Want::Covered(gaps) };
         };
-        if self.stale(now) {
+        if self.stale(now) || self.rollout.past_return() && self.busy(blue) {
             return Want::Nothing;
         }
         match coverage::prove(&self.question(blue, &self.required(), now)) {
@@ -483,7 +484,7 @@ impl<'a> Sight<'a> {
             return Want::Changes(leave);
         }
         if self.rollout.provisioned && !(self.rollout.withdrawn && self.gone(green)) {
-            if self.stale(now) {
+            if self.stale(now) || self.rollout.withdrawn && self.busy(green) {
                 return Want::Nothing;
             }
             let carried = self.rollout.served.intersection(&self.rollout.lit).cloned().collect();

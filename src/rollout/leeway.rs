@@ -14,6 +14,8 @@ impl Rollout {
         let green = &self.plan.green.id;
         // Blue is judged when traffic is to go back to it, and not before.
         let forward = Leeway { settled: blue.into_iter().cloned().collect(), ..Leeway::default() };
+        let busy = self.at_work();
+        let over = self.hold_ends().is_some_and(|end| now >= end) || self.promoted || self.hurry;
         match &self.phase {
             // Until it has carried something nobody is lost with green.
             Phase::Provision | Phase::Register | Phase::Settle { .. } if self.dark() => {
@@ -23,13 +25,13 @@ impl Rollout {
                 let awaited = Some(green).filter(|_| settling && !proving).cloned();
                 // Where it may be over with this look the first step can follow it at once.
                 let routes = !settling || self.ripe_at().is_none_or(|ripe| now < ripe);
-                Leeway { surroundings: true, routes, settled, awaited, urgent: false }
+                Leeway { surroundings: true, routes, settled, awaited, busy, urgent: false }
             }
             Phase::Shift { step, reached } => {
-                let over = self.hold_ends().is_some_and(|end| now >= end) || self.promoted || self.hurry;
                 let next = step + usize::from(over);
                 let holds = reached.is_some() && !over;
-                Leeway { surroundings: next + 1 < self.plan.steps.len(), routes: holds, ..forward }
+                let surroundings = holds || next + 1 < self.plan.steps.len();
+                Leeway { surroundings, routes: holds, ..forward }
             }
             // Nothing is left to do but to wait until the last connection of blue has ended.
             Phase::Drain { empty_since: None } if self.sight().is_some_and(Sight::leaves) => {
@@ -37,15 +39,39 @@ impl Rollout {
                 Leeway { surroundings: early, routes: early, awaited: blue.cloned(), ..Leeway::default() }
             }
             // Where blue is still seen on its way out of any group it is not proved to be out of all.
-            Phase::Retire => Leeway { awaited: blue.cloned(), ..Leeway::default() },
-            Phase::Provision
-            | Phase::Register
-            | Phase::Settle { .. }
-            | Phase::Bake { .. }
-            | Phase::Drain { .. } => forward,
+            Phase::Retire => Leeway { awaited: blue.cloned(), busy, ..Leeway::default() },
+            // Only green is watched while time passes. Where it may be over, blue can leave on this look, or go.
+            Phase::Bake { .. } | Phase::Drain { empty_since: Some(_) } if !over => {
+                Leeway { surroundings: true, routes: true, ..forward }
+            }
+            Phase::Bake { .. } | Phase::Drain { .. } | Phase::Ended(_) => Leeway::default(),
+            Phase::Provision | Phase::Register | Phase::Settle { .. } => forward,
             Phase::Restore { .. } => Leeway { urgent: true, ..Leeway::default() },
-            Phase::Withdraw { .. } | Phase::Ended(_) => Leeway::default(),
+            Phase::Withdraw { .. } => Leeway { busy, ..Leeway::default() },
         }
+    }
+
+    /// The fleet that was asked to come or to go, and that the cloud is at work on, by the last look or by its answer just
+    /// now: nothing can be done before it is done.
+    fn at_work(&self) -> Option<FleetId> {
+        let asked = match &self.phase {
+            Phase::Provision => self.provisioned.then_some(&self.plan.green),
+            Phase::Retire => self.plan.blue.as_ref().filter(|_| self.past_return()),
+            Phase::Withdraw { .. } => self.withdrawn.then_some(&self.plan.green),
+            Phase::Register
+            | Phase::Settle { .. }
+            | Phase::Shift { .. }
+            | Phase::Bake { .. }
+            | Phase::Drain { .. }
+            | Phase::Restore { .. }
+            | Phase::Ended(_) => None,
+        };
+        let fleet = &asked?.id;
+        let busy = match self.sight() {
+            Some(last) => last.busy(fleet),
+            None => self.answered && self.last.as_ref().is_some_and(|last| last.action.is_about(fleet)),
+        };
+        busy.then(|| fleet.clone())
     }
 
     /// When the last rollout's times say that what is awaited may have come.

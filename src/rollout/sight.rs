@@ -74,13 +74,20 @@ impl<'a> Sight<'a> {
         self.look.unread.is_empty() && self.look.groups.values().all(|group| group.known().is_some())
     }
 
-    /// Whether the fleet is seen not to exist, or to be empty on purpose. A fleet that could not be read is not gone.
+    /// Whether the fleet is seen not to exist, or to be empty on purpose. A fleet that could not be read is not gone, and one
+    /// that the cloud is at work on may be coming.
     pub(super) fn gone(self, fleet: &FleetId) -> bool {
-        match self.look.fleets.get(fleet) {
-            None => self.look.unread.is_empty(),
-            Some(Seen::Known(seen)) => seen.desired == 0 && seen.instances.is_empty(),
-            Some(Seen::Unknown(_)) => false,
-        }
+        !self.busy(fleet)
+            && match self.look.fleets.get(fleet) {
+                None => self.look.unread.is_empty(),
+                Some(Seen::Known(seen)) => seen.desired == 0 && seen.instances.is_empty(),
+                Some(Seen::Unknown(_)) => false,
+            }
+    }
+
+    /// Whether the cloud is at work on the fleet.
+    pub(super) fn busy(self, fleet: &FleetId) -> bool {
+        self.look.busy.contains(fleet)
     }
 
     pub(super) fn provisioned(self) -> bool {

@@ -103,6 +103,18 @@ pub(super) enum Action {
     Retire(FleetId),
 }
 
+impl Action {
+    /// Whether it asks for the fleet to come, or to go.
+    pub(super) fn is_about(&self, fleet: &FleetId) -> bool {
+        match self {
+            Self::Retire(own) => own == fleet,
+            Self::Change(changes) => {
+                matches!(changes.as_slice(), [Change::Provision { fleet: own }] if own.id == *fleet)
+            }
+        }
+    }
+}
+
 /// A fact that cannot follow the facts before it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("fold `{event}` onto a rollout in `{phase}`: {why}")]

@@ -200,9 +200,9 @@ fn a_retirement_that_may_have_been_done_once_is_past_return_whatever_is_refused_
         let (fleet, covered) = (proof.fleet().clone(), proof.covered().clone());
         rig.fact(Event::Retiring { fleet, covered, token: token.clone() });
         if cut_off {
-            rig.resume()
+            rig.resume();
         } else {
-            rig.settle(token, vec![unanswered()])
+            rig.settle(token, vec![unanswered()]);
         }
         rig.until(|rig| matches!(rig.next(), Next::Retire(..)));
         rig.replies = vec![Reply::Refused(FaultKind::Denied)];

@@ -299,7 +299,7 @@ fn a_group_that_takes_no_steps_refuses_a_strategy_in_steps_unless_the_file_accep
     case.spec.instances = Some(1);
     let reasons = case.refused();
     assert_eq!(reasons, [whole("internal", Some(25)), whole("public", None)]);
-    let text = reasons.iter().map(|reason| format!("{reason}\n")).collect::<String>();
+    let text = reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n") + "\n";
     assert_eq!(
         text,
         "strategy `canary` asks for 10%, 40% of `internal`, which takes no steps: green would have about 25% as soon as it \

@@ -76,7 +76,7 @@ async fn an_order_to_go_back_does_not_wait_for_its_turn() {
     let busy = Busy { full: [|now| now < after(60 * 24); 2], ..Busy::new() };
     let store = MemoryStore::new();
     let operator = async {
-        tokio::time::sleep(Duration::from_secs(600)).await;
+        tokio::time::sleep(Duration::from_mins(10)).await;
         assert_eq!(*busy.looks.lock().unwrap(), [], "it stands in the queue");
         let (journal, clock) = (Journal::new(store.clone(), "operator"), busy.cloud.clock);
         order(&journal, &planned().1, Order::Rollback, &actor("operator"), &clock).await.map(drop).unwrap();

@@ -109,7 +109,13 @@ impl Sighting<'_> {
             groups.insert(strange, Seen::Unknown(fleet));
         }
         let fleets = self.survey.fleets.iter().map(|(id, group)| (id.clone(), self.fleet(id, group)));
-        Inventory { looked_at: self.survey.begun, fleets: fleets.collect(), groups, unread: self.unread() }
+        Inventory {
+            looked_at: self.survey.begun,
+            fleets: fleets.collect(),
+            groups,
+            unread: self.unread(),
+            busy: BTreeSet::new(),
+        }
     }
 
     /// The name of a target group here: the declared one's, or its own.

@@ -1,7 +1,6 @@
 //! Alibaba Cloud behind the port to a cloud.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use tokio::sync::OnceCell;
 
@@ -21,7 +20,7 @@ use crate::spec::EdasSpec;
 pub struct EdasBackend {
     home: Home,
     memory: Memory,
-    client: OnceCell<Arc<Client>>,
+    client: OnceCell<Client>,
     /// Instead of what the environment says.
     over: Option<Over>,
 }
@@ -59,7 +58,7 @@ impl EdasBackend {
 
     async fn client(&self) -> Result<&Client, Fault> {
         let connect = || Box::pin(Client::connect(&self.home.spec, self.over.as_ref()));
-        self.client.get_or_try_init(connect).await.map(AsRef::as_ref)
+        self.client.get_or_try_init(connect).await
     }
 }
 
@@ -77,9 +76,10 @@ impl Backend for EdasBackend {
     }
 
     async fn change(&self, change: &Change, token: &Token) -> Result<(), Fault> {
-        self.memory.spared.forget(change);
+        let touched = self.home.touched(change);
+        self.memory.spared.forget(change, &touched);
         let answer = self.bounded("Change", self.make(change, token)).await;
-        self.memory.spared.forget(change);
+        self.memory.spared.forget(change, &touched);
         answer
     }
 

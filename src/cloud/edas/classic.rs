@@ -53,10 +53,11 @@ pub(super) fn balancer_of(group: &str) -> Option<&str> {
 pub(super) async fn read(reader: Reader<'_>) -> Result<Shelf, Fault> {
     let mut shelf = Shelf::default();
     let names = reader.owners.instances();
-    let Hits { places: hits, all, .. } = match reader.memory.spared.hits(Product::Clb, &names, reader.now) {
-        Some(known) => known,
-        None => hits(reader, names, &mut shelf).await?,
-    };
+    let Hits { places: hits, all, .. } =
+        match reader.memory.spared.hits(Product::Clb, &names, reader.leeway, reader.now) {
+            Some(known) => known,
+            None => hits(reader, names, &mut shelf).await?,
+        };
     let read = each(all.into_iter().chain(hits.iter().cloned()).collect::<BTreeSet<_>>(), |id| {
         let fresh = hits.contains(&id);
         async move { reader.balancer(&id, fresh).await }
@@ -114,39 +115,34 @@ async fn directly(reader: Reader<'_>) -> Result<BTreeSet<String>, Fault> {
 }
 
 impl Reader<'_> {
+    /// What is known of a balancer, where nothing is decided by the difference.
+    fn behind(&self, id: &str) -> Option<Behind> {
+        let spares = self.leeway.surroundings && self.spares_routes(Product::Clb);
+        if spares { self.memory.spared.behind(id, self.now) } else { None }
+    }
+
     /// One balancer: read now where somebody of ours may stand behind it.
     async fn balancer(&self, id: &str, fresh: bool) -> Result<Arc<Balancer>, Fault> {
-        if !fresh && let Some(known) = self.memory.balancer(id, self.now) {
+        if !fresh && let Some(known) = self.memory.balancer(id, self.leeway, self.now) {
             return Ok(known);
         }
-        if let Some(known) = self.memory.spared.behind(id, self.leeway, self.now) {
+        if let Some(known) = self.behind(id) {
             return Ok(known.balancer);
         }
-        let (defaults, groups, pairs) = tokio::try_join!(
-            clb::default_servers(self.client, id),
-            clb::groups(self.client, id),
-            clb::master_slave(self.client, id)
-        )?;
-        let mut all = vec![Group {
-            id: default_of(id),
-            family: Family::ClassicDefault,
-            servers: Ok(servers(&default_of(id), defaults)),
+        let (defaults, groups, pairs) =
+            tokio::try_join!(self.defaults(id), clb::groups(self.client, id), self.pairs(id))?;
+        let whole = |id: String, family, servers| Group {
+            id,
+            family,
+            servers: Ok(servers),
             ports: Vec::new(),
             rules: Vec::new(),
-        }];
-        for (id, backends) in pairs {
-            let servers = Ok(servers(&id, backends));
-            all.push(Group {
-                id,
-                family: Family::ClassicPair,
-                servers,
-                ports: Vec::new(),
-                rules: Vec::new(),
-            });
-        }
+        };
+        let mut all = vec![whole(default_of(id), Family::ClassicDefault, defaults)];
+        all.extend(pairs.into_iter().map(|(id, servers)| whole(id, Family::ClassicPair, servers)));
         let ids: Vec<(String, Option<u32>)> =
             groups.iter().map(|group| (group.id.clone(), group.server_count)).collect();
-        let mut read = each(ids, |(id, count)| async move { members(self.client, &id, count).await }).await;
+        let mut read = each(ids, |(id, count)| async move { self.members(&id, count).await }).await;
         for group in groups {
             let own = read.remove(&(group.id.clone(), group.server_count));
             let servers = own.unwrap_or_else(|| Err(unnamed(&group.id)));
@@ -165,23 +161,76 @@ impl Reader<'_> {
         Ok(balancer)
     }
 
+    /// Who stands in the default group of a balancer.
+    async fn defaults(&self, balancer: &str) -> Result<Vec<Server>, Fault> {
+        let id = default_of(balancer);
+        if !self.ours.contains(&id)
+            && let Some(known) = self.memory.servers(&id, None, self.leeway, self.now)
+        {
+            return Ok(known);
+        }
+        let client = if self.ours.contains(&id) { self.client.clone() } else { self.others() };
+        let read = servers(&id, clb::default_servers(&client, balancer).await?);
+        self.keep_others(&id, &read);
+        Ok(read)
+    }
+
+    /// Who stands in the pairs of a master and a slave behind a balancer.
+    async fn pairs(&self, balancer: &str) -> Result<BTreeMap<String, Vec<Server>>, Fault> {
+        if let Some(known) = self.memory.pairs(balancer, self.leeway, self.now) {
+            return Ok(known);
+        }
+        let read = clb::master_slave(&self.others(), balancer).await?;
+        let read = read.into_iter().map(|(id, backends)| {
+            let servers = servers(&id, backends);
+            (id, servers)
+        });
+        let read: BTreeMap<_, _> = read.collect();
+        let ours = |server: &Server| self.owners.of_server(server).is_some();
+        if !read.iter().any(|(id, all)| self.ours.contains(id) || all.iter().any(ours)) {
+            self.memory.keep_pairs(balancer, self.now, &read);
+        }
+        Ok(read)
+    }
+
+    /// Who stands in a vServer group: as many as the list of groups says, or it is not known.
+    async fn members(&self, id: &str, count: Option<u32>) -> Result<Vec<Server>, Fault> {
+        let ours = self.ours.contains(id);
+        if !ours && let Some(known) = self.memory.servers(id, count, self.leeway, self.now) {
+            return Ok(known);
+        }
+        let fewer = |all: &[Server]| count.filter(|n| all.len() < usize::try_from(*n).unwrap_or(0));
+        let mut read = Vec::new();
+        if !ours {
+            read = servers(id, clb::servers(&self.others(), id).await?);
+        }
+        if ours || fewer(&read).is_some() {
+            read = servers(id, clb::servers(self.client, id).await?);
+        }
+        if let Some(count) = fewer(&read) {
+            // Whoever was counted has perhaps gone since: it is counted once more with the next look.
+            let message = format!("`{id}` has {count} servers, and {} of them are listed", read.len());
+            return Err(Fault::new(FaultKind::Unexpected, "DescribeVServerGroupAttribute", message));
+        }
+        self.keep_others(id, &read);
+        Ok(read)
+    }
+
+    /// Remembers a group as long as nobody of ours stands there.
+    fn keep_others(&self, id: &str, read: &[Server]) {
+        if read.iter().any(|server| self.owners.of_server(server).is_some()) {
+            self.memory.forget_servers(id);
+        } else {
+            self.memory.keep_servers(id, self.now, read);
+        }
+    }
+
     /// Whether it has to be read every time: declared, not known, or with somebody of ours in it.
     fn is_ours(&self, group: &Group) -> bool {
         let holds =
             |servers: &Vec<Server>| servers.iter().any(|server| self.owners.of_server(server).is_some());
         self.ours.contains(&group.id) || group.servers.as_ref().map_or(true, holds)
     }
-}
-
-/// Who stands in a vServer group: as many as the list of groups says, or it is not known.
-async fn members(client: &Client, id: &str, count: Option<u32>) -> Result<Vec<Server>, Fault> {
-    let backends = clb::servers(client, id).await?;
-    if let Some(count) = count.filter(|count| backends.len() < usize::try_from(*count).unwrap_or(0)) {
-        // Whoever was counted has perhaps gone since: it is counted once more with the next look.
-        let message = format!("`{id}` has {count} servers, and {} of them are listed", backends.len());
-        return Err(Fault::new(FaultKind::Unexpected, "DescribeVServerGroupAttribute", message));
-    }
-    Ok(servers(id, backends))
 }
 
 fn unnamed(id: &str) -> Fault {
@@ -240,14 +289,12 @@ async fn judge(
     standing: &BTreeSet<String>,
     balancers: &BTreeMap<String, Arc<Balancer>>,
 ) {
-    let known: BTreeMap<&str, Behind> = balancers
-        .keys()
-        .filter_map(|id| Some((id.as_str(), reader.memory.spared.behind(id, reader.leeway, reader.now)?)))
-        .collect();
+    let known: BTreeMap<&str, Behind> =
+        balancers.keys().filter_map(|id| Some((id.as_str(), reader.behind(id)?))).collect();
     let is_calm = |id: &str| {
         let Some(balancer) = balancers.get(id) else { return false };
         let ours = balancer.groups.iter().filter(|group| standing.contains(&group.id));
-        ours.map(|group| reader.memory.spared.standing(&group.id))
+        ours.map(|group| reader.memory.spared.standing(Product::Clb, &group.id))
             .all(|own| own.is_some_and(|own| own.is_calm(reader.leeway, reader.now)))
     };
     let client = reader.client;
@@ -295,7 +342,7 @@ async fn judge(
                 && !(known.contains_key(id.as_str()) && is_calm(id))
             {
                 let own = Standing::of(reader.now, servers, checks, reader.owners);
-                reader.memory.spared.keep_standing(&group.id, own);
+                reader.memory.spared.keep_standing(Product::Clb, &group.id, own);
             }
             shelf.checks.insert(group.id.clone(), checks);
         }

@@ -9,12 +9,15 @@ use std::sync::{Mutex, PoisonError};
 
 use sha2::{Digest as _, Sha256};
 
-use super::api::edas::{self, Application, ChangeOrder, DeployGroup, Ecu, Record, ScalingRule, Status, Tag};
+use super::api::edas::{self, Application, ChangeOrder, DeployGroup, Record, ScalingRule, Status, Tag};
 use super::client::Client;
 use super::freeze;
 use super::home::Ecs;
+use super::hosts;
+use super::memory::Memory;
 use super::orders::{self, Progress, Turn};
-use super::patience::shown;
+use super::patience::found;
+use super::spared::Parts;
 use crate::cloud::{Fault, FaultKind, Leeway, clock};
 use crate::model::{
     Fleet, FleetId, FleetSeen, GroupId, InstanceId, InstanceState, Revision, Seen, Span, Time, Token,
@@ -24,7 +27,7 @@ use crate::spec::Hosts;
 /// [`edas::Ecc::app_state`] of one that runs.
 const RUNNING: i64 = 7;
 /// How long settings are remembered that only somebody else's hand changes, and where nothing is decided by them.
-const SETTINGS_FOR: Span = Span::secs(20);
+const SETTINGS_FOR: Span = Span::secs(60);
 const SETTINGS_FOR_LONG: Span = Span::mins(5);
 /// Before the id of a deploy group, the key of the tag that tells for which revision we are filling it.
 const FILLING: &str = "deployer:filling:";
@@ -50,7 +53,7 @@ pub(super) struct FleetNow {
 }
 
 /// Every fleet of the application. A deploy group without an instance is none: it rests.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Fleets {
     /// By the deploy group's name.
     pub all: BTreeMap<FleetId, Seen<FleetNow>>,
@@ -64,6 +67,17 @@ pub(super) struct Fleets {
     pub nodes: BTreeSet<String>,
     /// Server groups that their own fleet has left, though its pods stand there still, and when.
     pub left: BTreeMap<String, Time>,
+    /// Whose change orders are which, whether they have instances or not.
+    pub places: BTreeMap<FleetId, Place>,
+    /// Those that EDAS is at work on.
+    pub busy: BTreeSet<FleetId>,
+}
+
+/// The application of a fleet, and where it is a part of one its deploy group.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub application: String,
+    pub group: Option<String>,
 }
 
 /// What is not read with every look.
@@ -163,19 +177,63 @@ impl Settings {
 pub(super) async fn read(
     client: &Client,
     service: Ecs<'_>,
-    settings: &Settings,
+    memory: &Memory,
     leeway: &Leeway,
 ) -> Result<Fleets, Fault> {
+    let (spared, now) = (&memory.spared, clock::now());
+    if let Some(known) = spared.fleets(leeway, now) {
+        return Ok(known);
+    }
     let application = &service.own.application;
-    let (status, groups, recent) = tokio::try_join!(
-        edas::query_application_status(client, application),
+    let read = async || {
+        let read = parts(client, application).await?;
+        spared.keep_parts(now, &read);
+        Ok(read)
+    };
+    let (status, parts) = match spared.parts(leeway, now) {
+        None => tokio::try_join!(edas::query_application_status(client, application), read())?,
+        Some(known) => {
+            let status = edas::query_application_status(client, application).await?;
+            let homes = |ecc: &edas::Ecc| known.groups.iter().any(|group| group.group_id == ecc.group_id);
+            let whole = status.ecc_list.all.iter().all(homes);
+            (status, if whole { known } else { read().await? })
+        }
+    };
+    let fleets = Box::pin(told(client, service, &memory.settings, leeway, (&status, &parts))).await?;
+    spared.keep_fleets(now, &fleets);
+    Ok(fleets)
+}
+
+async fn parts(client: &Client, application: &str) -> Result<Parts, Fault> {
+    let (groups, recent) = tokio::try_join!(
         edas::list_deploy_group(client, application),
         edas::list_recent_change_order(client, application),
     )?;
-    let full: Vec<_> = groups.iter().filter(|group| !standing(&status, &group.group_id).is_empty()).collect();
+    Ok(Parts { groups, recent })
+}
+
+/// What was read, as fleets.
+async fn told(
+    client: &Client,
+    service: Ecs<'_>,
+    settings: &Settings,
+    leeway: &Leeway,
+    (status, Parts { groups, recent }): (&Status, &Parts),
+) -> Result<Fleets, Fault> {
+    let application = &service.own.application;
+    let full: Vec<_> = groups.iter().filter(|group| !standing(status, &group.group_id).is_empty()).collect();
     let at_most = if leeway.surroundings { SETTINGS_FOR_LONG } else { SETTINGS_FOR };
     let kept = settings.read(client, service, &full, at_most).await?;
-    let mut fleets = Fleets { unread: bound(&kept.application, &groups), ..Fleets::default() };
+    let mut fleets = Fleets { unread: bound(&kept.application, groups), ..Fleets::default() };
+    for group in groups {
+        let Ok(name) = FleetId::new(group.group_name.clone()) else { continue };
+        let place = Place { application: application.clone(), group: Some(group.group_id.clone()) };
+        if let Some(order) = place.running(recent) {
+            settings.tell(client, &group.group_name, order).await;
+            fleets.busy.insert(name.clone());
+        }
+        fleets.places.insert(name, place);
+    }
     for group in full {
         let Ok(name) = FleetId::new(group.group_name.clone()) else {
             fleets
@@ -183,17 +241,13 @@ pub(super) async fn read(
                 .insert(format!("the deploy group {:?}, whose name cannot be shown", group.group_name));
             continue;
         };
-        let newest = orders::newest(&recent, &group.group_id).map(|order| (Progress::of(order), order));
+        let newest = orders::newest(recent, &group.group_id).map(|order| (Progress::of(order), order));
         let failed = match newest {
             Some((Progress::Failed | Progress::Waiting, order)) => Some(settings.why(client, order).await),
-            Some((Progress::Running, order)) => {
-                settings.tell(client, &group.group_name, order).await;
-                None
-            }
-            Some((Progress::Done, _)) | None => None,
+            Some((Progress::Running | Progress::Done, _)) | None => None,
         };
         let rules = kept.rules.get(&group.group_id).map_or(&[][..], Vec::as_slice);
-        let seen = fleet(&status, group, failed).map(|mut now| {
+        let seen = fleet(status, group, failed).map(|mut now| {
             now.seen.scaling = freeze::scaling(rules, &kept.tags, &group.group_id);
             now
         });
@@ -205,6 +259,33 @@ pub(super) async fn read(
         .unread
         .extend(homeless.map(|ecc| format!("instance `{}`: in no deploy group that EDAS lists", ecc.ecc_id)));
     Ok(fleets)
+}
+
+impl Place {
+    /// The fleet's newest change order, where it runs.
+    pub fn running<'a>(&self, orders: &'a [ChangeOrder]) -> Option<&'a ChangeOrder> {
+        let newest = match &self.group {
+            Some(group) => orders::newest(orders, group),
+            None => orders::newest_of(orders),
+        };
+        newest.filter(|order| Progress::of(order) == Progress::Running)
+    }
+
+    /// Whether EDAS is at work on the fleet now.
+    ///
+    /// # Errors
+    /// The call's fault.
+    pub async fn is_busy(
+        &self,
+        client: &Client,
+        settings: &Settings,
+        fleet: &FleetId,
+    ) -> Result<bool, Fault> {
+        let orders = edas::list_recent_change_order(client, &self.application).await?;
+        let Some(order) = self.running(&orders) else { return Ok(false) };
+        settings.tell(client, fleet.as_str(), order).await;
+        Ok(true)
+    }
 }
 
 fn standing<'a>(status: &'a Status, group: &str) -> Vec<&'a edas::Ecc> {
@@ -309,30 +390,30 @@ pub(super) async fn provision(
         let groups = edas::list_deploy_group(client, application).await?;
         Ok::<_, Fault>(groups.into_iter().find(|group| group.group_name == fleet.id.as_str()))
     };
+    // In this order: what is read after a change order that is over shows what it did.
+    let orders = edas::list_recent_change_order(client, application).await?;
     let group = if let Some(group) = find().await? {
         group
     } else {
-        let made = edas::insert_deploy_group(client, application, fleet.id.as_str()).await;
+        let (made, mut listed) =
+            (edas::insert_deploy_group(client, application, fleet.id.as_str()).await, None);
         // One that an earlier try made need not be listed yet, and cannot be made twice.
         let refused = |fault: &Fault| {
             matches!(fault.kind, FaultKind::Conflict | FaultKind::Invalid | FaultKind::Unexpected)
         };
         if made.as_ref().err().is_none_or(refused) {
-            shown(service.home, async || Ok(find().await?.is_some())).await?;
+            listed = found(service.home, find).await?;
         }
-        let listed = find().await?;
         if listed.is_none() {
             made?;
         }
         let unseen = || Fault::new(FaultKind::Conflict, "InsertDeployGroup", "EDAS does not list it yet");
         listed.ok_or_else(unseen)?
     };
-    let turn = orders::turn(client, application, &group.group_id).await?;
+    let turn = orders::turn(&orders, &group.group_id)?;
     if matches!(turn, Turn::Taken) {
         return Ok(());
     }
-    // A change order that ended in between has changed it.
-    let group = find().await?.unwrap_or(group);
     let status = edas::query_application_status(client, application).await?;
     let there = standing(&status, &group.group_id).len();
     if let Turn::Spoilt(order) = turn {
@@ -342,17 +423,18 @@ pub(super) async fn provision(
         tracing::warn!("trying again: {}", orders::why(client, &order).await);
     }
     let runs = group.package_version.as_deref() == Some(fleet.revision.as_str());
-    if there == 0 {
+    let (region, is_empty) = (&service.home.spec.region, there == 0);
+    let tags = edas::list_tags(client, region, application).await?;
+    if is_empty {
         // Held still when it went the last time, and never given back: it rested. Now it is this rollout's to hold still.
-        freeze::thaw(client, service, &fleet.id).await?;
+        freeze::give_back(client, service, &group.group_id, &tags).await?;
     }
-    let region = &service.home.spec.region;
-    let is_empty = there == 0;
-    claim(client, &Claim { region, application, part: &group.group_id, fleet, is_empty }).await?;
+    let part = &group.group_id;
+    claim(client, &Claim { region, application, part, fleet, is_empty, tags: &tags }).await?;
     let missing = fleet.size.saturating_sub(u32::try_from(there).unwrap_or(u32::MAX));
     if missing > 0 {
-        return orders::begun(client, (service.home, application), grow(client, service, &group, missing))
-            .await;
+        let work = grow(client, service, &group, missing);
+        return orders::begun(client, (service.home, application), &orders, work).await;
     }
     if runs && is_installed(&status, &group) {
         return Ok(());
@@ -365,7 +447,8 @@ pub(super) async fn provision(
         url: &url,
         description: token.as_str(),
     };
-    orders::begun(client, (service.home, application), edas::deploy(client, &deployment)).await
+    let work = edas::deploy(client, &deployment);
+    orders::begun(client, (service.home, application), &orders, work).await
 }
 
 /// Whether every instance of the group got the group's package.
@@ -389,6 +472,8 @@ pub(super) struct Claim<'a> {
     pub fleet: &'a Fleet,
     /// Whether it has no instances.
     pub is_empty: bool,
+    /// What the application is tagged with.
+    pub tags: &'a [Tag],
 }
 
 /// What is empty is taken for the revision; what is not must have been taken for it.
@@ -397,8 +482,7 @@ pub(super) struct Claim<'a> {
 /// [`FaultKind::Conflict`] where it was not; the call's fault.
 pub(super) async fn claim(client: &Client, claim: &Claim<'_>) -> Result<(), Fault> {
     let (key, value) = (format!("{FILLING}{}", claim.part), digest(&claim.fleet.revision));
-    let tags = edas::list_tags(client, claim.region, claim.application).await?;
-    if tags.iter().any(|tag| tag.tag_key == key && tag.tag_value.as_ref() == Some(&value)) {
+    if claim.tags.iter().any(|tag| tag.tag_key == key && tag.tag_value.as_ref() == Some(&value)) {
         return Ok(());
     }
     if claim.is_empty {
@@ -422,42 +506,13 @@ fn digest(revision: &Revision) -> String {
 
 /// Gives the group more instances.
 async fn grow(client: &Client, service: Ecs<'_>, group: &DeployGroup, missing: u32) -> Result<(), Fault> {
-    let (application, id) = (&service.own.application, &group.group_id);
     match &service.own.hosts {
         Hosts::Template { id: template, version } => {
-            let template = (template.as_str(), version.as_deref());
-            edas::scale_out_with_new_instances(client, application, id, missing, template).await
+            let (application, template) = (&service.own.application, (template.as_str(), version.as_deref()));
+            edas::scale_out_with_new_instances(client, application, &group.group_id, missing, template).await
         }
-        Hosts::Idle => {
-            let idle = edas::list_scale_out_ecu(client, application, id).await?;
-            let chosen = spread(&idle, usize::try_from(missing).unwrap_or(usize::MAX));
-            if chosen.len() < usize::try_from(missing).unwrap_or(usize::MAX) {
-                let message = format!(
-                    "`{}` needs {missing} more instances, and {} of the cluster are idle with an agent that answers: add \
-                     some to the cluster",
-                    group.group_name,
-                    chosen.len()
-                );
-                return Err(Fault::new(FaultKind::Quota, "ListScaleOutEcu", message));
-            }
-            edas::scale_out(client, application, id, &chosen).await
-        }
+        Hosts::Idle => hosts::give(client, service, group, missing).await,
     }
-}
-
-/// As many idle hosts, from the zones in turn.
-fn spread(idle: &[Ecu], count: usize) -> Vec<&str> {
-    let mut zones: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for ecu in idle.iter().filter(|ecu| ecu.online == Some(true)) {
-        zones.entry(ecu.zone_id.as_deref().unwrap_or_default()).or_default().push(&ecu.ecu_id);
-    }
-    let mut ranked: Vec<(usize, &str, &str)> = Vec::new();
-    for (zone, mut ids) in zones {
-        ids.sort_unstable();
-        ranked.extend(ids.into_iter().enumerate().map(|(turn, id)| (turn, zone, id)));
-    }
-    ranked.sort_unstable();
-    ranked.into_iter().take(count).map(|(_, _, id)| id).collect()
 }
 
 /// The ECS ids of a fleet's instances; none of one that is not there.
@@ -484,11 +539,12 @@ pub(super) async fn instances(
 /// [`FaultKind::Conflict`] while EDAS is busy with something else; the call's fault.
 pub(super) async fn empty_out(client: &Client, service: Ecs<'_>, fleet: &FleetId) -> Result<(), Fault> {
     let application = &service.own.application;
+    let orders = edas::list_recent_change_order(client, application).await?;
     let groups = edas::list_deploy_group(client, application).await?;
     let Some(group) = groups.into_iter().find(|group| group.group_name == fleet.as_str()) else {
         return Ok(());
     };
-    if matches!(orders::turn(client, application, &group.group_id).await?, Turn::Taken) {
+    if matches!(orders::turn(&orders, &group.group_id)?, Turn::Taken) {
         return Ok(());
     }
     let status = edas::query_application_status(client, application).await?;
@@ -498,7 +554,8 @@ pub(super) async fn empty_out(client: &Client, service: Ecs<'_>, fleet: &FleetId
     if eccs.is_empty() {
         return Ok(());
     }
-    orders::begun(client, (service.home, application), edas::scale_in(client, application, &eccs)).await
+    let work = edas::scale_in(client, application, &eccs);
+    orders::begun(client, (service.home, application), &orders, work).await
 }
 
 #[cfg(test)]
@@ -559,17 +616,6 @@ mod tests {
     fn an_answer_that_lacks_a_list_is_no_empty_one() {
         let short = json!({ "GroupList": { "Group": [] }, "EcuList": { "Ecu": [] } });
         assert!(serde_json::from_value::<Status>(short).is_err());
-    }
-
-    #[test]
-    fn idle_hosts_are_taken_from_the_zones_in_turn_and_only_where_the_agent_answers() {
-        let ecu = |id: &str, zone: &str, online: bool| {
-            let text = json!({ "EcuId": id, "InstanceId": id, "ZoneId": zone, "Online": online });
-            serde_json::from_value::<Ecu>(text).unwrap()
-        };
-        let idle = [ecu("a1", "a", true), ecu("a2", "a", true), ecu("b1", "b", true), ecu("b0", "b", false)];
-        assert_eq!(spread(&idle, 2), ["a1", "b1"]);
-        assert_eq!(spread(&idle, 9).len(), 3);
     }
 
     #[test]

@@ -94,7 +94,16 @@ pub(super) async fn thaw_all(client: &Client, service: Ecs<'_>) -> Result<BTreeS
     Ok(thawed)
 }
 
-async fn give_back(client: &Client, service: Ecs<'_>, group: &str, tags: &[Tag]) -> Result<(), Fault> {
+/// Switches a deploy group's rules back on that these tags note.
+///
+/// # Errors
+/// The call's fault.
+pub(super) async fn give_back(
+    client: &Client,
+    service: Ecs<'_>,
+    group: &str,
+    tags: &[Tag],
+) -> Result<(), Fault> {
     let Some(note) = note(tags, group) else { return Ok(()) };
     let application = &service.own.application;
     let were_on: BTreeSet<&str> = note.split(',').collect();

@@ -1,5 +1,10 @@
 //! Where a service lives on Alibaba Cloud.
 
+use std::collections::BTreeSet;
+
+use super::client::Product;
+use super::survey::product_of;
+use crate::cloud::Change;
 use crate::model::{FleetId, ServiceName};
 use crate::spec::{DeployGroups, EdasFleets, EdasSpec, Kubernetes};
 
@@ -62,6 +67,18 @@ impl Home {
             EdasFleets::Groups(own) => Some(&own.application),
             EdasFleets::Kubernetes(_) => None,
         }
+    }
+
+    /// The products that a change of ours moves something in: any, where a group is none of the file's.
+    pub fn touched(&self, change: &Change) -> BTreeSet<Product> {
+        let groups = match change {
+            Change::Provision { .. } | Change::Freeze { .. } | Change::Thaw { .. } => return BTreeSet::new(),
+            Change::Register { groups, .. } | Change::Deregister { groups, .. } => groups.iter().collect(),
+            Change::Shift { group, .. } => vec![group],
+        };
+        let product = |id| self.spec.groups.get(id).map(|group| product_of(&group.servers));
+        let touched: Option<BTreeSet<_>> = groups.into_iter().map(product).collect();
+        touched.unwrap_or_else(|| [Product::Alb, Product::Nlb, Product::Clb].into())
     }
 
     /// Whether the fleet is one of the two that alternate.

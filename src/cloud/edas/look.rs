@@ -14,7 +14,7 @@ use super::route::{Place, Route};
 use super::servers::ServerGroup;
 use super::survey::{Survey, Wish, product_of};
 use super::twin::is_proved;
-use crate::cloud::{Fault, Scope};
+use crate::cloud::{Fault, Leeway, Scope};
 use crate::model::{
     FleetId, FleetSeen, GroupId, GroupSeen, Health, InstanceId, Inventory, Scaling, Seen, Share, Sharing,
     Side, Span, Steps, TargetId, TargetSeen, share_of,
@@ -31,9 +31,26 @@ pub(super) async fn look(
     memory: &Memory,
     wish: Wish<'_>,
 ) -> Result<Inventory, Fault> {
+    if let Some((survey, fleet)) = unchanged(client, memory, wish.leeway).await? {
+        let mut seen = Sighting { home, survey: &survey, scope: wish.scope, memory }.inventory();
+        seen.busy.insert(fleet);
+        return Ok(seen);
+    }
     let survey = Arc::new(Box::pin(Survey::read_with(client, home, memory, wish)).await?);
     memory.remember(&survey);
     Ok(Sighting { home, survey: &survey, scope: wish.scope, memory }.inventory())
+}
+
+/// The last survey, as long as EDAS is at work on the fleet that is waited for.
+async fn unchanged(
+    client: &Client,
+    memory: &Memory,
+    leeway: &Leeway,
+) -> Result<Option<(Arc<Survey>, FleetId)>, Fault> {
+    let (Some(fleet), Some(survey)) = (&leeway.busy, memory.recent()) else { return Ok(None) };
+    let Some(place) = survey.fleets.places.get(fleet) else { return Ok(None) };
+    let busy = place.is_busy(client, &memory.settings, fleet).await?;
+    Ok(busy.then(|| (survey, fleet.clone())))
 }
 
 /// A survey with the words to read it in.
@@ -69,7 +86,14 @@ impl<'a> Sighting<'a> {
             };
             (id.clone(), seen)
         });
-        Inventory { looked_at: self.survey.begun, fleets: fleets.collect(), groups, unread: self.unread() }
+        let busy = self.survey.fleets.busy.clone();
+        Inventory {
+            looked_at: self.survey.begun,
+            fleets: fleets.collect(),
+            groups,
+            unread: self.unread(),
+            busy,
+        }
     }
 
     /// The name of a server group here: the declared one's, or its own.

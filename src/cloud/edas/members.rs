@@ -37,17 +37,17 @@ pub(super) async fn standing(client: &Client, group: &ServerGroup) -> Result<Vec
     }
 }
 
-/// Puts in whoever does not stand there, and gives a weight to whoever has none.
+/// Puts in whoever does not stand there now, and gives a weight to whoever has none.
 ///
 /// # Errors
 /// The first fault; who came in stays in.
 pub(super) async fn join(
     site: Site<'_>,
     group: &ServerGroup,
+    now: &[Server],
     port: u16,
     members: &[(&InstanceId, &Member)],
 ) -> Result<(), Fault> {
-    let now = standing(site.client, group).await?;
     // Green gets as much as those who stand there already.
     let weight = now
         .iter()
@@ -55,21 +55,20 @@ pub(super) async fn join(
         .filter(|weight| *weight > 0)
         .max()
         .unwrap_or(WEIGHT_MAX);
-    admit(site, group, port, members, weight).await
+    admit(site, group, now, (port, weight), members).await
 }
 
-/// The same with this weight.
+/// The same with this weight, beside those who stand there now.
 ///
 /// # Errors
 /// The first fault; who came in stays in.
 pub(super) async fn admit(
     site: Site<'_>,
     group: &ServerGroup,
-    port: u16,
+    now: &[Server],
+    (port, weight): (u16, u32),
     members: &[(&InstanceId, &Member)],
-    weight: u32,
 ) -> Result<(), Fault> {
-    let now = standing(site.client, group).await?;
     let (mut absent, mut idle) = (Vec::new(), Vec::new());
     for (id, member) in members {
         let server = named(group, id, member, u32::from(port), weight)?;
@@ -152,6 +151,11 @@ async fn apply(site: Site<'_>, group: &ServerGroup, deed: Deed, servers: &[Named
         (Family::Alb | Family::Nlb, Deed::Weigh) => pool::WEIGHED_MAX,
         (Family::Alb | Family::Nlb, Deed::Add | Deed::Remove) => pool::MOVED_MAX,
         (Family::Classic | Family::ClassicDefault | Family::ClassicPair, _) => clb::MOVED_MAX,
+    };
+    // A CLB takes one change at a time, of whichever of its groups.
+    let _alone = match &group.balancer {
+        Some(balancer) if !servers.is_empty() => Some(site.client.turns().alone(balancer).await),
+        Some(_) | None => None,
     };
     for some in servers.chunks(most) {
         let (client, token) = (site.client, site.token);

@@ -9,9 +9,9 @@ use super::classic::Balancer;
 use super::drained::Left;
 use super::fleets::Settings;
 use super::kube;
-use super::spared::Spared;
+use super::spared::{Spared, WELL_FOR, others_for};
 use super::survey::Survey;
-use crate::cloud::clock;
+use crate::cloud::{Leeway, clock};
 use crate::model::{FleetId, Span, Time};
 
 /// How long a group that is none of ours may be remembered instead of read: only somebody else's hand can put an instance
@@ -26,8 +26,6 @@ pub(super) struct Memory {
     inner: Mutex<Remembered>,
     /// The last look: changes are decided from it, and read only what it does not show.
     last: Mutex<Option<Arc<Survey>>>,
-    /// Whoever makes or takes away a rule does so alone: two would choose the same place among the others.
-    pub rules: tokio::sync::Mutex<()>,
     /// What EDAS is asked for now and then.
     pub settings: Settings,
     /// The same, of applications on Kubernetes.
@@ -38,6 +36,8 @@ pub(super) struct Memory {
     pub left: Left,
     /// By server group, who stands there since when.
     newcomers: Mutex<BTreeMap<String, Newcomers>>,
+    /// Nothing is taken from anybody else's either.
+    blank: bool,
 }
 
 /// By server, since when it has been seen, and whether it has ever been well.
@@ -50,14 +50,21 @@ pub(super) type Attached = BTreeMap<String, ess::Group>;
 struct Remembered {
     servers: BTreeMap<String, (Time, Vec<Server>)>,
     balancers: BTreeMap<String, (Time, Arc<Balancer>)>,
+    /// By balancer, those that stand behind it in pairs.
+    pairs: BTreeMap<String, (Time, BTreeMap<String, Vec<Server>>)>,
     /// Of these instances, the scaling groups.
     attached: Option<(Time, Vec<String>, Attached)>,
 }
 
 impl Memory {
-    /// Nothing that could be older than its look: only who is leaving what, and since when.
+    /// Nothing is remembered, by nobody: only who is leaving what, and since when.
     pub fn of_leaving(&self) -> Self {
-        Self { left: self.left.copy(), ..Self::default() }
+        Self { left: self.left.copy(), blank: true, ..Self::default() }
+    }
+
+    /// How old what only somebody else's hand changes may be, whoever read it.
+    pub fn others_for(&self, leeway: &Leeway) -> Span {
+        if self.blank { Span::ZERO } else { others_for(leeway) }
     }
 
     /// The last look, where it is fresh and shows the fleet.
@@ -65,6 +72,12 @@ impl Memory {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
         let fresh = clock::now().since(last.begun) < LAST_FOR;
         (fresh && last.fleets.all.contains_key(fleet)).then_some(last)
+    }
+
+    /// The last look, where it is less than a minute old.
+    pub fn recent(&self) -> Option<Arc<Survey>> {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+        (clock::now().since(last.begun) < WELL_FOR).then_some(last)
     }
 
     /// Remembers a look.
@@ -108,12 +121,18 @@ impl Memory {
     }
 
     /// Who stood in a group of somebody else's, where it still has as many servers.
-    pub fn servers(&self, group: &str, count: Option<u32>, now: Time) -> Option<Vec<Server>> {
+    pub fn servers(
+        &self,
+        group: &str,
+        count: Option<u32>,
+        leeway: &Leeway,
+        now: Time,
+    ) -> Option<Vec<Server>> {
         let inner = self.inner();
         let (read_at, servers) = inner.servers.get(group)?;
         let as_many =
             count.is_none_or(|count| usize::try_from(count).is_ok_and(|count| count == servers.len()));
-        (as_many && now.since(*read_at) < OTHERS_FOR).then(|| servers.clone())
+        (as_many && now.since(*read_at) < others_for(leeway)).then(|| servers.clone())
     }
 
     pub fn keep_servers(&self, group: &str, now: Time, servers: &[Server]) {
@@ -124,11 +143,22 @@ impl Memory {
         self.inner().servers.remove(group);
     }
 
+    /// Who stands behind a balancer in pairs of a master and a slave, where nobody is ours.
+    pub fn pairs(&self, balancer: &str, leeway: &Leeway, now: Time) -> Option<BTreeMap<String, Vec<Server>>> {
+        let inner = self.inner();
+        let (read_at, pairs) = inner.pairs.get(balancer)?;
+        (now.since(*read_at) < others_for(leeway)).then(|| pairs.clone())
+    }
+
+    pub fn keep_pairs(&self, balancer: &str, now: Time, pairs: &BTreeMap<String, Vec<Server>>) {
+        self.inner().pairs.insert(balancer.to_owned(), (now, pairs.clone()));
+    }
+
     /// A balancer with nobody of ours behind it.
-    pub fn balancer(&self, id: &str, now: Time) -> Option<Arc<Balancer>> {
+    pub fn balancer(&self, id: &str, leeway: &Leeway, now: Time) -> Option<Arc<Balancer>> {
         let inner = self.inner();
         let (read_at, balancer) = inner.balancers.get(id)?;
-        (now.since(*read_at) < OTHERS_FOR).then(|| Arc::clone(balancer))
+        (now.since(*read_at) < others_for(leeway)).then(|| Arc::clone(balancer))
     }
 
     pub fn keep_balancer(&self, id: &str, now: Time, balancer: &Arc<Balancer>) {
@@ -140,10 +170,10 @@ impl Memory {
     }
 
     /// The scaling groups of just these instances.
-    pub fn attached(&self, instances: &[String], now: Time) -> Option<Attached> {
+    pub fn attached(&self, instances: &[String], leeway: &Leeway, now: Time) -> Option<Attached> {
         let inner = self.inner();
         let (read_at, of, attached) = inner.attached.as_ref()?;
-        (of == instances && now.since(*read_at) < OTHERS_FOR).then(|| attached.clone())
+        (of == instances && now.since(*read_at) < others_for(leeway)).then(|| attached.clone())
     }
 
     pub fn keep_attached(&self, instances: &[String], now: Time, attached: &Attached) {

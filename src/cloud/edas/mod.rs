@@ -14,6 +14,7 @@ mod freeze;
 mod health;
 mod hold;
 mod home;
+mod hosts;
 mod kube;
 mod leave;
 mod look;

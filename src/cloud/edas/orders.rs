@@ -70,9 +70,8 @@ pub(super) enum Turn {
 /// Whether a change of the deploy group may begin now.
 ///
 /// # Errors
-/// [`FaultKind::Conflict`] while EDAS changes something else of the application; the call's fault.
-pub(super) async fn turn(client: &Client, application: &str, group: &str) -> Result<Turn, Fault> {
-    let orders = edas::list_recent_change_order(client, application).await?;
+/// [`FaultKind::Conflict`] while EDAS changes something else of the application.
+pub(super) fn turn(orders: &[ChangeOrder], group: &str) -> Result<Turn, Fault> {
     let open: Vec<_> = orders.iter().filter(|order| !Progress::of(order).is_over()).collect();
     match open.iter().find(|order| order.group_id.as_deref() != Some(group)) {
         Some(other) => {
@@ -84,7 +83,7 @@ pub(super) async fn turn(client: &Client, application: &str, group: &str) -> Res
             Err(Fault::new(FaultKind::Conflict, "ListRecentChangeOrder", message))
         }
         None if !open.is_empty() => Ok(Turn::Taken),
-        None => Ok(match newest(&orders, group) {
+        None => Ok(match newest(orders, group) {
             Some(last) if Progress::of(last) == Progress::Failed => Turn::Spoilt(last.clone()),
             Some(_) | None => Turn::Free,
         }),
@@ -92,36 +91,35 @@ pub(super) async fn turn(client: &Client, application: &str, group: &str) -> Res
 }
 
 /// Whether a change of an application that is a fleet of its own may begin now: each of its change orders is the fleet's.
-///
-/// # Errors
-/// The call's fault.
-pub(super) async fn turn_of(client: &Client, application: &str) -> Result<Turn, Fault> {
-    let orders = edas::list_recent_change_order(client, application).await?;
+pub(super) fn turn_of(orders: &[ChangeOrder]) -> Turn {
     if orders.iter().any(|order| !Progress::of(order).is_over()) {
-        return Ok(Turn::Taken);
+        return Turn::Taken;
     }
-    Ok(match newest_of(&orders) {
+    match newest_of(orders) {
         Some(last) if Progress::of(last) == Progress::Failed => Turn::Spoilt(last.clone()),
         Some(_) | None => Turn::Free,
-    })
+    }
 }
 
-/// Begins a change order, and waits until it is listed: who looks too early would begin another one.
+/// Begins a change order beside those that there were, and waits until it is listed: who looks too early would begin
+/// another one.
 ///
 /// # Errors
-/// The fault of whatever begins it; a list that could not be read before.
+/// The fault of whatever begins it.
 pub(super) async fn begun(
     client: &Client,
     (home, application): (&Home, &str),
+    before: &[ChangeOrder],
     work: impl Future<Output = Result<(), Fault>>,
 ) -> Result<(), Fault> {
-    let ids = async || -> Result<BTreeSet<String>, Fault> {
-        let orders = edas::list_recent_change_order(client, application).await?;
-        Ok(orders.into_iter().map(|order| order.change_order_id).collect())
-    };
-    let before = ids().await?;
     work.await?;
-    shown(home, async || Ok(ids().await?.iter().any(|id| !before.contains(id)))).await
+    let before: BTreeSet<&str> = before.iter().map(|order| order.change_order_id.as_str()).collect();
+    let is_new = |order: &ChangeOrder| !before.contains(order.change_order_id.as_str());
+    shown(home, async || {
+        let orders = edas::list_recent_change_order(client, application).await?;
+        Ok(orders.iter().any(is_new))
+    })
+    .await
 }
 
 /// How far a change order is, as people read it: `Deploy, stage 2/4`. Empty where EDAS does not say.

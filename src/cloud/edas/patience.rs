@@ -55,7 +55,10 @@ impl Site<'_> {
     /// A job that failed.
     pub async fn done(self, product: Product, job: Option<String>) -> Result<(), Fault> {
         let Some(id) = job else { return Ok(()) };
-        let (begun, mut pause) = (clock::now(), PAUSE);
+        let (begun, usual) = (clock::now(), self.client.turns().usual(product));
+        // In silence for most of the time that the last job took.
+        sleep(PAUSE.max(usual * 7 / 8)).await;
+        let mut pause = PAUSE.max(usual / 8);
         while clock::now().since(begun) < self.home.spec.call_timeout {
             let answer = if product == Product::Nlb {
                 nlb::job(self.client, &id).await
@@ -69,7 +72,10 @@ impl Site<'_> {
                 answer => answer.map_err(Fault::ambiguous)?,
             };
             match job.as_ref().and_then(|job| job.status.as_deref()) {
-                Some("Succeeded") => return Ok(()),
+                Some("Succeeded") => {
+                    self.client.turns().took(product, clock::now().since(begun).into());
+                    return Ok(());
+                }
                 Some("Failed") => return Err(failed(product, &id, job.as_ref())),
                 _ => {}
             }
@@ -89,12 +95,30 @@ pub(super) async fn shown<R>(home: &Home, mut is_there: impl FnMut() -> R) -> Re
 where
     R: Future<Output = Result<bool, Fault>>,
 {
+    let there = || {
+        let reading = is_there();
+        async { Ok(reading.await?.then_some(())) }
+    };
+    found(home, there).await.map(drop)
+}
+
+/// The same, and gives what was waited for.
+///
+/// # Errors
+/// As [`shown`].
+pub(super) async fn found<T, R>(home: &Home, mut find: impl FnMut() -> R) -> Result<Option<T>, Fault>
+where
+    R: Future<Output = Result<Option<T>, Fault>>,
+{
     let (begun, mut pause) = (clock::now(), PAUSE);
-    while !is_there().await.map_err(Fault::ambiguous)? && clock::now().since(begun) < home.spec.call_timeout {
+    loop {
+        let found = find().await.map_err(Fault::ambiguous)?;
+        if found.is_some() || clock::now().since(begun) >= home.spec.call_timeout {
+            return Ok(found);
+        }
         sleep(pause).await;
         pause = (pause * 2).min(PAUSE_MAX);
     }
-    Ok(())
 }
 
 fn failed(product: Product, id: &str, job: Option<&alb::Job>) -> Fault {

@@ -34,6 +34,8 @@ pub(super) struct Reader<'a> {
     pub ours: &'a BTreeSet<String>,
     /// Products of which the file declares a group.
     pub declared: &'a BTreeSet<Product>,
+    /// Those of them in which routes make the share.
+    pub led: &'a BTreeSet<Product>,
     pub leeway: &'a Leeway,
 }
 
@@ -94,7 +96,7 @@ pub(super) async fn read(reader: Reader<'_>, product: Product) -> Result<Shelf, 
     let routes = routes.unwrap_or(none);
     let read: BTreeSet<String> = standing.into_iter().filter(|id| !spared.contains_key(id)).collect();
     shelf.checks = checks(reader.client, product, &read, &routes).await;
-    reader.keep(&shelf, &read);
+    reader.keep(product, &shelf, &read);
     shelf.checks.extend(spared.into_iter().map(|(id, known)| (id, Ok(known.checks))));
     shelf.routes = Some(routes);
     Ok(shelf)
@@ -131,12 +133,23 @@ impl Reader<'_> {
         self.declared.contains(&product)
     }
 
+    /// For questions about what only somebody else's hand changes.
+    pub fn others(&self) -> Client {
+        self.client.since(Time(self.now.0.saturating_sub(self.memory.others_for(self.leeway).0)))
+    }
+
+    /// Whether where the product's routes lead may be as old as what is around us: by it nobody has any share.
+    pub fn spares_routes(&self, product: Product) -> bool {
+        self.leeway.routes || self.leeway.surroundings && !self.led.contains(&product)
+    }
+
     /// Every server group of the product.
     async fn listed(&self, product: Product) -> Result<BTreeMap<String, ServerGroup>, Fault> {
         if let Some(known) = self.memory.spared.list(product, self.leeway, self.now) {
             return Ok(known);
         }
-        let read = listed(self.client, product).await?;
+        let client = if self.leeway.surroundings { self.others() } else { self.client.clone() };
+        let read = listed(&client, product).await?;
         self.memory.spared.keep_list(product, self.now, &read);
         Ok(read)
     }
@@ -144,7 +157,7 @@ impl Reader<'_> {
     /// The groups in which our instances stand, as the product itself says it, and those servers where it says so now.
     async fn directly(&self, product: Product) -> Result<(BTreeSet<String>, Vec<Server>), Fault> {
         let names = self.owners.names();
-        if let Some(known) = self.memory.spared.hits(product, &names, self.now) {
+        if let Some(known) = self.memory.spared.hits(product, &names, self.leeway, self.now) {
             return Ok((known.places, Vec::new()));
         }
         let read = directly(*self, product).await?;
@@ -156,7 +169,9 @@ impl Reader<'_> {
 
     /// Everything of the product that sends traffic on.
     async fn routes(&self, product: Product) -> Result<Vec<Route>, Fault> {
-        if let Some(known) = self.memory.spared.routes(product, self.leeway, self.now) {
+        if self.spares_routes(product)
+            && let Some(known) = self.memory.spared.routes(product, self.now)
+        {
             return Ok(known);
         }
         let read = routes(self.client, product).await?;
@@ -173,7 +188,7 @@ impl Reader<'_> {
         near: impl Iterator<Item = &String>,
         routes: &Result<Vec<Route>, Fault>,
     ) -> BTreeMap<String, Standing> {
-        let known = near.filter_map(|id| Some((id.clone(), self.memory.spared.standing(id)?)));
+        let known = near.filter_map(|id| Some((id.clone(), self.memory.spared.standing(product, id)?)));
         let (mut calm, rest): (BTreeMap<_, _>, BTreeMap<_, _>) =
             known.partition(|(_, known)| known.is_calm(self.leeway, self.now));
         let mut awaited: BTreeMap<String, Standing> =
@@ -190,17 +205,17 @@ impl Reader<'_> {
         if read.is_awaited(self.leeway, self.now) {
             calm.extend(awaited);
         }
-        self.memory.spared.keep_standing(&lead, read.clone());
+        self.memory.spared.keep_standing(product, &lead, read.clone());
         calm.insert(lead, read);
         calm
     }
 
     /// Remembers what was read of these groups.
-    fn keep(&self, found: &Shelf, read: &BTreeSet<String>) {
+    fn keep(&self, product: Product, found: &Shelf, read: &BTreeSet<String>) {
         for id in read {
             if let (Some(Ok(servers)), Some(Ok(checks))) = (found.servers.get(id), found.checks.get(id)) {
                 let standing = Standing::of(self.now, servers, checks, self.owners);
-                self.memory.spared.keep_standing(id, standing);
+                self.memory.spared.keep_standing(product, id, standing);
             }
         }
     }
@@ -213,10 +228,17 @@ impl Reader<'_> {
         count: Option<u32>,
         fresh: bool,
     ) -> Result<Vec<Server>, Fault> {
-        if !fresh && let Some(known) = self.memory.servers(id, count, self.now) {
+        if !fresh && let Some(known) = self.memory.servers(id, count, self.leeway, self.now) {
             return Ok(known);
         }
-        let read = pool::servers(self.client, product, id).await?;
+        let read = if fresh {
+            pool::servers(self.client, product, id).await?
+        } else {
+            let known = pool::servers(&self.others(), product, id).await?;
+            // Where there are not as many as are counted now, somebody has come or gone since.
+            let as_many = count.is_none_or(|count| usize::try_from(count).is_ok_and(|n| n == known.len()));
+            if as_many { known } else { pool::servers(self.client, product, id).await? }
+        };
         if let Some(stranger) = read.iter().find(|server| server.server_group_id != id) {
             let message =
                 format!("asked for `{id}`, and answered with a server of `{}`", stranger.server_group_id);

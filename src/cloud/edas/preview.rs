@@ -28,10 +28,10 @@ pub(super) async fn ensure(
     twins: [&ServerGroup; 2],
     listeners: &BTreeSet<String>,
 ) -> Result<(), Fault> {
-    let _alone = site.memory.rules.lock().await;
-    let routes = routes_now(site.client, listeners).await?;
-    let mut jobs = Vec::new();
     for listener in listeners {
+        // Two would choose the same place among the others, and a listener takes one change at a time.
+        let _alone = site.client.turns().alone(listener).await;
+        let routes = routes_now(site.client, &[listener.clone()].into()).await?;
         let own = routes.iter().filter(|route| route.listener == *listener && is_rule(route));
         let mut taken: BTreeSet<u32> = own.clone().map(|route| route.priority).collect();
         for twin in twins {
@@ -48,11 +48,9 @@ pub(super) async fn ensure(
                 let header = (PREVIEW, twin.id.as_str());
                 alb::create_header_rule(site.client, listener, (&name, free), header, &twin.id, site.token)
             });
-            jobs.push(made.await?);
+            let job = made.await?;
+            site.done(Product::Alb, job).await?;
         }
-    }
-    for job in jobs {
-        site.done(Product::Alb, job).await?;
     }
     Ok(())
 }
@@ -67,8 +65,8 @@ pub(super) async fn ensure_classic(
     twins: [&ServerGroup; 2],
     leading: &[&Route],
 ) -> Result<(), Fault> {
-    let _alone = site.memory.rules.lock().await;
     let Some(balancer) = twins[0].balancer.as_deref() else { return Ok(()) };
+    let _alone = site.client.turns().alone(balancer).await;
     let mut ports = BTreeSet::new();
     for route in leading {
         match &route.place {
@@ -111,7 +109,6 @@ pub(super) async fn ensure_classic(
 /// # Errors
 /// The first fault.
 pub(super) async fn sweep(site: Site<'_>, survey: &Survey) -> Result<(), Fault> {
-    let _alone = site.memory.rules.lock().await;
     for declared in site.home.spec.groups.values() {
         let Some(twins) = declared.servers.twins() else { continue };
         for twin in twins.iter().filter_map(|id| survey.group(id)) {
@@ -127,10 +124,15 @@ pub(super) async fn sweep(site: Site<'_>, survey: &Survey) -> Result<(), Fault> 
                 continue;
             }
             for route in previews {
+                let thing = twin.balancer.as_ref().unwrap_or(&route.listener);
+                let _alone = site.client.turns().alone(thing).await;
                 let gone = match &route.place {
-                    // Nobody waits for it: what is left of it does no harm.
                     Place::Rule(id) => {
-                        site.patiently(|| alb::delete_rule(site.client, id, site.token)).await.map(drop)
+                        let job = site.patiently(|| alb::delete_rule(site.client, id, site.token)).await;
+                        match job {
+                            Ok(job) => site.done(Product::Alb, job).await,
+                            Err(fault) => Err(fault),
+                        }
                     }
                     Place::ClassicRule(id) => site.patiently(|| clb::delete_rule(site.client, id)).await,
                     Place::Default(_) | Place::Network(_) | Place::Classic { .. } => continue,

@@ -74,7 +74,15 @@ pub(super) async fn shift(
         }
         Standing::Twins { own, other } => {
             kube::stay(site, [&own, &other]).await?;
-            let twins = Twins { site, group, own: &own, other: &other, share, rest_is_ours: from.is_some() };
+            let twins = Twins {
+                site,
+                map: &map,
+                group,
+                own: &own,
+                other: &other,
+                share,
+                rest_is_ours: from.is_some(),
+            };
             twins.shift(&listeners(&map, [&own, &other])?).await
         }
     }
@@ -98,6 +106,7 @@ fn refuse_nobody(map: &Map<'_>, group: &ServerGroup, staying: &FleetId) -> Resul
 
 struct Twins<'a> {
     site: Site<'a>,
+    map: &'a Map<'a>,
     group: &'a GroupId,
     /// Where the fleet stands that gets the share.
     own: &'a ServerGroup,
@@ -124,6 +133,7 @@ impl Twins<'_> {
             routes.iter().filter(|route| !route.settled || route.share(ids[0]) != Some(self.share)).collect();
         self.refuse_nobody(&changed, listeners).await?;
         for route in changed {
+            let _alone = self.site.client.turns().alone(&route.listener).await;
             let now = self.settled(route).await?;
             if now.share(ids[0]) != Some(self.share) {
                 self.write(&now).await?;
@@ -174,8 +184,14 @@ impl Twins<'_> {
         Ok(())
     }
 
-    /// Whether anybody is healthy in a twin now.
+    /// Whether anybody is healthy in a twin now, or was in the look that has just been taken.
     async fn is_well(&self, twin: &ServerGroup, listeners: &BTreeSet<String>) -> Result<bool, Fault> {
+        let survey = &self.map.survey;
+        if self.map.is_new()
+            && let (Some(Ok(servers)), Some(Ok(checks))) = (survey.servers(&twin.id), survey.checks(&twin.id))
+        {
+            return Ok(servers.iter().any(|server| judge(server, servers, checks).0 == Health::Healthy));
+        }
         let servers = members::standing(self.site.client, twin).await?;
         let mut reports = Vec::new();
         for listener in listeners {

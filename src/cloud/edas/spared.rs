@@ -6,18 +6,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::api::clb::{Listener, Verdict};
+use super::api::edas::{ChangeOrder, DeployGroup};
 use super::api::pool::Server;
 use super::classic::Balancer;
 use super::client::Product;
+use super::fleets::{FleetNow, Fleets};
 use super::health::{Checks, judge};
 use super::memory::OTHERS_FOR;
+use super::orders::Progress;
 use super::route::Route;
 use super::servers::{Owners, ServerGroup};
 use crate::cloud::{Change, Leeway};
-use crate::model::{FleetId, Health, Span, Time};
+use crate::model::{FleetId, Health, Seen, Span, Time};
 
 /// How long a server that was healthy is taken to be so where nothing is decided by it.
-const WELL_FOR: Span = Span::secs(60);
+pub(super) const WELL_FOR: Span = Span::secs(60);
 
 /// What was read, and when.
 #[derive(Debug, Default)]
@@ -28,8 +31,19 @@ struct Kept {
     lists: BTreeMap<Product, (Time, BTreeMap<String, ServerGroup>)>,
     hits: BTreeMap<Product, (Time, Hits)>,
     routes: BTreeMap<Product, (Time, Vec<Route>)>,
-    standings: BTreeMap<String, Standing>,
+    standings: BTreeMap<(Product, String), Standing>,
     balancers: BTreeMap<String, Behind>,
+    /// The deploy groups with their instances, where EDAS was at work on none.
+    fleets: Option<(Time, Fleets)>,
+    /// The lists of deploy groups and of change orders, likewise.
+    parts: Option<(Time, Parts)>,
+}
+
+/// What EDAS lists of an application besides its instances.
+#[derive(Debug, Clone)]
+pub(super) struct Parts {
+    pub groups: Vec<DeployGroup>,
+    pub recent: Vec<ChangeOrder>,
 }
 
 /// Where our instances stand, as a product said it.
@@ -100,21 +114,26 @@ impl Standing {
     }
 }
 
+/// How long what only somebody else's hand changes is remembered.
+pub(super) fn others_for(leeway: &Leeway) -> Span {
+    if leeway.surroundings { WELL_FOR } else { OTHERS_FOR }
+}
+
 impl Spared {
-    /// Something was changed by our hand. Which server groups there are is no matter of ours; where we stand, we change
-    /// by coming and going.
-    pub fn forget(&self, change: &Change) {
+    /// Something was changed by our hand, of these products. Which server groups there are is no matter of ours; and where we
+    /// come or go is declared or asked for, so it is read in any case.
+    pub fn forget(&self, change: &Change, of: &BTreeSet<Product>) {
         let mut kept = self.kept();
         match change {
-            Change::Provision { .. } | Change::Freeze { .. } | Change::Thaw { .. } => {}
-            Change::Register { .. } | Change::Deregister { .. } => {
-                let lists = std::mem::take(&mut kept.lists);
-                *kept = Kept { lists, ..Kept::default() };
+            Change::Provision { .. } | Change::Freeze { .. } | Change::Thaw { .. } => {
+                (kept.fleets, kept.parts) = (None, None);
             }
-            Change::Shift { .. } => {
-                kept.routes.clear();
-                kept.standings.clear();
-                kept.balancers.clear();
+            Change::Register { .. } | Change::Deregister { .. } | Change::Shift { .. } => {
+                kept.routes.retain(|product, _| !of.contains(product));
+                kept.standings.retain(|(product, _), _| !of.contains(product));
+                if of.contains(&Product::Clb) {
+                    kept.balancers.clear();
+                }
             }
         }
     }
@@ -133,7 +152,7 @@ impl Spared {
     ) -> Option<BTreeMap<String, ServerGroup>> {
         let kept = self.kept();
         let (read_at, groups) = kept.lists.get(&product)?;
-        (leeway.surroundings && now.since(*read_at) < OTHERS_FOR).then(|| groups.clone())
+        (leeway.surroundings && now.since(*read_at) < WELL_FOR).then(|| groups.clone())
     }
 
     pub fn keep_list(&self, product: Product, now: Time, groups: &BTreeMap<String, ServerGroup>) {
@@ -141,11 +160,11 @@ impl Spared {
     }
 
     /// Where just these instances and addresses stand. Only somebody else's hand puts them elsewhere.
-    pub fn hits(&self, product: Product, names: &[String], now: Time) -> Option<Hits> {
+    pub fn hits(&self, product: Product, names: &[String], leeway: &Leeway, now: Time) -> Option<Hits> {
         let kept = self.kept();
         let (read_at, hits) = kept.hits.get(&product)?;
         let same = hits.names == names;
-        (same && now.since(*read_at) < OTHERS_FOR).then(|| hits.clone())
+        (same && now.since(*read_at) < others_for(leeway)).then(|| hits.clone())
     }
 
     pub fn keep_hits(&self, product: Product, now: Time, hits: Hits) {
@@ -153,10 +172,10 @@ impl Spared {
     }
 
     /// Everything of a product that sends traffic on.
-    pub fn routes(&self, product: Product, leeway: &Leeway, now: Time) -> Option<Vec<Route>> {
+    pub fn routes(&self, product: Product, now: Time) -> Option<Vec<Route>> {
         let kept = self.kept();
         let (read_at, routes) = kept.routes.get(&product)?;
-        (leeway.routes && now.since(*read_at) < OTHERS_FOR).then(|| routes.clone())
+        (now.since(*read_at) < WELL_FOR).then(|| routes.clone())
     }
 
     pub fn keep_routes(&self, product: Product, now: Time, routes: &[Route]) {
@@ -164,23 +183,50 @@ impl Spared {
     }
 
     /// What is known of a server group.
-    pub fn standing(&self, group: &str) -> Option<Standing> {
-        self.kept().standings.get(group).cloned()
+    pub fn standing(&self, product: Product, group: &str) -> Option<Standing> {
+        self.kept().standings.get(&(product, group.to_owned())).cloned()
     }
 
-    pub fn keep_standing(&self, group: &str, standing: Standing) {
-        self.kept().standings.insert(group.to_owned(), standing);
+    pub fn keep_standing(&self, product: Product, group: &str, standing: Standing) {
+        self.kept().standings.insert((product, group.to_owned()), standing);
     }
 
     /// What is known of a CLB: which servers stand behind it is only changed by somebody's hand.
-    pub fn behind(&self, balancer: &str, leeway: &Leeway, now: Time) -> Option<Behind> {
+    pub fn behind(&self, balancer: &str, now: Time) -> Option<Behind> {
         let known = self.kept().balancers.get(balancer).cloned()?;
-        let recent = now.since(known.read_at) < OTHERS_FOR;
-        (leeway.surroundings && leeway.routes && recent).then_some(known)
+        (now.since(known.read_at) < WELL_FOR).then_some(known)
     }
 
     pub fn keep_behind(&self, balancer: &str, behind: Behind) {
         self.kept().balancers.insert(balancer.to_owned(), behind);
+    }
+
+    /// Every fleet, as it was a moment ago and is while EDAS is asked for nothing.
+    pub fn fleets(&self, leeway: &Leeway, now: Time) -> Option<Fleets> {
+        let kept = self.kept();
+        let (read_at, fleets) = kept.fleets.as_ref()?;
+        (leeway.surroundings && now.since(*read_at) < OTHERS_FOR).then(|| fleets.clone())
+    }
+
+    pub fn keep_fleets(&self, now: Time, fleets: &Fleets) {
+        let calm = |fleet: &Seen<FleetNow>| {
+            fleet.known().is_some_and(|now| now.seen.running().len() == now.members.len())
+        };
+        let calm = fleets.busy.is_empty() && fleets.all.values().all(calm);
+        self.kept().fleets = calm.then(|| (now, fleets.clone()));
+    }
+
+    /// What EDAS lists besides the instances: only somebody else's hand changes it while no change order runs.
+    pub fn parts(&self, leeway: &Leeway, now: Time) -> Option<Parts> {
+        let kept = self.kept();
+        let (read_at, parts) = kept.parts.as_ref()?;
+        (now.since(*read_at) < others_for(leeway)).then(|| parts.clone())
+    }
+
+    pub fn keep_parts(&self, now: Time, parts: &Parts) {
+        let over = |order| matches!(Progress::of(order), Progress::Done | Progress::Failed);
+        let calm = parts.recent.iter().all(over);
+        self.kept().parts = calm.then(|| (now, parts.clone()));
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {

@@ -68,17 +68,23 @@ impl Survey {
         wish: Wish<'_>,
     ) -> Result<Self, Fault> {
         let (begun, kind) = (clock::now(), home.kind());
+        let client = &client.since(begun);
         // What the cluster moves comes and goes by its hand.
         let none = Leeway { urgent: wish.leeway.urgent, ..Leeway::default() };
         let leeway = if home.kubernetes().is_some() { &none } else { wish.leeway };
         let mut fleets = match kind {
-            Kind::Ecs(ecs) => Box::pin(fleets::read(client, ecs, &memory.settings, leeway)).await?,
+            Kind::Ecs(ecs) => Box::pin(fleets::read(client, ecs, memory, leeway)).await?,
             Kind::Kube(kube) => Box::pin(kube::read(client, kube, memory)).await?,
         };
         let (mut owners, ours) = (Owners::of(&fleets), ours(home, wish.scope, &fleets));
-        let declared = home.spec.groups.values().map(|group| product_of(&group.servers)).collect();
-        let declared = &declared;
-        let reader = Reader { client, memory, now: begun, owners: &owners, ours: &ours, declared, leeway };
+        let products = |led: bool| {
+            let groups =
+                home.spec.groups.values().filter(move |group| !led || group.servers.twins().is_some());
+            groups.map(|group| product_of(&group.servers)).collect()
+        };
+        let (declared, led) = (&products(false), &products(true));
+        let reader =
+            Reader { client, memory, now: begun, owners: &owners, ours: &ours, declared, led, leeway };
         let (alb, nlb, clb, scaling) = tokio::join!(
             Box::pin(pools::read(reader, Product::Alb)),
             Box::pin(pools::read(reader, Product::Nlb)),
@@ -91,21 +97,7 @@ impl Survey {
             unread.insert(format!("what the scaling groups of the instances are attached to: {fault}"));
             BTreeMap::new()
         });
-        let mut attached: BTreeMap<FleetId, BTreeMap<String, BTreeSet<String>>> = BTreeMap::new();
-        let mut stirring: BTreeSet<FleetId> = BTreeSet::new();
-        let mut held: BTreeSet<FleetId> = BTreeSet::new();
-        for (instance, group) in scaling {
-            let Some((fleet, _)) = owners.of_name(&instance) else { continue };
-            if hold::stirs(&group) {
-                stirring.insert(fleet.clone());
-            } else if matches!(kind, Kind::Ecs(ecs) if hold::is_held(&group, ecs)) {
-                held.insert(fleet.clone());
-            }
-            for own in group.attached() {
-                let names = attached.entry(fleet.clone()).or_default().entry(own).or_default();
-                names.insert(group.scaling_group_id.clone());
-            }
-        }
+        let Scaled { attached, stirring, held } = Scaled::of(kind, &owners, scaling);
         let mut shelves = BTreeMap::from([(Product::Alb, alb), (Product::Nlb, nlb), (Product::Clb, clb)]);
         if let (Kind::Ecs(_), Some(Ok(shelf))) = (kind, shelves.get_mut(&Product::Clb)) {
             drained::settle(home, &memory.left, shelf, &owners, begun);
@@ -153,6 +145,11 @@ impl Survey {
         self.shelves
             .get(&product)
             .is_some_and(|shelf| shelf.as_ref().is_ok_and(|shelf| shelf.unread.is_empty()))
+    }
+
+    /// Whether every product could be searched.
+    pub fn is_all(&self) -> bool {
+        self.shelves.keys().all(|product| self.is_whole(*product))
     }
 
     /// The server group of this id.
@@ -205,6 +202,33 @@ impl Survey {
     }
 }
 
+/// What the scaling groups of the instances do to the fleets.
+#[derive(Default)]
+struct Scaled {
+    attached: BTreeMap<FleetId, BTreeMap<String, BTreeSet<String>>>,
+    stirring: BTreeSet<FleetId>,
+    held: BTreeSet<FleetId>,
+}
+
+impl Scaled {
+    fn of(kind: Kind<'_>, owners: &Owners, scaling: Attached) -> Self {
+        let mut scaled = Self::default();
+        for (instance, group) in scaling {
+            let Some((fleet, _)) = owners.of_name(&instance) else { continue };
+            if hold::stirs(&group) {
+                scaled.stirring.insert(fleet.clone());
+            } else if matches!(kind, Kind::Ecs(ecs) if hold::is_held(&group, ecs)) {
+                scaled.held.insert(fleet.clone());
+            }
+            for own in group.attached() {
+                let names = scaled.attached.entry(fleet.clone()).or_default().entry(own).or_default();
+                names.insert(group.scaling_group_id.clone());
+            }
+        }
+        scaled
+    }
+}
+
 /// How people call a product.
 fn name(product: Product) -> &'static str {
     match product {
@@ -237,7 +261,7 @@ fn nowhere(fleets: &Fleets) -> Vec<String> {
 
 async fn scaling(reader: Reader<'_>) -> Result<Attached, Fault> {
     let instances = reader.owners.instances();
-    if let Some(known) = reader.memory.attached(&instances, reader.now) {
+    if let Some(known) = reader.memory.attached(&instances, reader.leeway, reader.now) {
         return Ok(known);
     }
     let attached = scaling_groups(reader.client, &instances).await?;

@@ -78,6 +78,11 @@ pub(super) async fn routes_now(client: &Client, twins: [&ServerGroup; 2]) -> Res
 
 async fn write(site: Site<'_>, route: &Route, group: &str) -> Result<(), Fault> {
     let (client, token) = (site.client, site.token);
+    let thing = match &route.place {
+        Place::Classic { balancer, .. } => balancer,
+        Place::Network(_) | Place::ClassicRule(_) | Place::Default(_) | Place::Rule(_) => &route.listener,
+    };
+    let _alone = client.turns().alone(thing).await;
     match &route.place {
         Place::Network(id) => {
             let job = site.patiently(|| nlb::update_listener(client, id, group, token)).await?;

@@ -50,14 +50,16 @@ pub(super) async fn register(
                     if map.is_proved(id, [own, other])? {
                         preview::ensure_classic(site, [own, other], &map.leading(&[own, other])?).await?;
                     }
-                    return members::join(site, own, map.port(id, own)?, members).await;
+                    let now = map.servers_now(site, own).await?;
+                    return members::join(site, own, &now, map.port(id, own)?, members).await;
                 }
                 // Before the first server stands there: one that nobody checks would look as if it were done.
                 preview::ensure(site, [own, other], &listeners(map, [own, other])?).await?;
                 own
             }
         };
-        members::join(site, own, map.port(id, own)?, members).await
+        let now = map.servers_now(site, own).await?;
+        members::join(site, own, &now, map.port(id, own)?, members).await
     }))
     .await
 }
@@ -105,7 +107,7 @@ pub(super) async fn leave_one(
     group: &ServerGroup,
 ) -> Result<(), Fault> {
     let owners = &map.survey.owners;
-    let mut own = members::standing(site.client, group).await?;
+    let mut own = map.servers_now(site, group).await?;
     own.retain(|server| owners.of_server(server).is_some_and(|(owner, _)| owner == fleet));
     members::leave(site, group, &own).await
 }

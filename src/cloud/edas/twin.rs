@@ -3,16 +3,21 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::api::pool::Server;
 use super::fleets::{FleetNow, Member};
 use super::home::Home;
+use super::members;
 use super::patience::Site;
 use super::route::Route;
 use super::servers::ServerGroup;
 use super::survey::{Survey, product_of};
 use super::traffic::absent;
-use crate::cloud::{Fault, FaultKind, Scope};
-use crate::model::{FleetId, GroupId, InstanceId, InstanceState, Seen, Share};
+use crate::cloud::{Fault, FaultKind, Scope, clock};
+use crate::model::{FleetId, GroupId, InstanceId, InstanceState, Seen, Share, Span};
 use crate::spec::{EdasGroup, EdasServers, ShareBy};
+
+/// How old a reading may be that is made again before a change.
+const NOW: Span = Span::secs(2);
 
 /// A group with the server groups behind it.
 #[derive(Debug, Clone)]
@@ -62,6 +67,22 @@ impl<'a> Map<'a> {
             Scope { service: home.service.clone(), groups: groups.clone(), fleets: [fleet.clone()].into() };
         let survey = Box::pin(Survey::read(site.client, home, site.memory, &scope)).await?;
         Ok(Self { home, survey: Arc::new(survey) })
+    }
+
+    /// Whether it has been read just now, so that reading it again would show the same.
+    pub fn is_new(&self) -> bool {
+        clock::now().since(self.survey.begun) < NOW
+    }
+
+    /// Who stands in a server group now.
+    ///
+    /// # Errors
+    /// The call's fault.
+    pub async fn servers_now(&self, site: Site<'_>, group: &ServerGroup) -> Result<Vec<Server>, Fault> {
+        match self.survey.servers(&group.id) {
+            Some(Ok(servers)) if self.is_new() => Ok(servers.clone()),
+            _ => members::standing(site.client, group).await,
+        }
     }
 
     /// The fleet; none where it does not exist.
@@ -205,7 +226,9 @@ impl<'a> Map<'a> {
     }
 
     fn existing(&self, id: &str) -> Result<ServerGroup, Fault> {
-        self.survey.group(id).cloned().ok_or_else(|| missing(id))
+        // What could not be read now is not missing.
+        let absent = || if self.survey.is_all() { missing(id) } else { unread(id) };
+        self.survey.group(id).cloned().ok_or_else(absent)
     }
 }
 
@@ -218,6 +241,10 @@ impl FleetNow {
 
 fn missing(id: &str) -> Fault {
     Fault::new(FaultKind::Missing, "ListServerGroups", format!("server group `{id}` does not exist"))
+}
+
+fn unread(id: &str) -> Fault {
+    conflict(format!("server group `{id}` is not among what could be read"))
 }
 
 fn conflict(message: String) -> Fault {

@@ -91,7 +91,8 @@ pub(super) async fn enter(
         let weights = nearest(Share::LEAST, newcomers.len(), &originals(&note, &crowd.others));
         set(site, group, pairs(&crowd.others, &weights.others)).await?;
     }
-    admit(site, group, port, newcomers, LEAST).await
+    let now = members::standing(site.client, group).await?;
+    admit(site, group, &now, (port, LEAST), newcomers).await
 }
 
 /// Whether a note belongs to what is going on: everybody weighs what was noted, or what the first step makes of it. One

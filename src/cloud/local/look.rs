@@ -36,7 +36,7 @@ impl World {
             (id.clone(), seen)
         });
         let groups = seen.collect();
-        Inventory { looked_at, fleets: ours, groups, unread: BTreeSet::new() }
+        Inventory { looked_at, fleets: ours, groups, unread: BTreeSet::new(), busy: BTreeSet::new() }
     }
 
     /// Everything, for people.

@@ -18,11 +18,14 @@ pub(super) struct Aged {
     /// When this door last sent a change of any kind, and one that moves targets.
     changed_at: Time,
     moved_at: Time,
+    /// And the change before.
+    before_at: Time,
 }
 
 impl Aged {
     /// A call is sent: what it may touch is not remembered.
     pub fn sent(&mut self, now: Time, call: &Call) {
+        self.before_at = self.changed_at;
         self.changed_at = now;
         let still =
             matches!(call, Call::Change(Change::Shift { .. } | Change::Freeze { .. } | Change::Thaw { .. }));
@@ -35,6 +38,13 @@ impl Aged {
     pub fn tell(&mut self, now: Time, seen: Inventory, leeway: &Leeway) -> Inventory {
         self.pictures.retain(|(at, _)| now.since(*at) < WELL_FOR);
         let mut told = seen.clone();
+        if let Some(then) = self.oldest(self.before_at, now, WELL_FOR)
+            && leeway.busy.as_ref().is_some_and(|fleet| seen.busy.contains(fleet))
+        {
+            told = Inventory { looked_at: seen.looked_at, busy: seen.busy.clone(), ..then.clone() };
+            self.pictures.push_back((now, seen));
+            return told;
+        }
         if let Some(then) = self.oldest(self.changed_at, now, WELL_FOR).filter(|_| leeway.routes) {
             each(&mut told, then, shares);
         }

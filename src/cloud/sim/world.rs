@@ -230,7 +230,18 @@ impl World {
                 .collect(),
             groups: groups.iter().filter_map(seen).collect(),
             unread: BTreeSet::new(),
+            busy: self
+                .fleets
+                .iter()
+                .filter(|(_, fleet)| self.is_busy(fleet))
+                .map(|(id, _)| id.clone())
+                .collect(),
         }
+    }
+
+    /// Whether instances are coming up.
+    fn is_busy(&self, fleet: &SimFleet) -> bool {
+        fleet.instances.values().any(|instance| instance.up_at > self.now)
     }
 
     fn fleet_seen(&self, fleet: &SimFleet) -> FleetSeen {

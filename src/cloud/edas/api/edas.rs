@@ -105,7 +105,7 @@ pub async fn query_application_status(client: &Client, application: &str) -> Res
 }
 
 /// A deploy group with its package and its bindings.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct DeployGroup {
     pub group_id: String,

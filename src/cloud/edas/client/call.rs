@@ -167,6 +167,16 @@ impl Call {
         self
     }
 
+    /// Whether the answer is the same whoever asks: a question, and none about an application of EDAS.
+    pub(super) fn is_anybodys(&self) -> bool {
+        self.nature == Nature::Read && !matches!(self.product, Product::Edas | Product::Sts)
+    }
+
+    /// All that it asks.
+    pub(super) fn words(&self) -> String {
+        format!("{:?} {} {} {}", self.product, self.action, self.query(), self.body().unwrap_or_default())
+    }
+
     /// The query as it is signed and sent.
     pub(super) fn query(&self) -> String {
         let pairs = self.query.iter().map(|(key, value)| format!("{}={}", encode(key), encode(value)));

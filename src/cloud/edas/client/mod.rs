@@ -14,6 +14,7 @@ mod profile;
 mod reply;
 mod send;
 mod sign;
+mod turns;
 
 #[cfg(test)]
 mod profile_tests;

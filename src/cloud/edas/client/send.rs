@@ -17,9 +17,11 @@ use super::credentials::{Credentials, Keys, Session, environment};
 use super::endpoint::{Endpoints, Over, host};
 use super::limit::{self, Limits};
 use super::reply::{self, Failure, Reply};
+use super::turns::Turns;
 use super::{fault, sign};
+use crate::cloud::shelf::{Sent, Shelf, Wanted};
 use crate::cloud::{Fault, FaultKind, Floor, clock};
-use crate::model::Span;
+use crate::model::{Span, Time};
 use crate::spec::EdasSpec;
 
 /// How often one call is sent at most.
@@ -35,18 +37,30 @@ const ANSWER_BYTES_MAX: usize = 64 << 20;
 const WHO: &str = "GetCallerIdentity";
 
 /// A client for one region, with somebody's credentials.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(in crate::cloud::edas) struct Client {
+    way: Arc<Way>,
+    /// What was sent after this suits its questions, whoever asked.
+    after: Option<Time>,
+}
+
+/// What everybody who calls there shares.
+#[derive(Debug)]
+struct Way {
     http: reqwest::Client,
     region: String,
     call_timeout: Duration,
     endpoints: Endpoints,
     credentials: Credentials,
     limits: Arc<Limits>,
+    /// Who changes what, and how long that takes.
+    turns: Turns,
+    /// What several of them ask.
+    commons: Shelf<Value>,
 }
 
 /// The one client of an account and region, once somebody has made it.
-type Shared = Arc<OnceCell<Arc<Client>>>;
+type Shared = Arc<OnceCell<Client>>;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -59,10 +73,10 @@ impl Client {
     ///
     /// # Errors
     /// [`FaultKind::Denied`] without credentials, or with another account's.
-    pub async fn connect(spec: &EdasSpec, over: Option<&Over>) -> Result<Arc<Self>, Fault> {
+    pub async fn connect(spec: &EdasSpec, over: Option<&Over>) -> Result<Self, Fault> {
         static ALL: OnceLock<Mutex<BTreeMap<String, Shared>>> = OnceLock::new();
         if over.is_some() {
-            return Self::connect_alone(spec, over).await.map(Arc::new);
+            return Self::connect_alone(spec, over).await;
         }
         // One for all services of this process: credentials are asked for once, and connections are shared.
         let shared = {
@@ -71,8 +85,18 @@ impl Client {
             Arc::clone(all.entry(key).or_default())
         };
         let connect = || Box::pin(Self::connect_alone(spec, None));
-        let client = shared.get_or_try_init(async || connect().await.map(Arc::new)).await?;
-        Ok(Arc::clone(client))
+        shared.get_or_try_init(connect).await.cloned()
+    }
+
+    /// The same for questions that whatever was sent after a moment answers, whoever of this process asked: of
+    /// everything but EDAS, whose applications are a service's own.
+    pub fn since(&self, after: Time) -> Self {
+        Self { after: Some(after), ..self.clone() }
+    }
+
+    /// Whose turn it is to change a thing.
+    pub fn turns(&self) -> &Turns {
+        &self.way.turns
     }
 
     /// Waits for leave to look and act beside the other services of the account and region.
@@ -125,7 +149,9 @@ impl Client {
             (endpoints, Credentials::chain(env, http.clone(), sts), limits)
         };
         let region = region.to_owned();
-        Ok(Self { http, region, call_timeout: call_timeout.into(), endpoints, credentials, limits })
+        let (call_timeout, turns, commons) = (call_timeout.into(), Turns::default(), Shelf::default());
+        let way = Way { http, region, call_timeout, endpoints, credentials, limits, turns, commons };
+        Ok(Self { way: Arc::new(way), after: None })
     }
 
     /// Whose the credentials are.
@@ -136,12 +162,12 @@ impl Client {
 
     /// The region in which it calls.
     pub fn region(&self) -> &str {
-        &self.region
+        &self.way.region
     }
 
     /// How long its credentials are good.
     pub async fn session(&self) -> Session {
-        self.credentials.session().await
+        self.way.credentials.session().await
     }
 
     /// Sends one call: in its turn, signed anew each time, again where that can do no harm, within the time limit of one.
@@ -149,8 +175,8 @@ impl Client {
     /// # Errors
     /// The call's [`Fault`]: `ambiguous` where it is a write that may have been applied by any of its attempts.
     pub async fn send<T: DeserializeOwned>(&self, call: Call) -> Result<T, Fault> {
-        let call = call.in_region(&self.region);
-        let answer = self.answer(&call).await.and_then(|said| {
+        let call = call.in_region(&self.way.region);
+        let answer = self.heard(&call).await.and_then(|said| {
             serde_json::from_value(said).map_err(|error| reply::unreadable(call.action, &error.to_string()))
         });
         let answer = answer.map_err(|fault| match call.nature {
@@ -168,9 +194,25 @@ impl Client {
         answer
     }
 
-    async fn answer(&self, call: &Call) -> Result<Value, Fault> {
+    /// What somebody asks or has asked, where that is fresh enough, and else what is asked now.
+    async fn heard(&self, call: &Call) -> Result<Value, Fault> {
+        let Some(after) = self.after.filter(|_| call.is_anybodys()) else {
+            return self.way.answer(call, &Sent::default()).await;
+        };
+        let (words, wanted) = (call.words(), Wanted { after, urgent: false });
+        let read = self.way.commons.read(&words, wanted, |sent| {
+            let (way, call) = (Arc::clone(&self.way), call.clone());
+            async move { way.answer(&call, &sent).await }
+        });
+        Ok(read.await?.1)
+    }
+}
+
+impl Way {
+    async fn answer(&self, call: &Call, sent: &Sent) -> Result<Value, Fault> {
         let (product, action) = (call.product, call.action);
         self.limits.take(product, action).await;
+        sent.now();
         let until = limit::now() + self.call_timeout;
         let (mut pause, mut perhaps, mut renewed) = (PAUSE, false, false);
         let mut attempt = 1;

@@ -1,5 +1,6 @@
 //! A fleet comes up by one change order, and goes by another; its application stays.
 
+use super::super::api::edas;
 use super::super::api::k8s;
 use super::super::client::Client;
 use super::super::fleets::{Claim, claim};
@@ -22,7 +23,8 @@ pub(in super::super) async fn provision(
     token: &Token,
 ) -> Result<(), Fault> {
     let id = memory.kube.id(client, kube, fleet.id.as_str()).await?;
-    let turn = orders::turn_of(client, &id).await?;
+    let orders = edas::list_recent_change_order(client, &id).await?;
+    let turn = orders::turn_of(&orders);
     if matches!(turn, Turn::Taken) {
         return Ok(());
     }
@@ -40,11 +42,10 @@ pub(in super::super) async fn provision(
         // Held still when it went the last time, and never given back: it rested. Now it is this rollout's to hold still.
         freeze::give_back(client, kube, &id).await?;
     }
-    claim(
-        client,
-        &Claim { region: &kube.home.spec.region, application: &id, part: &id, fleet, is_empty: rests },
-    )
-    .await?;
+    let region = &kube.home.spec.region;
+    let tags = edas::list_tags(client, region, &id).await?;
+    claim(client, &Claim { region, application: &id, part: &id, fleet, is_empty: rests, tags: &tags })
+        .await?;
     let wanted = kube.own.image_of(&fleet.revision);
     let runs = application.image_info.and_then(|image| image.image_url).as_ref() == Some(&wanted);
     if !runs {
@@ -54,13 +55,13 @@ pub(in super::super) async fn provision(
             replicas: fleet.size,
             description: token.as_str(),
         };
-        return orders::begun(client, (kube.home, &id), k8s::deploy(client, &deployment)).await;
+        return orders::begun(client, (kube.home, &id), &orders, k8s::deploy(client, &deployment)).await;
     }
     // More than was asked for is somebody's wish, and no less safe.
     if there >= fleet.size {
         return Ok(());
     }
-    orders::begun(client, (kube.home, &id), k8s::scale(client, &id, fleet.size)).await
+    orders::begun(client, (kube.home, &id), &orders, k8s::scale(client, &id, fleet.size)).await
 }
 
 /// Takes every pod of a fleet away that carries nothing any more. The application stays, to rest.
@@ -73,7 +74,8 @@ pub(in super::super) async fn empty_out(
     fleet: &FleetId,
 ) -> Result<(), Fault> {
     let id = memory.kube.id(client, kube, fleet.as_str()).await?;
-    if matches!(orders::turn_of(client, &id).await?, Turn::Taken) {
+    let orders = edas::list_recent_change_order(client, &id).await?;
+    if matches!(orders::turn_of(&orders), Turn::Taken) {
         return Ok(());
     }
     let application = k8s::application(client, &id).await?;
@@ -81,5 +83,5 @@ pub(in super::super) async fn empty_out(
     if application.app.instances == Some(0) {
         return Ok(());
     }
-    orders::begun(client, (kube.home, &id), k8s::scale(client, &id, 0)).await
+    orders::begun(client, (kube.home, &id), &orders, k8s::scale(client, &id, 0)).await
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::api::edas::{self, ChangeOrder};
 use super::super::api::k8s::{self, Application, Instance};
 use super::super::client::Client;
-use super::super::fleets::{FleetNow, Fleets};
+use super::super::fleets::{FleetNow, Fleets, Place};
 use super::super::home::Kube;
 use super::super::memory::Memory;
 use super::super::orders::{self, Progress};
@@ -45,6 +45,14 @@ pub(in super::super) async fn read(
         fleets
             .node_ports
             .extend(kept.node_ports.into_iter().map(|(port, what)| (port, format!("{what} of `{label}`"))));
+        let place = Place { application: now.id.clone(), group: None };
+        if let Ok(name) = FleetId::new(label.clone()) {
+            if let Some(order) = place.running(&now.orders) {
+                memory.settings.tell(client, label, order).await;
+                fleets.busy.insert(name.clone());
+            }
+            fleets.places.insert(name, place);
+        }
         let replicas = now.application.app.instances;
         if replicas == Some(0) && now.instances.is_empty() {
             continue;
@@ -53,7 +61,7 @@ pub(in super::super) async fn read(
             fleets.unread.insert(format!("the application {label:?}, whose name cannot be shown"));
             continue;
         };
-        let failed = failure(client, memory, label, &now.orders).await;
+        let failed = failure(client, memory, &now.orders).await;
         let seen = fleet(kube, now, failed, &mut fleets.nodes).map(|mut fleet| {
             fleet.seen.scaling = freeze::scaling(&kept.rules, &kept.tags);
             fleet
@@ -72,16 +80,12 @@ async fn now(client: &Client, id: String) -> Result<Now, Fault> {
     Ok(Now { id, application, instances, orders })
 }
 
-/// Why the last change order did not do all that it should; people are told how far one is that runs.
-async fn failure(client: &Client, memory: &Memory, fleet: &str, orders: &[ChangeOrder]) -> Option<String> {
+/// Why the last change order did not do all that it should.
+async fn failure(client: &Client, memory: &Memory, orders: &[ChangeOrder]) -> Option<String> {
     let newest = orders::newest_of(orders)?;
     match Progress::of(newest) {
         Progress::Failed | Progress::Waiting => Some(memory.settings.why(client, newest).await),
-        Progress::Running => {
-            memory.settings.tell(client, fleet, newest).await;
-            None
-        }
-        Progress::Done => None,
+        Progress::Running | Progress::Done => None,
     }
 }
 
