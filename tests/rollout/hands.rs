@@ -167,3 +167,100 @@ fn a_way_back_takes_the_steps_of_a_strategy_that_is_named_with_its_holds() {
     rig.run(&["promote", "api"]).ended_with(0);
     brought_back_once(&rig);
 }
+
+/// A rollout that waits for a promote, and nobody drives it.
+fn waiting(rig: &mut Rig) {
+    rig.edit(|file| file.strategy = "canary");
+    rig.run(&["rollout", "api"]).ended_with(14);
+}
+
+#[test]
+fn a_rollout_is_not_taken_up_by_a_file_that_lost_one_of_its_groups() {
+    let mut rig = Rig::with_blue(|_| {});
+    waiting(&mut rig);
+    rig.edit(|file| file.leave_out("internal"));
+    let (entries, world) = (rig.entries(2), rig.world());
+    for args in [&["resume", "api"][..], &["resume", "api", "--take-over"], &["rollout", "api"]] {
+        let refused = rig.run(args);
+        assert_eq!(refused.code, if args[0] == "rollout" { 15 } else { 2 }, "{refused:?}");
+        if args[0] == "resume" {
+            assert!(refused.said().contains("`internal` is not in it"), "{}", refused.said());
+            assert!(refused.said().contains("as it was when rollout 2 was opened"), "{}", refused.said());
+        }
+        assert_eq!(rig.entries(2), entries, "nothing was written");
+    }
+    // The order is left for whoever has the right file.
+    let left = rig.run(&["rollback", "api"]).ended_with(2);
+    assert!(left.said().contains("`internal` is not in it"), "{}", left.said());
+    assert!(left.said().contains("your order is in the journal"), "{}", left.said());
+    assert_eq!(rig.entries(2), entries + 1);
+    assert_eq!(rig.world(), world);
+    rig.edit(|file| file.declare("internal"));
+    rig.run(&["resume", "api"]).ended_with(11);
+    rig.serves("1.0.0", 2);
+    rig.verify();
+}
+
+#[test]
+fn a_living_driver_obeys_whatever_has_become_of_the_file() {
+    let mut rig = Rig::with_blue(|file| file.bake = "30s");
+    let rollout = rig.start(&["rollout", "api"]);
+    rig.until_phase(2, "bake");
+    rig.edit(|file| {
+        file.leave_out("internal");
+        file.settle = "soon";
+    });
+    rig.run(&["pause", "api"]).ended_with(0);
+    rollout.wait().ended_with(14);
+    rig.edit(|file| {
+        file.declare("internal");
+        file.settle = "100ms";
+    });
+    let again = rig.start(&["resume", "api"]);
+    rig.until(2, "another to drive it", |state| state.epoch() == 2);
+    rig.edit(|file| {
+        file.leave_out("internal");
+        file.settle = "soon";
+    });
+    rig.run(&["rollback", "api"]).ended_with(0);
+    again.wait().ended_with(11);
+    rig.edit(|file| {
+        file.declare("internal");
+        file.settle = "100ms";
+    });
+    rig.serves("1.0.0", 2);
+}
+
+#[test]
+fn an_order_that_nobody_can_obey_for_the_file_is_left_and_the_command_says_so() {
+    let mut rig = Rig::with_blue(|_| {});
+    waiting(&mut rig);
+    rig.edit(|file| file.settle = "soon");
+    let world = rig.world();
+    let left = rig.run(&["abort", "api"]).ended_with(2);
+    for said in
+        ["settle: soon", "your order is in the journal", "nobody drives rollout 2", "deployer resume api"]
+    {
+        assert!(left.said().contains(said), "{said}: {}", left.said());
+    }
+    assert_eq!(rig.world(), world);
+    rig.edit(|file| file.settle = "100ms");
+    rig.run(&["resume", "api"]).ended_with(11);
+    rig.serves("1.0.0", 2);
+}
+
+#[test]
+fn an_order_needs_the_environment_by_name_where_the_file_tells_none() {
+    let mut rig = Rig::with_blue(|file| file.bake = "30s");
+    let rollout = rig.start(&["rollout", "api"]);
+    rig.until_phase(2, "bake");
+    std::fs::write(rig.dir().join("deployments/api.yaml"), "service: [api\n").unwrap();
+    for verb in ["abort", "rollback", "pause", "status"] {
+        let unknown = rig.run(&[verb, "api"]).ended_with(2);
+        assert!(unknown.said().contains("--environment NAME"), "{}", unknown.said());
+    }
+    rig.run(&["abort", "api", "--environment", "local"]).ended_with(0);
+    rollout.wait().ended_with(11);
+    rig.edit(|_| {});
+    rig.serves("1.0.0", 2);
+}
