@@ -7,7 +7,7 @@ use super::error::CliError;
 use super::fitting::take_up;
 use super::orders::{asked_for_that, give, go_on};
 use super::plan::{after, at_once, prepare};
-use super::rollout::begin;
+use super::rollout::{begin, stuck};
 use super::row::{Manner, row};
 use super::{exit, show};
 use crate::model::{Purpose, Revision, RolloutId, ServiceName, Span};
@@ -44,7 +44,7 @@ async fn once(context: &Context, service: &ServiceName, args: &Rollback) -> Resu
             Ok(exit::DONE)
         }
         Phase::Ended(Verdict::Failed { .. }) if rollout.resumable() => {
-            asked_for_that(once_more(context, service, &id).await)
+            asked_for_that(once_more(context, service, args, (&id, &rollout)).await)
         }
         Phase::Ended(_) => bring_back(context, service, args, (&id, &rollout, id.number)).await,
         Phase::Provision
@@ -95,7 +95,9 @@ async fn again(
         }
         Phase::Ended(Verdict::Completed) => bring_back(context, service, args, (id, last, number)).await,
         // To blue it would be: to what was to be undone. So its end is said as it is.
-        Phase::Ended(Verdict::Failed { .. }) if last.resumable() => once_more(context, service, id).await,
+        Phase::Ended(Verdict::Failed { .. }) if last.resumable() => {
+            once_more(context, service, args, (id, last)).await
+        }
         // What was to be undone is still there.
         Phase::Ended(Verdict::RolledBack { .. } | Verdict::Failed { .. }) => {
             bring_back(context, service, args, (id, last, of)).await
@@ -149,7 +151,15 @@ async fn turn_round(
 }
 
 /// Tries once more to go back to blue, where that did not succeed.
-async fn once_more(context: &Context, service: &ServiceName, id: &RolloutId) -> Result<u8, CliError> {
+async fn once_more(
+    context: &Context,
+    service: &ServiceName,
+    args: &Rollback,
+    (id, last): (&RolloutId, &Rollout),
+) -> Result<u8, CliError> {
+    if args.to.is_some() && !to_blue(args, last) {
+        return Err(stuck(id));
+    }
     show::say(context, "the last way back did not succeed: trying it again");
     take_up(context, service, id, Span::ZERO).await
 }

@@ -1,10 +1,10 @@
 //! What hands do under pressure: twice the same, at once, and too early.
 
-use deployer::model::{Hold, Purpose, Share, Span, Step};
+use deployer::model::{FleetId, Hold, Purpose, Share, Side, Span, Step};
 use deployer::rollout::{Phase, Rollout, Verdict};
 use rustix::process::Signal;
 
-use crate::rig::{Deployment, Rig, Running};
+use crate::rig::{Deployment, Rig, Running, signal, until};
 
 /// A way back that can be met on its way: green has to stay well for a while before it takes traffic.
 fn slow_to_settle(file: &mut Deployment) {
@@ -263,4 +263,67 @@ fn an_order_needs_the_environment_by_name_where_the_file_tells_none() {
     rollout.wait().ended_with(11);
     rig.edit(|_| {});
     rig.serves("1.0.0", 2);
+}
+
+/// A rollout whose way back is stuck: its blue answers nobody, though its processes live.
+fn stuck() -> (Rig, Vec<u32>) {
+    let rig = Rig::with_blue(|file| {
+        file.bake = "60s";
+        file.deadlines = vec!["restore: 1s"];
+    });
+    let blue = rig.fleet("1.0.0");
+    let pids: Vec<_> = rig.processes().into_keys().collect();
+    let rollout = rig.start(&["rollout", "api"]);
+    rig.until_phase(2, "bake");
+    pids.iter().for_each(|pid| signal(*pid, Signal::STOP));
+    until("blue to be ill", || healthy(&rig, &blue) == 0);
+    let receipt = rig.run(&["abort", "api"]).ended_with(12);
+    assert!(receipt.said().contains("when repaired   deployer resume api"), "{}", receipt.said());
+    rollout.wait().ended_with(12);
+    (rig, pids)
+}
+
+fn healthy(rig: &Rig, fleet: &FleetId) -> u32 {
+    let groups = rig.status().groups;
+    groups.values().filter_map(|group| group.seen.sides.get(fleet)).map(Side::healthy).sum()
+}
+
+#[test]
+fn behind_a_way_back_that_is_stuck_nothing_is_begun_and_what_is_advised_goes_on_with_it() {
+    let (rig, pids) = stuck();
+    let blue = rig.fleet("1.0.0");
+    let world = rig.world();
+    let entries = rig.entries(2);
+    let further: [&[&str]; 3] = [
+        &["rollout", "api"],
+        &["rollout", "api", "--wait-lock", "1h"],
+        &["rollback", "api", "--to", "0.9.0"],
+    ];
+    for args in further {
+        let refused = rig.run(args).ended_with(15);
+        for said in ["the way back of rollout 2", "deployer resume api", "--abandon"] {
+            assert!(refused.said().contains(said), "{said}: {}", refused.said());
+        }
+    }
+    assert_eq!((rig.latest(), rig.entries(2)), (2, entries));
+    assert_eq!(rig.world(), world);
+    pids.iter().for_each(|pid| signal(*pid, Signal::CONT));
+    until("blue to be well", || healthy(&rig, &blue) == 4);
+    rig.run(&["resume", "api"]).ended_with(11);
+    rig.serves("1.0.0", 2);
+    assert_eq!(rig.processes().into_keys().collect::<Vec<_>>(), pids, "it is the blue that there was");
+    rig.verify();
+}
+
+#[test]
+fn a_blue_that_nothing_can_mend_can_be_given_up() {
+    let (rig, pids) = stuck();
+    let done = rig.start(&["rollout", "api", "--revision", "3.0.0", "--abandon", "--strategy", "switch"]);
+    rig.until_phase(3, "bake");
+    rig.answers("3.0.0");
+    rig.run(&["promote", "api", "--full"]).ended_with(0);
+    done.wait().ended_with(0);
+    pids.iter().for_each(|pid| signal(*pid, Signal::CONT));
+    assert_eq!(rig.latest(), 3);
+    assert_eq!(rig.state(3).plan().blue.as_ref().unwrap().revision.as_str(), "2.0.0");
 }
