@@ -61,6 +61,19 @@ impl Context {
         Self { stop, lane, ..self.clone() }
     }
 
+    /// Whether a stop was asked for.
+    pub fn stops(&self) -> bool {
+        *self.stop.borrow() == Stop::Asked
+    }
+
+    /// Waits until a stop is asked for; for ever where nobody asks.
+    pub async fn stopped(&self) {
+        let mut stop = self.stop.clone();
+        if stop.wait_for(|stop| *stop == Stop::Asked).await.is_err() {
+            std::future::pending().await
+        }
+    }
+
     /// Where a service's deployment file is.
     pub fn file(&self, service: &ServiceName) -> PathBuf {
         self.global.config.join(format!("{service}.yaml"))

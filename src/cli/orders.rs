@@ -248,7 +248,15 @@ pub async fn follow_on(
         }
         onlooker(state, notice);
     };
-    let state = follow(at, &context.clock, context.follow_every(), alive, seen).await?;
+    let state = tokio::select! {
+        biased;
+        () = context.stopped() => {
+            screen.close();
+            show::say(context, &format!("no longer following: rollout {} goes on without us", id.number));
+            return Err(CliError::shown(exit::INTERRUPTED));
+        }
+        state = follow(at, &context.clock, context.follow_every(), alive, seen) => state?,
+    };
     match state.verdict() {
         Some(verdict) => screen.end(&state, &Outcome::Ended(verdict.clone()))?,
         None => screen.close(),

@@ -78,6 +78,7 @@ const TURN_EVERY_REMOTE: Span = Span::secs(5);
 /// One rollout at a time: the last one, which is over. Only the number right behind it may be opened.
 async fn wait_for_turn(context: &Context, spec: &Spec, args: &Args) -> Result<Option<RolloutId>, CliError> {
     let give_up = context.clock.now() + args.wait_lock;
+    let mut said = false;
     loop {
         let Some(id) = context.journal.latest(&spec.service, &spec.environment).await? else {
             return Ok(None);
@@ -103,9 +104,24 @@ async fn wait_for_turn(context: &Context, spec: &Spec, args: &Args) -> Result<Op
             let alive = driven(context, &id).await == Some(true);
             return Err(locked(&id, &rollout, alive));
         }
+        if !said {
+            show::say(context, &format!("waiting for rollout {} of `{}` to end", id.number, id.service));
+            said = true;
+        }
         let every = if context.remote() { TURN_EVERY_REMOTE } else { TURN_EVERY };
-        context.clock.sleep_until((now + every).min(give_up)).await;
+        tokio::select! {
+            biased;
+            () = context.stopped() => return Err(not_begun(&after(spec, Some(&id)))),
+            () = context.clock.sleep_until((now + every).min(give_up)) => {}
+        }
     }
+}
+
+/// A stop was asked for before anything was begun.
+fn not_begun(id: &RolloutId) -> CliError {
+    let text =
+        format!("stopped before rollout {} of `{}` was opened: nothing was changed", id.number, id.service);
+    CliError::new(text).code(exit::INTERRUPTED)
 }
 
 /// The way back of the last rollout did not succeed. A new one would take what is sick for blue, and the blue that is
@@ -271,6 +287,10 @@ pub async fn begin(
     attend: Span,
 ) -> Result<u8, CliError> {
     let id = plan.rollout.clone();
+    // An open rollout would keep the next one waiting, and this one was not to be any more.
+    if context.stops() {
+        return Err(not_begun(&id));
+    }
     github::began(&id);
     let mark = mark(context, &id);
     let screen = show::Screen::new(context, &id.service, Timeline::default());

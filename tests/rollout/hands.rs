@@ -327,3 +327,49 @@ fn a_blue_that_nothing_can_mend_can_be_given_up() {
     assert_eq!(rig.latest(), 3);
     assert_eq!(rig.state(3).plan().blue.as_ref().unwrap().revision.as_str(), "2.0.0");
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn whoever_waits_for_a_turn_or_follows_lets_go_at_the_first_signal_and_the_rollout_goes_on() {
+    let rig = Rig::with_blue(|file| file.bake = "60s");
+    let rollout = rig.start(&["rollout", "api"]);
+    rig.until_phase(2, "bake");
+    let waits: [(&[&str], _); 3] = [
+        (&["rollout", "api", "--revision", "3.0.0", "--wait-lock", "1h"], "waiting for rollout 2"),
+        (&["resume", "api"], "following"),
+        (&["status", "api", "--watch"], ""),
+    ];
+    for (args, says) in waits {
+        let waiting = rig.start(args);
+        until("it to wait", || waiting.listens() && waiting.says(says));
+        waiting.signal(Signal::INT);
+        let done = waiting.wait().ended_with(17);
+        assert!(done.took.as_secs() < 20, "{done:?}");
+    }
+    rig.run(&["promote", "api", "--full"]).ended_with(0);
+    rollout.wait().ended_with(0);
+    assert_eq!(rig.latest(), 2);
+    rig.serves("2.0.0", 2);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_stop_while_it_plans_opens_no_rollout() {
+    let rig = Rig::with_blue(|_| {});
+    let supervisor = rig.status().supervisor.unwrap();
+    for args in [&["rollout", "api"][..], &["rollback", "api", "--to", "0.9.0"]] {
+        // Nobody answers the look until the stop was asked for.
+        signal(supervisor, Signal::STOP);
+        let planning = rig.start(args);
+        until("it to listen", || planning.listens());
+        planning.signal(Signal::INT);
+        until("the signal to be taken", || !planning.pending());
+        rig.run(&["validate"]).ended_with(0);
+        signal(supervisor, Signal::CONT);
+        let done = planning.wait().ended_with(17);
+        assert!(done.said().contains("nothing was changed"), "{}", done.said());
+        assert_eq!(rig.latest(), 1);
+    }
+    rig.run(&["rollout", "api"]).ended_with(0);
+    rig.serves("2.0.0", 2);
+}
