@@ -375,7 +375,8 @@ pub struct Rollback {
 pub struct Thaw {
     /// The service
     pub service: ServiceName,
-    /// Even while a rollout is open that no process of this host drives: its fleets may then scale under it
+    /// Even while a rollout is open that no process of this host drives, or the journal does not tell: its fleets may then scale
+    /// under it
     #[arg(long)]
     pub anyway: bool,
 }

@@ -373,3 +373,15 @@ fn a_stop_while_it_plans_opens_no_rollout() {
     rig.run(&["rollout", "api"]).ended_with(0);
     rig.serves("2.0.0", 2);
 }
+
+#[test]
+fn scaling_is_given_back_without_a_journal_where_somebody_says_anyway() {
+    let rig = Rig::with_blue(|_| {});
+    let journal = rig.dir().join(".deployer/journal");
+    std::fs::rename(&journal, rig.dir().join("aside")).unwrap();
+    std::fs::write(&journal, "not a folder").unwrap();
+    let refused = rig.run(&["thaw", "api"]).ended_with(1);
+    assert!(refused.said().contains("--anyway"), "{}", refused.said());
+    let thawed = rig.run(&["thaw", "api", "--anyway"]).ended_with(0);
+    assert!(thawed.err.contains("warning") && thawed.err.contains("journal"), "{}", thawed.said());
+}
