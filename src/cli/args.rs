@@ -247,6 +247,9 @@ pub struct Rollout {
     /// Wait this long for another rollout of the service to end
     #[arg(long, value_name = "DURATION", default_value = "0s", num_args = 0..=1, default_missing_value = "15m")]
     pub wait_lock: Span,
+    /// Begin although the way back of the last rollout is stuck: nothing leads back to its blue any more
+    #[arg(long)]
+    pub abandon: bool,
     /// Do not ask, even if the plan has remarks
     #[arg(long, short)]
     pub yes: bool,
@@ -372,7 +375,8 @@ pub struct Rollback {
 pub struct Thaw {
     /// The service
     pub service: ServiceName,
-    /// Even while a rollout is open that no process of this host drives: its fleets may then scale under it
+    /// Even while a rollout is open that no process of this host drives, or the journal does not tell: its fleets may then scale
+    /// under it
     #[arg(long)]
     pub anyway: bool,
 }

@@ -4,9 +4,10 @@ use super::args::{OnFailure, Ordered, Rollback, Wish};
 use super::backend::AnyBackend;
 use super::context::Context;
 use super::error::CliError;
+use super::fitting::take_up;
 use super::orders::{asked_for_that, give, go_on};
 use super::plan::{after, at_once, prepare};
-use super::rollout::{begin, take_over};
+use super::rollout::{begin, stuck};
 use super::row::{Manner, row};
 use super::{exit, show};
 use crate::model::{Purpose, Revision, RolloutId, ServiceName, Span};
@@ -43,7 +44,7 @@ async fn once(context: &Context, service: &ServiceName, args: &Rollback) -> Resu
             Ok(exit::DONE)
         }
         Phase::Ended(Verdict::Failed { .. }) if rollout.resumable() => {
-            asked_for_that(once_more(context, service, &id).await)
+            asked_for_that(once_more(context, service, args, (&id, &rollout)).await)
         }
         Phase::Ended(_) => bring_back(context, service, args, (&id, &rollout, id.number)).await,
         Phase::Provision
@@ -71,6 +72,12 @@ fn wanted(args: &Rollback, way_back: &Rollout) -> bool {
     args.to.as_ref().is_none_or(|to| *to == way_back.plan().green.revision)
 }
 
+/// Whether a rollout's blue is what is named.
+fn to_blue(args: &Rollback, rollout: &Rollout) -> bool {
+    let blue = rollout.plan().blue.as_ref();
+    blue.is_some_and(|blue| Some(&blue.revision) == args.to.as_ref())
+}
+
 /// Where the last rollout is a way back itself: a second one must not undo it, for that would bring the sick revision.
 async fn again(
     context: &Context,
@@ -88,7 +95,9 @@ async fn again(
         }
         Phase::Ended(Verdict::Completed) => bring_back(context, service, args, (id, last, number)).await,
         // To blue it would be: to what was to be undone. So its end is said as it is.
-        Phase::Ended(Verdict::Failed { .. }) if last.resumable() => once_more(context, service, id).await,
+        Phase::Ended(Verdict::Failed { .. }) if last.resumable() => {
+            once_more(context, service, args, (id, last)).await
+        }
         // What was to be undone is still there.
         Phase::Ended(Verdict::RolledBack { .. } | Verdict::Failed { .. }) => {
             bring_back(context, service, args, (id, last, of)).await
@@ -110,7 +119,7 @@ async fn again(
                     go_on(context, service, id, Span::ZERO).await
                 };
             }
-            if last.plan().blue.as_ref().map(|blue| &blue.revision) == args.to.as_ref() {
+            if to_blue(args, last) {
                 return turn_round(context, service, args, (id, last)).await;
             }
             let text = format!("rollout {number} of `{service}` is on its way back to {revision}");
@@ -142,11 +151,17 @@ async fn turn_round(
 }
 
 /// Tries once more to go back to blue, where that did not succeed.
-async fn once_more(context: &Context, service: &ServiceName, id: &RolloutId) -> Result<u8, CliError> {
-    let spec = context.spec(service, &Wish::default())?;
-    let backend = AnyBackend::of(&spec, &context.global.state)?;
+async fn once_more(
+    context: &Context,
+    service: &ServiceName,
+    args: &Rollback,
+    (id, last): (&RolloutId, &Rollout),
+) -> Result<u8, CliError> {
+    if args.to.is_some() && !to_blue(args, last) {
+        return Err(stuck(id));
+    }
     show::say(context, "the last way back did not succeed: trying it again");
-    take_over(context, &backend, id, Span::ZERO).await
+    take_up(context, service, id, Span::ZERO).await
 }
 
 /// The strategy of a way back that names none.

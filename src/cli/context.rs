@@ -61,6 +61,19 @@ impl Context {
         Self { stop, lane, ..self.clone() }
     }
 
+    /// Whether a stop was asked for.
+    pub fn stops(&self) -> bool {
+        *self.stop.borrow() == Stop::Asked
+    }
+
+    /// Waits until a stop is asked for; for ever where nobody asks.
+    pub async fn stopped(&self) {
+        let mut stop = self.stop.clone();
+        if stop.wait_for(|stop| *stop == Stop::Asked).await.is_err() {
+            std::future::pending().await
+        }
+    }
+
     /// Where a service's deployment file is.
     pub fn file(&self, service: &ServiceName) -> PathBuf {
         self.global.config.join(format!("{service}.yaml"))
@@ -100,14 +113,27 @@ impl Context {
         }
     }
 
-    /// The environment that `--environment` or the service's file names.
+    /// The environment that `--environment` or the service's file names. A file with faults elsewhere names it too: an
+    /// order must not wait for them to be mended.
     ///
     /// # Errors
     /// The file's faults, where it is needed.
     pub fn environment(&self, service: &ServiceName) -> Result<EnvironmentName, CliError> {
-        match &self.global.environment {
-            Some(environment) => Ok(environment.clone()),
-            None => Ok(self.spec(service, &Wish::default())?.environment),
+        if let Some(environment) = &self.global.environment {
+            return Ok(environment.clone());
+        }
+        let path = self.file(service);
+        if let Some(environment) = read_file(&path).ok().and_then(|text| spec::environment(&text, service)) {
+            return Ok(environment);
+        }
+        match self.spec(service, &Wish::default()) {
+            Ok(spec) => Ok(spec.environment),
+            Err(error) if error.text.is_empty() => {
+                let text = format!("`{}` does not tell which environment is meant", path.display());
+                let hint = "name it with `--environment NAME`, and with `--store URL` the journal where the file named one";
+                Err(CliError::usage(text).hint(hint))
+            }
+            Err(error) => Err(error),
         }
     }
 

@@ -18,7 +18,7 @@ pub const HUMAN_NEEDED: u8 = 12;
 pub const HELD: u8 = 13;
 /// Paused, or waiting for `promote`.
 pub const PAUSED: u8 = 14;
-/// Another rollout of the service is open, or another driver has taken over.
+/// Another rollout of the service is open, or its way back is stuck, or another driver has taken over.
 pub const LOCKED: u8 = 15;
 /// The world moved since the plan was made, or the release is older than one that was completed.
 pub const MOVED: u8 = 16;
@@ -36,7 +36,7 @@ pub const TABLE: [(u8, &str); 12] = [
     (HUMAN_NEEDED, "rollback failed, a human is needed"),
     (HELD, "deadline reached, held; can be resumed"),
     (PAUSED, "paused, waits for promote or resume"),
-    (LOCKED, "another rollout is open, or another driver took over"),
+    (LOCKED, "another rollout is open or stuck, or another driver took over"),
     (MOVED, "the world moved since the plan, or an older release"),
     (INTERRUPTED, "interrupted, can be resumed"),
 ];

@@ -36,6 +36,7 @@ mod doctor;
 mod error;
 pub mod exit;
 mod files;
+mod fitting;
 mod github;
 mod init;
 

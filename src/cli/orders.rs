@@ -1,12 +1,12 @@
 //! `promote`, `pause`, `resume` and `abort`: orders to a rollout, whoever drives it.
 
-use super::args::{Ordered, Promote, Resume, Wish};
-use super::backend::AnyBackend;
+use super::args::{Ordered, Promote, Resume};
 use super::context::Context;
 use super::error::CliError;
+use super::fitting::{fitting, left, take_up};
 use super::life::driven;
 use super::plan::waivers;
-use super::rollout::{code, take_over, verdict_code};
+use super::rollout::{code, verdict_code};
 use super::{exit, show};
 use crate::drive::{OpenError, Outcome, Presence, follow, order};
 use crate::journal::{AnyStore, Log};
@@ -87,6 +87,10 @@ pub async fn resume(context: &Context, args: Resume) -> Result<u8, CliError> {
         show::say(context, "lifting the pause");
         orders.push(Order::Resume);
     }
+    // Before anything is written: who takes it up needs the file, who follows does not.
+    if !args.order.detach && (args.take_over || driven(context, &id).await != Some(true)) {
+        fitting(context, service, &id).await?;
+    }
     for one in orders {
         order(&context.journal, &id, one, &context.me, &context.clock).await?;
     }
@@ -94,7 +98,7 @@ pub async fn resume(context: &Context, args: Resume) -> Result<u8, CliError> {
         return Ok(exit::DONE);
     }
     if args.take_over {
-        return take_up(context, service, &id, args.patience.wait_promote).await;
+        return taken_up(context, service, &id, args.patience.wait_promote).await;
     }
     go_on(context, service, &id, args.patience.wait_promote).await
 }
@@ -110,20 +114,18 @@ pub async fn go_on(
         show::say(context, "another process drives it: following");
         return watch_or_take_over(context, service, id, attend).await;
     }
-    take_up(context, service, id, attend).await
+    taken_up(context, service, id, attend).await
 }
 
-async fn take_up(
+async fn taken_up(
     context: &Context,
     service: &ServiceName,
     id: &RolloutId,
     attend: Span,
 ) -> Result<u8, CliError> {
-    let spec = context.spec(service, &Wish::default())?;
-    let backend = AnyBackend::of(&spec, &context.global.state)?;
     let phase = context.read(id).await?.phase().name();
     show::say(context, &format!("taking up rollout {} in `{phase}`", id.number));
-    take_over(context, &backend, id, attend).await
+    take_up(context, service, id, attend).await
 }
 
 /// The open rollout of a service that this same run of a CI began, in an earlier attempt or step.
@@ -177,12 +179,12 @@ pub async fn give(
         show::say(context, &format!("paused; go on with `deployer resume {}`", args.service));
         return Ok(exit::DONE);
     }
-    if driven {
-        return watch_or_take_over(context, &args.service, id, attend).await;
-    }
-    let spec = context.spec(&args.service, &Wish::default())?;
-    let backend = AnyBackend::of(&spec, &context.global.state)?;
-    take_over(context, &backend, id, attend).await
+    let end = if driven {
+        watch_or_take_over(context, &args.service, id, attend).await
+    } else {
+        take_up(context, &args.service, id, attend).await
+    };
+    end.map_err(|error| left(error, &args.service, id))
 }
 
 /// Follows the living driver; takes over if it goes without an end.
@@ -215,9 +217,7 @@ async fn watch_or_take_over(
         return Ok(code(&outcome));
     }
     show::say(context, "its driver is gone: taking over");
-    let spec = context.spec(service, &Wish::default())?;
-    let backend = AnyBackend::of(&spec, &context.global.state)?;
-    take_over(context, &backend, id, attend).await
+    take_up(context, service, id, attend).await
 }
 
 /// Shows what another process does, until it ends, lets go or dies. Says whether it let go.
@@ -248,7 +248,15 @@ pub async fn follow_on(
         }
         onlooker(state, notice);
     };
-    let state = follow(at, &context.clock, context.follow_every(), alive, seen).await?;
+    let state = tokio::select! {
+        biased;
+        () = context.stopped() => {
+            screen.close();
+            show::say(context, &format!("no longer following: rollout {} goes on without us", id.number));
+            return Err(CliError::shown(exit::INTERRUPTED));
+        }
+        state = follow(at, &context.clock, context.follow_every(), alive, seen) => state?,
+    };
     match state.verdict() {
         Some(verdict) => screen.end(&state, &Outcome::Ended(verdict.clone()))?,
         None => screen.close(),

@@ -51,7 +51,7 @@ async fn one(context: &Context, service: &ServiceName, args: &Args) -> Result<u8
             }
         }
     }
-    let last = wait_for_turn(context, &spec, args.wait_lock).await?;
+    let last = wait_for_turn(context, &spec, args).await?;
     let id = after(&spec, last.as_ref());
     if let Some(path) = &args.plan {
         let (plan, look) = binding(context, &backend, read_plan(path)?, &id).await?;
@@ -76,8 +76,9 @@ const TURN_EVERY: Span = Span::secs(1);
 const TURN_EVERY_REMOTE: Span = Span::secs(5);
 
 /// One rollout at a time: the last one, which is over. Only the number right behind it may be opened.
-async fn wait_for_turn(context: &Context, spec: &Spec, wait: Span) -> Result<Option<RolloutId>, CliError> {
-    let give_up = context.clock.now() + wait;
+async fn wait_for_turn(context: &Context, spec: &Spec, args: &Args) -> Result<Option<RolloutId>, CliError> {
+    let give_up = context.clock.now() + args.wait_lock;
+    let mut said = false;
     loop {
         let Some(id) = context.journal.latest(&spec.service, &spec.environment).await? else {
             return Ok(None);
@@ -91,6 +92,10 @@ async fn wait_for_turn(context: &Context, spec: &Spec, wait: Span) -> Result<Opt
         context.journal.may_follow(&id, history.head.signed)?;
         let rollout = fold(&history.into_recorded()?)?;
         if rollout.verdict().is_some() {
+            // It does not end by itself, so nobody waits for it.
+            if rollout.resumable() && !args.abandon {
+                return Err(stuck(&id));
+            }
             context.sum_up(&id).await;
             return Ok(Some(id));
         }
@@ -99,9 +104,39 @@ async fn wait_for_turn(context: &Context, spec: &Spec, wait: Span) -> Result<Opt
             let alive = driven(context, &id).await == Some(true);
             return Err(locked(&id, &rollout, alive));
         }
+        if !said {
+            show::say(context, &format!("waiting for rollout {} of `{}` to end", id.number, id.service));
+            said = true;
+        }
         let every = if context.remote() { TURN_EVERY_REMOTE } else { TURN_EVERY };
-        context.clock.sleep_until((now + every).min(give_up)).await;
+        tokio::select! {
+            biased;
+            () = context.stopped() => return Err(not_begun(&after(spec, Some(&id)))),
+            () = context.clock.sleep_until((now + every).min(give_up)) => {}
+        }
     }
+}
+
+/// A stop was asked for before anything was begun.
+fn not_begun(id: &RolloutId) -> CliError {
+    let text =
+        format!("stopped before rollout {} of `{}` was opened: nothing was changed", id.number, id.service);
+    CliError::new(text).code(exit::INTERRUPTED)
+}
+
+/// The way back of the last rollout did not succeed. A new one would take what is sick for blue, and the blue that is
+/// really one would be on nobody's way back any more.
+pub fn stuck(id: &RolloutId) -> CliError {
+    let service = &id.service;
+    let text = format!(
+        "the way back of rollout {} of `{service}` did not succeed, and its blue is still wanted",
+        id.number
+    );
+    let hint = format!(
+        "mend what `deployer why {service}` says, then `deployer resume {service}`; `deployer rollout {service} --abandon` \
+         gives that blue up"
+    );
+    CliError::new(text).hint(hint).code(exit::LOCKED)
 }
 
 fn locked(id: &RolloutId, rollout: &Rollout, alive: bool) -> CliError {
@@ -252,6 +287,10 @@ pub async fn begin(
     attend: Span,
 ) -> Result<u8, CliError> {
     let id = plan.rollout.clone();
+    // An open rollout would keep the next one waiting, and this one was not to be any more.
+    if context.stops() {
+        return Err(not_begun(&id));
+    }
     github::began(&id);
     let mark = mark(context, &id);
     let screen = show::Screen::new(context, &id.service, Timeline::default());

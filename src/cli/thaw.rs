@@ -6,32 +6,30 @@ use super::context::Context;
 use super::error::CliError;
 use super::{exit, show};
 use crate::drive::Presence;
+use crate::model::RolloutId;
+use crate::rollout::Rollout;
 
 /// Thaws every fleet of the service. While a rollout is open its fleets are held still for a reason: a living driver of
 /// this host refuses in any case, and without one only the operator knows whether there is one elsewhere.
 pub async fn thaw(context: &Context, args: Thaw) -> Result<u8, CliError> {
     let service = &args.service;
     let spec = context.spec(service, &Wish::default())?;
-    if let Some((id, rollout)) = context.latest(service).await?.filter(|(_, last)| last.verdict().is_none()) {
-        let locked = |why: &str, hint: String| {
-            let text = format!(
-                "rollout {} of `{service}` is open{why}, and gives scaling back at its end",
-                id.number
-            );
-            CliError::new(text).hint(hint).code(exit::LOCKED)
-        };
-        if Presence::seen(&context.presence(), &id) {
-            let hint = format!("let it end, or stop it with `deployer abort {service}`");
-            return Err(locked(" and being driven", hint));
-        }
-        if !args.anyway {
-            let back = if rollout.past_return() { "resume" } else { "resume` or `deployer abort" };
-            let hint = format!(
-                "take it up with `deployer {back} {service}`; if nobody drives it and its fleets have to scale now, \
-                 `deployer thaw {service} --anyway`"
-            );
-            return Err(locked("", hint));
-        }
+    let locked = |which: &str, hint: String| {
+        let text = format!("{which} of `{service}` is open, and gives scaling back at its end");
+        CliError::new(text).hint(hint).code(exit::LOCKED)
+    };
+    let last = open(context, &args).await?;
+    if Presence::seen_any(&context.presence(), service, &spec.environment) {
+        let hint = format!("let it end, or stop it with `deployer abort {service}`");
+        return Err(locked("a rollout that is driven here", hint));
+    }
+    if let Some((id, rollout)) = last.filter(|_| !args.anyway) {
+        let back = if rollout.past_return() { "resume" } else { "resume` or `deployer abort" };
+        let hint = format!(
+            "take it up with `deployer {back} {service}`; if nobody drives it and its fleets have to scale now, \
+             `deployer thaw {service} --anyway`"
+        );
+        return Err(locked(&format!("rollout {}", id.number), hint));
     }
     let backend = AnyBackend::of(&spec, &context.global.state)?;
     let thawed = backend.thaw_all().await.map_err(|fault| {
@@ -55,4 +53,22 @@ pub async fn thaw(context: &Context, args: Thaw) -> Result<u8, CliError> {
         Some(_) => show::say(context, "these fleets scale again as they did before the rollout"),
     }
     Ok(exit::DONE)
+}
+
+/// The open rollout. Whoever says `--anyway` knows better than a journal that does not answer.
+async fn open(context: &Context, args: &Thaw) -> Result<Option<(RolloutId, Rollout)>, CliError> {
+    let service = &args.service;
+    match context.latest(service).await {
+        Ok(last) => Ok(last.filter(|(_, last)| last.verdict().is_none())),
+        Err(error) if args.anyway => {
+            let warning = "warning: the journal does not tell whether a rollout is open";
+            show::say(context, &format!("{warning}: {}", error.text));
+            Ok(None)
+        }
+        Err(error) => {
+            let without = format!("`deployer thaw {service} --anyway` needs no journal");
+            let hint = error.hint.iter().cloned().chain([without]).collect::<Vec<_>>().join("; ");
+            Err(error.hint(hint))
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::model::RolloutId;
+use crate::model::{EnvironmentName, RolloutId, ServiceName};
 
 /// A living driver's mark; it goes with the process, however that ends.
 #[derive(Debug)]
@@ -34,11 +34,50 @@ impl Presence {
     /// Whether a process of this host drives the rollout.
     #[must_use]
     pub fn seen(folder: &Path, id: &RolloutId) -> bool {
-        let file = File::open(mark(folder, id));
-        file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+        held(&mark(folder, id))
     }
+
+    /// Whether a process of this host drives any rollout of a service there, where the journal does not tell which.
+    #[must_use]
+    pub fn seen_any(folder: &Path, service: &ServiceName, environment: &EnvironmentName) -> bool {
+        let prefix = format!("{service}-{environment}-");
+        let marks = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+        let numbered = |name: &str| {
+            let number = name.strip_prefix(&prefix)?.strip_suffix(".lock")?;
+            number.parse::<u64>().ok()
+        };
+        marks
+            .filter(|mark| mark.file_name().to_str().and_then(numbered).is_some())
+            .any(|mark| held(&mark.path()))
+    }
+}
+
+fn held(mark: &Path) -> bool {
+    File::open(mark).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 fn mark(folder: &Path, id: &RolloutId) -> PathBuf {
     folder.join(format!("{}-{}-{}.lock", id.service, id.environment, id.number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_driver_of_any_rollout_of_a_service_is_seen_and_no_other_is_taken_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (api, local) = (ServiceName::new("api").unwrap(), EnvironmentName::new("local").unwrap());
+        let id = |environment: &str, number| RolloutId {
+            service: api.clone(),
+            environment: environment.parse().unwrap(),
+            number,
+        };
+        let _other = Presence::claim(folder.path(), &id("local-2", 7)).unwrap().unwrap();
+        assert!(!Presence::seen_any(folder.path(), &api, &local));
+        let ours = Presence::claim(folder.path(), &id("local", 7)).unwrap().unwrap();
+        assert!(Presence::seen_any(folder.path(), &api, &local));
+        drop(ours);
+        assert!(!Presence::seen_any(folder.path(), &api, &local), "it is gone");
+    }
 }

@@ -53,6 +53,10 @@ pub struct Plan {
     /// Which release it is, where somebody counts them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<Release>,
+    /// Where it runs, in the deployment file's words: a file that says otherwise is of another place. Empty where it was not
+    /// written down.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub home: BTreeMap<String, String>,
 }
 
 /// A release's place among those of the same source: an older one never overtakes a newer one.

@@ -113,6 +113,7 @@ pub fn draft(spec: &Spec, look: &Inventory, ask: &Ask<'_>) -> Result<Draft, Refu
         waivers: ask.waivers.clone(),
         world: world::digest(look),
         release: None,
+        home: spec.home(),
     };
     let notes = notes(&plan, look);
     Ok(Draft { plan, notes })

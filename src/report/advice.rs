@@ -41,7 +41,9 @@ impl Advice {
             }
             Some(Verdict::Failed { .. }) => {
                 let why = advice("what is wrong", hints.command("why", ""));
-                let again = advice("when repaired", hints.command("rollout", ""));
+                // A new rollout would take what is sick for blue, and leave the real one behind.
+                let verb = if state.resumable() { "resume" } else { "rollout" };
+                let again = advice("when repaired", hints.command(verb, ""));
                 return vec![why, advice("both fleets", hints.command("status", "")), again];
             }
             None => {}

@@ -88,6 +88,27 @@ pub fn store(text: &str) -> Option<String> {
     store.text().map(str::to_owned)
 }
 
+/// The environment that a service's file names as the usual one, or the only one there is, whatever else stands in it: an
+/// order needs no more. Nothing where it could be meant otherwise.
+#[must_use]
+pub fn environment(text: &str, service: &ServiceName) -> Option<EnvironmentName> {
+    let (root, twice) = parse(text).ok()?;
+    let Kind::Map(fields) = root.kind else { return None };
+    let said = |name: &str| fields.iter().find(|(key, _)| key.text() == Some(name)).map(|(_, said)| said);
+    let of_another = said("service").is_none_or(|said| said.text() != Some(service.as_str()));
+    if of_another || !twice.is_empty() {
+        return None;
+    }
+    let Kind::Map(environments) = &said("environments")?.kind else { return None };
+    let names: Vec<_> = environments.iter().filter_map(|(key, _)| key.text()).collect();
+    let usual = match (said("environment"), names.as_slice()) {
+        (Some(usual), _) => usual.text()?,
+        (None, [only]) => only,
+        (None, _) => return None,
+    };
+    names.contains(&usual).then(|| EnvironmentName::new(usual).ok()).flatten()
+}
+
 fn with_file<T>(source: &Source<'_>, check: impl FnOnce(&File, &Reader) -> Option<T>) -> Result<T, Faults> {
     let reader = Reader::default();
     let root = match parse(source.text) {
@@ -158,7 +179,7 @@ impl File {
         let _ = fields.store("store");
         let mut environments = BTreeMap::new();
         for (key, inside) in fields.named("environments").unwrap_or_default() {
-            let environment = inside.map(|fields| environment(&fields));
+            let environment = inside.map(|fields| settled_in(&fields));
             if let Some(name) = reader.name(key) {
                 environments.insert(name, environment);
             }
@@ -263,7 +284,7 @@ impl File {
     }
 }
 
-fn environment(fields: &Fields<'_>) -> Environment {
+fn settled_in(fields: &Fields<'_>) -> Environment {
     let provider = fields.place("provider");
     let place = provider.and_then(|provider| {
         let local = provider.place("local").map(|fields| Runs::Local(Local::read(&fields)));

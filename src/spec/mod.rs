@@ -11,6 +11,7 @@ mod aws;
 mod edas;
 mod fault;
 mod file;
+mod home;
 mod layer;
 mod local;
 mod node;
@@ -26,7 +27,7 @@ mod table_edas;
 mod variable;
 
 pub use fault::{FAULTS_MAX, Fault, Faults};
-pub use file::{Ask, Source, read, store, validate};
+pub use file::{Ask, Source, environment, read, store, validate};
 pub use node::{DEPTH_MAX, NODES_MAX, TEXT_MAX};
 pub use schema::schema;
 pub use settled::{LocalGroup, LocalSpec, Provider, Spec, Strategy};

@@ -96,6 +96,7 @@ pub fn plan(world: &World, named: &[&str]) -> Plan {
         waivers: Vec::new(),
         world: "digest".into(),
         release: None,
+        home: std::collections::BTreeMap::new(),
     }
 }
 

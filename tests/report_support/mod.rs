@@ -111,6 +111,7 @@ pub fn plan(groups: &[&str]) -> Plan {
         waivers: Vec::new(),
         world: "w".into(),
         release: None,
+        home: std::collections::BTreeMap::new(),
     }
 }
 

@@ -1,10 +1,10 @@
 //! What hands do under pressure: twice the same, at once, and too early.
 
-use deployer::model::{Hold, Purpose, Share, Span, Step};
+use deployer::model::{FleetId, Hold, Purpose, Share, Side, Span, Step};
 use deployer::rollout::{Phase, Rollout, Verdict};
 use rustix::process::Signal;
 
-use crate::rig::{Deployment, Rig, Running};
+use crate::rig::{Deployment, Rig, Running, signal, until};
 
 /// A way back that can be met on its way: green has to stay well for a while before it takes traffic.
 fn slow_to_settle(file: &mut Deployment) {
@@ -166,4 +166,222 @@ fn a_way_back_takes_the_steps_of_a_strategy_that_is_named_with_its_holds() {
     assert_eq!(rig.phase(3), "bake");
     rig.run(&["promote", "api"]).ended_with(0);
     brought_back_once(&rig);
+}
+
+/// A rollout that waits for a promote, and nobody drives it.
+fn waiting(rig: &mut Rig) {
+    rig.edit(|file| file.strategy = "canary");
+    rig.run(&["rollout", "api"]).ended_with(14);
+}
+
+#[test]
+fn a_rollout_is_not_taken_up_by_a_file_that_lost_one_of_its_groups() {
+    let mut rig = Rig::with_blue(|_| {});
+    waiting(&mut rig);
+    rig.edit(|file| file.leave_out("internal"));
+    let (entries, world) = (rig.entries(2), rig.world());
+    for args in [&["resume", "api"][..], &["resume", "api", "--take-over"], &["rollout", "api"]] {
+        let refused = rig.run(args);
+        assert_eq!(refused.code, if args[0] == "rollout" { 15 } else { 2 }, "{refused:?}");
+        if args[0] == "resume" {
+            assert!(refused.said().contains("`internal` is not in it"), "{}", refused.said());
+            assert!(refused.said().contains("as it was when rollout 2 was opened"), "{}", refused.said());
+        }
+        assert_eq!(rig.entries(2), entries, "nothing was written");
+    }
+    // The order is left for whoever has the right file.
+    let left = rig.run(&["rollback", "api"]).ended_with(2);
+    assert!(left.said().contains("`internal` is not in it"), "{}", left.said());
+    assert!(left.said().contains("your order is in the journal"), "{}", left.said());
+    assert_eq!(rig.entries(2), entries + 1);
+    assert_eq!(rig.world(), world);
+    rig.edit(|file| file.declare("internal"));
+    rig.run(&["resume", "api"]).ended_with(11);
+    rig.serves("1.0.0", 2);
+    rig.verify();
+}
+
+#[test]
+fn a_living_driver_obeys_whatever_has_become_of_the_file() {
+    let mut rig = Rig::with_blue(|file| file.bake = "30s");
+    let rollout = rig.start(&["rollout", "api"]);
+    rig.until_phase(2, "bake");
+    rig.edit(|file| {
+        file.leave_out("internal");
+        file.settle = "soon";
+    });
+    rig.run(&["pause", "api"]).ended_with(0);
+    rollout.wait().ended_with(14);
+    rig.edit(|file| {
+        file.declare("internal");
+        file.settle = "100ms";
+    });
+    let again = rig.start(&["resume", "api"]);
+    rig.until(2, "another to drive it", |state| state.epoch() == 2);
+    rig.edit(|file| {
+        file.leave_out("internal");
+        file.settle = "soon";
+    });
+    rig.run(&["rollback", "api"]).ended_with(0);
+    again.wait().ended_with(11);
+    rig.edit(|file| {
+        file.declare("internal");
+        file.settle = "100ms";
+    });
+    rig.serves("1.0.0", 2);
+}
+
+#[test]
+fn an_order_that_nobody_can_obey_for_the_file_is_left_and_the_command_says_so() {
+    let mut rig = Rig::with_blue(|_| {});
+    waiting(&mut rig);
+    rig.edit(|file| file.settle = "soon");
+    let world = rig.world();
+    let left = rig.run(&["abort", "api"]).ended_with(2);
+    for said in
+        ["settle: soon", "your order is in the journal", "nobody drives rollout 2", "deployer resume api"]
+    {
+        assert!(left.said().contains(said), "{said}: {}", left.said());
+    }
+    assert_eq!(rig.world(), world);
+    rig.edit(|file| file.settle = "100ms");
+    rig.run(&["resume", "api"]).ended_with(11);
+    rig.serves("1.0.0", 2);
+}
+
+#[test]
+fn an_order_needs_the_environment_by_name_where_the_file_tells_none() {
+    let mut rig = Rig::with_blue(|file| file.bake = "30s");
+    let rollout = rig.start(&["rollout", "api"]);
+    rig.until_phase(2, "bake");
+    std::fs::write(rig.dir().join("deployments/api.yaml"), "service: [api\n").unwrap();
+    for verb in ["abort", "rollback", "pause", "status"] {
+        let unknown = rig.run(&[verb, "api"]).ended_with(2);
+        assert!(unknown.said().contains("--environment NAME"), "{}", unknown.said());
+    }
+    rig.run(&["abort", "api", "--environment", "local"]).ended_with(0);
+    rollout.wait().ended_with(11);
+    rig.edit(|_| {});
+    rig.serves("1.0.0", 2);
+}
+
+/// A rollout whose way back is stuck: its blue answers nobody, though its processes live.
+fn stuck() -> (Rig, Vec<u32>) {
+    let rig = Rig::with_blue(|file| {
+        file.bake = "60s";
+        file.deadlines = vec!["restore: 1s"];
+    });
+    let blue = rig.fleet("1.0.0");
+    let pids: Vec<_> = rig.processes().into_keys().collect();
+    let rollout = rig.start(&["rollout", "api"]);
+    rig.until_phase(2, "bake");
+    pids.iter().for_each(|pid| signal(*pid, Signal::STOP));
+    until("blue to be ill", || healthy(&rig, &blue) == 0);
+    let receipt = rig.run(&["abort", "api"]).ended_with(12);
+    assert!(receipt.said().contains("when repaired   deployer resume api"), "{}", receipt.said());
+    rollout.wait().ended_with(12);
+    (rig, pids)
+}
+
+fn healthy(rig: &Rig, fleet: &FleetId) -> u32 {
+    let groups = rig.status().groups;
+    groups.values().filter_map(|group| group.seen.sides.get(fleet)).map(Side::healthy).sum()
+}
+
+#[test]
+fn behind_a_way_back_that_is_stuck_nothing_is_begun_and_what_is_advised_goes_on_with_it() {
+    let (rig, pids) = stuck();
+    let blue = rig.fleet("1.0.0");
+    let world = rig.world();
+    let entries = rig.entries(2);
+    let further: [&[&str]; 3] = [
+        &["rollout", "api"],
+        &["rollout", "api", "--wait-lock", "1h"],
+        &["rollback", "api", "--to", "0.9.0"],
+    ];
+    for args in further {
+        let refused = rig.run(args).ended_with(15);
+        for said in ["the way back of rollout 2", "deployer resume api", "--abandon"] {
+            assert!(refused.said().contains(said), "{said}: {}", refused.said());
+        }
+    }
+    assert_eq!((rig.latest(), rig.entries(2)), (2, entries));
+    assert_eq!(rig.world(), world);
+    pids.iter().for_each(|pid| signal(*pid, Signal::CONT));
+    until("blue to be well", || healthy(&rig, &blue) == 4);
+    rig.run(&["resume", "api"]).ended_with(11);
+    rig.serves("1.0.0", 2);
+    assert_eq!(rig.processes().into_keys().collect::<Vec<_>>(), pids, "it is the blue that there was");
+    rig.verify();
+}
+
+#[test]
+fn a_blue_that_nothing_can_mend_can_be_given_up() {
+    let (rig, pids) = stuck();
+    let done = rig.start(&["rollout", "api", "--revision", "3.0.0", "--abandon", "--strategy", "switch"]);
+    rig.until_phase(3, "bake");
+    rig.answers("3.0.0");
+    rig.run(&["promote", "api", "--full"]).ended_with(0);
+    done.wait().ended_with(0);
+    pids.iter().for_each(|pid| signal(*pid, Signal::CONT));
+    assert_eq!(rig.latest(), 3);
+    assert_eq!(rig.state(3).plan().blue.as_ref().unwrap().revision.as_str(), "2.0.0");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn whoever_waits_for_a_turn_or_follows_lets_go_at_the_first_signal_and_the_rollout_goes_on() {
+    let rig = Rig::with_blue(|file| file.bake = "60s");
+    let rollout = rig.start(&["rollout", "api"]);
+    rig.until_phase(2, "bake");
+    let waits: [(&[&str], _); 3] = [
+        (&["rollout", "api", "--revision", "3.0.0", "--wait-lock", "1h"], "waiting for rollout 2"),
+        (&["resume", "api"], "following"),
+        (&["status", "api", "--watch"], ""),
+    ];
+    for (args, says) in waits {
+        let waiting = rig.start(args);
+        until("it to wait", || waiting.listens() && waiting.says(says));
+        waiting.signal(Signal::INT);
+        let done = waiting.wait().ended_with(17);
+        assert!(done.took.as_secs() < 20, "{done:?}");
+    }
+    rig.run(&["promote", "api", "--full"]).ended_with(0);
+    rollout.wait().ended_with(0);
+    assert_eq!(rig.latest(), 2);
+    rig.serves("2.0.0", 2);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_stop_while_it_plans_opens_no_rollout() {
+    let rig = Rig::with_blue(|_| {});
+    let supervisor = rig.status().supervisor.unwrap();
+    for args in [&["rollout", "api"][..], &["rollback", "api", "--to", "0.9.0"]] {
+        // Nobody answers the look until the stop was asked for.
+        signal(supervisor, Signal::STOP);
+        let planning = rig.start(args);
+        until("it to listen", || planning.listens());
+        planning.signal(Signal::INT);
+        until("the signal to be taken", || !planning.pending());
+        rig.run(&["validate"]).ended_with(0);
+        signal(supervisor, Signal::CONT);
+        let done = planning.wait().ended_with(17);
+        assert!(done.said().contains("nothing was changed"), "{}", done.said());
+        assert_eq!(rig.latest(), 1);
+    }
+    rig.run(&["rollout", "api"]).ended_with(0);
+    rig.serves("2.0.0", 2);
+}
+
+#[test]
+fn scaling_is_given_back_without_a_journal_where_somebody_says_anyway() {
+    let rig = Rig::with_blue(|_| {});
+    let journal = rig.dir().join(".deployer/journal");
+    std::fs::rename(&journal, rig.dir().join("aside")).unwrap();
+    std::fs::write(&journal, "not a folder").unwrap();
+    let refused = rig.run(&["thaw", "api"]).ended_with(1);
+    assert!(refused.said().contains("--anyway"), "{}", refused.said());
+    let thawed = rig.run(&["thaw", "api", "--anyway"]).ended_with(0);
+    assert!(thawed.err.contains("warning") && thawed.err.contains("journal"), "{}", thawed.said());
 }

@@ -433,6 +433,32 @@ impl Running {
         signal(self.child.id(), what);
     }
 
+    /// Whether it has said this on its error stream by now.
+    #[cfg(target_os = "linux")]
+    pub fn says(&self, what: &str) -> bool {
+        fs::read_to_string(&self.paths.1).unwrap().contains(what)
+    }
+
+    /// Whether a signal would be heard: before that it ends the process.
+    #[cfg(target_os = "linux")]
+    pub fn listens(&self) -> bool {
+        self.signals("SigCgt:")
+    }
+
+    /// Whether a signal was sent and not taken.
+    #[cfg(target_os = "linux")]
+    pub fn pending(&self) -> bool {
+        self.signals("SigPnd:") || self.signals("ShdPnd:")
+    }
+
+    /// Whether SIGINT is in one of the sets that the system shows of it.
+    #[cfg(target_os = "linux")]
+    fn signals(&self, set: &str) -> bool {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let set = status.lines().find_map(|line| line.strip_prefix(set)).unwrap_or_default();
+        u64::from_str_radix(set.trim(), 16).unwrap_or_default() & 0b10 != 0
+    }
+
     pub fn runs(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }

@@ -135,6 +135,7 @@ async fn plan<H: Harness>(h: &H, green: &Fleet, deadline: Span) -> Plan {
         .collect();
     Plan {
         release: None,
+        home: std::collections::BTreeMap::new(),
         format: PLAN_FORMAT,
         rollout: RolloutId {
             service: given.service.clone(),
