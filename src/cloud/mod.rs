@@ -16,6 +16,7 @@ mod grant;
 pub mod local;
 mod notes;
 pub mod sim;
+mod steps;
 
 use std::collections::BTreeSet;
 use std::future::Future;
