@@ -17,6 +17,7 @@ pub mod local;
 mod notes;
 mod shelf;
 pub mod sim;
+mod steps;
 
 use std::collections::BTreeSet;
 use std::future::Future;

@@ -231,6 +231,169 @@ fn idle_hosts_behind_closed_security_groups_are_seen() {
 }
 
 #[test]
+fn a_rule_that_lets_in_under_one_that_drops_is_found_and_so_is_a_part_that_is_dropped() {
+    let shut = |drop: (&'static str, u64), dropped: &str| {
+        let desk = Desk::new();
+        desk.declare_all();
+        desk.fake.world(|world| {
+            world.security_group("sg-blue", &[("10.0.0.0/8", 8080, 9090)]);
+            world.security_group("sg-shut", &[]);
+            world.permission("sg-shut", ("Accept", 10), "10.0.0.0/8", (8080, 9090));
+            world.permission("sg-shut", drop, dropped, (9000, 9999));
+            for (id, host) in &mut world.hosts {
+                let group = if desk.hosts.contains(id) { "sg-blue" } else { "sg-shut" };
+                host.security_groups = vec![group.into()];
+            }
+        });
+        failures(&desk)
+    };
+    let lacking = |who: &str| {
+        format!(
+            "security groups: green's security groups `sg-shut` do not let `{who}` in to port 9090, and blue's do"
+        )
+    };
+    assert_eq!(shut(("Drop", 1), "0.0.0.0/0"), [lacking("10.0.0.0/8")]);
+    assert_eq!(
+        shut(("Drop", 10), "10.0.0.0/8"),
+        [lacking("10.0.0.0/8")],
+        "of the same number the one that drops"
+    );
+    assert_eq!(shut(("Drop", 1), "10.1.0.0/16"), [lacking("10.1.0.0/16")]);
+    assert_eq!(shut(("Drop", 11), "0.0.0.0/0"), [""; 0]);
+    // Blue has the same walls, and somebody believes that one of them is open.
+    let desk = Desk::new();
+    desk.declare_all();
+    desk.fake.world(|world| world.permission("sg-web", ("Drop", 1), "10.0.0.0/8", (9090, 9090)));
+    assert_eq!(failures(&desk), [""; 0]);
+    assert_eq!(
+        warnings(&desk),
+        [
+            "security groups: green's security groups `sg-web` let `10.0.0.0/8` in to port 9090, under a rule that drops them before"
+        ]
+    );
+}
+
+#[test]
+fn the_port_that_a_clb_checks_has_to_be_open_too() {
+    let desk = Desk::new();
+    desk.declare_all();
+    desk.fake.world(|world| {
+        world.security_group("sg-blue", &[("10.0.0.0/8", 8080, 9090), ("100.64.0.0/10", 7000, 7000)]);
+        world.security_group("sg-shut", &[("10.0.0.0/8", 8080, 9090)]);
+        for (id, host) in &mut world.hosts {
+            let group = if desk.hosts.contains(id) { "sg-blue" } else { "sg-shut" };
+            host.security_groups = vec![group.into()];
+        }
+        let listener = world.listeners.iter_mut().find(|own| own.protocol == "tcp").unwrap();
+        listener.settings.insert("HealthCheckConnectPort".to_owned(), 7000.into());
+    });
+    let expected = "security groups: green's security groups `sg-shut` do not let `100.64.0.0/10` in to port 7000, and \
+                    blue's do";
+    assert_eq!(failures(&desk), [expected]);
+}
+
+#[test]
+fn green_in_a_zone_without_its_balancer_is_told_and_fails_where_nothing_crosses_zones() {
+    let desk = Desk::new();
+    desk.fake.world(|world| {
+        world.launch_template("lt-api", &[true]);
+        world.vswitch_zone = "cn-hongkong-d";
+    });
+    desk.declare("{ template: lt-api, template_version: 1 }", &desk.groups_but(&[]));
+    let zones =
+        |all: Vec<String>| all.into_iter().filter(|line| line.starts_with("zones:")).collect::<Vec<_>>();
+    let outside = |name: &str| format!("zones: `lt-api` is in `cn-hongkong-d`, where `{name}` is not");
+    assert_eq!(zones(failures(&desk)), [""; 0]);
+    let told = zones(warnings(&desk));
+    assert_eq!(told, ["LB-old", "LB-edge", "LB-edge", "LB-wires"].map(outside));
+    desk.fake.world(|world| {
+        for group in ["public-a", "public-b"] {
+            world.groups.get_mut(desk.id(group)).unwrap().cross_zone = false;
+        }
+        world.balancers.iter_mut().find(|own| own.name == "wires").unwrap().cross_zone = false;
+    });
+    assert_eq!(zones(failures(&desk)), ["LB-edge", "LB-edge", "LB-wires"].map(outside));
+    assert_eq!(zones(warnings(&desk)), [outside("LB-old")]);
+    // An idle host is where it is, and one beside blue gets what blue gets.
+    let idle = desk.fake.world(|world| {
+        let idle =
+            world.ecus.iter().map(|ecu| ecu.host.clone()).find(|host| !desk.hosts.contains(host)).unwrap();
+        world.hosts.get_mut(&idle).unwrap().zone = "cn-hongkong-d";
+        idle
+    });
+    desk.declare_all();
+    let failed = zones(failures(&desk));
+    assert_eq!(failed.len(), 3, "{failed:?}");
+    assert!(failed.iter().all(|line| line.contains("is in `cn-hongkong-d`")), "{failed:?} {idle}");
+    desk.fake.world(|world| {
+        desk.hosts.iter().for_each(|host| world.hosts.get_mut(host).unwrap().zone = "cn-hongkong-d");
+    });
+    assert_eq!(zones(warnings(&desk)), [""; 0], "what crosses zones does so for blue");
+    assert_eq!(zones(failures(&desk)).len(), 3);
+}
+
+#[test]
+fn twins_of_a_clb_that_cannot_be_switched_and_weights_that_differ_are_seen() {
+    let desk = Desk::new();
+    let (other, foreign) = desk.fake.world(|world| {
+        let old = world.balancers.iter().find(|own| own.name == "old").unwrap().id.clone();
+        let clb = world.clb("foreign");
+        (world.vserver_group(&old, "partner-b"), world.vserver_group(&clb, "foreign"))
+    });
+    let twins = |second: &str| {
+        let groups = desk.groups_but(&["partner"]);
+        let line = format!(
+            "          partner: {{ clb_twins: [{}, {second}], whole: accept }}\n",
+            desk.id("partner")
+        );
+        desk.declare("{ idle: cluster }", &format!("{groups}{line}"));
+    };
+    twins(&foreign);
+    let failed = failures(&desk);
+    assert!(failed[0].contains("are of different balancers, `LB-old` and `LB-foreign`"), "{failed:?}");
+    twins(&other);
+    assert_eq!(failures(&desk), [""; 0]);
+    desk.fake.world(|world| {
+        let old = world.balancers.iter().find(|own| own.name == "old").unwrap().id.clone();
+        world.clb_listener(&old, "tcp", 81, Some(&other));
+        let server = &mut world.groups.get_mut(desk.id("wire")).unwrap().servers[0];
+        server.weight = 40;
+    });
+    let failed: Vec<_> = failures(&desk).into_iter().map(|line| line.replace(&other, "OTHER")).collect();
+    assert_eq!(
+        failed,
+        [
+            "twins: of `partner`, `listener LB-old:80` leads to `ID-OF-partner` and `listener LB-old:81` to `OTHER`"
+        ]
+    );
+    assert_eq!(
+        warnings(&desk),
+        [
+            "weights: blue's servers weigh 40 and 100 in `wire` (ID-OF-wire), and each of green's will weigh 100"
+        ]
+    );
+}
+
+#[test]
+fn a_strategy_whose_plan_would_be_refused_fails() {
+    let desk = Desk::new();
+    desk.declare("{ idle: cluster }", &desk.groups_but(&[]).replace(", whole: accept", ""));
+    assert_eq!(failures(&desk), [""; 0], "one step asks for no part");
+    let text = std::fs::read_to_string(desk.file()).unwrap();
+    let steps = "strategies: { canary: { steps: [10, 100] } }\n";
+    std::fs::write(desk.file(), format!("{steps}{text}")).unwrap();
+    let asks =
+        |name: &str| format!("steps: strategy `canary` asks for 10% of `{name}`, which takes no steps");
+    assert_eq!(failures(&desk), ["partner", "wire"].map(asks));
+    std::fs::write(
+        desk.file(),
+        format!("{steps}{}", text.replace("port: 9090", "port: 9090, whole: accept")),
+    )
+    .unwrap();
+    assert_eq!(failures(&desk), ["partner"].map(asks));
+}
+
+#[test]
 fn what_edas_works_on_and_what_an_old_rollout_left_behind_are_seen() {
     let desk = Desk::new();
     desk.declare_all();

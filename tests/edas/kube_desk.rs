@@ -81,6 +81,28 @@ fn what_would_fail_a_rollout_on_kubernetes_is_found_before() {
 }
 
 #[test]
+fn tags_that_do_not_suffice_to_note_what_was_left_are_seen() {
+    let job = Job::on_kubernetes(|setup| setup.deadlines = vec!["drain: 10m", "settle: 10m"]);
+    let tag = |count: usize| {
+        job.fake.world(|world| {
+            let app = world.app_mut(&job.ids["api-blue"]).unwrap();
+            app.tags = (0..count).map(|n| (format!("team-{n}"), "shop".to_owned())).collect();
+        });
+    };
+    // Two twins, a rule that is on, and what it is filled with.
+    tag(16);
+    assert_eq!(findings(&job, "fail"), Vec::<String>::new());
+    tag(17);
+    assert_eq!(findings(&job, "fail"), ["quotas: `api-blue` has 17 of 20 tags, and a rollout needs 4 more"]);
+    // What is noted already needs no other tag.
+    job.fake.world(|world| {
+        let app = world.app_mut(&job.ids["api-blue"]).unwrap();
+        app.tags.insert(format!("deployer:left:{}", job.ids["public-a"]), "1".to_owned());
+    });
+    assert_eq!(findings(&job, "fail"), ["quotas: `api-blue` has 18 of 20 tags, and a rollout needs 3 more"]);
+}
+
+#[test]
 fn the_policy_for_kubernetes_moves_no_server() {
     let job = Job::on_kubernetes(|_| {});
     let done = job.run(&["policy", "ram", "api"]).ended_with(0);

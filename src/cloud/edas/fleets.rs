@@ -481,7 +481,7 @@ pub(super) struct Claim<'a> {
 /// # Errors
 /// [`FaultKind::Conflict`] where it was not; the call's fault.
 pub(super) async fn claim(client: &Client, claim: &Claim<'_>) -> Result<(), Fault> {
-    let (key, value) = (format!("{FILLING}{}", claim.part), digest(&claim.fleet.revision));
+    let (key, value) = (filling_key(claim.part), digest(&claim.fleet.revision));
     if claim.tags.iter().any(|tag| tag.tag_key == key && tag.tag_value.as_ref() == Some(&value)) {
         return Ok(());
     }
@@ -494,6 +494,11 @@ pub(super) async fn claim(client: &Client, claim: &Claim<'_>) -> Result<(), Faul
         claim.fleet.id, claim.fleet.revision
     );
     Err(Fault::new(FaultKind::Conflict, "ListDeployGroup", message))
+}
+
+/// The key of the tag that says what a fleet is filled with.
+pub(super) fn filling_key(part: &str) -> String {
+    format!("{FILLING}{part}")
 }
 
 /// A revision in the signs that a tag's value may have.

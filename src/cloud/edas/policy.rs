@@ -15,7 +15,8 @@ use crate::cloud::grant::Place;
 use crate::spec::{EdasFleets, EdasServers, EdasSpec, Hosts, Spec};
 
 /// What a look reads, and `doctor` besides.
-const READS: [&str; 27] = [
+const READS: [&str; 31] = [
+    "alb:GetLoadBalancerAttribute",
     "alb:GetListenerHealthStatus",
     "alb:ListAsynJobs",
     "alb:ListListeners",
@@ -26,12 +27,14 @@ const READS: [&str; 27] = [
     "ecs:DescribeInstances",
     "ecs:DescribeLaunchTemplateVersions",
     "ecs:DescribeSecurityGroupAttribute",
+    "ecs:DescribeVSwitches",
     "ess:DescribeScalingGroups",
     "ess:DescribeScalingInstances",
     "ess:ListTagResources",
     "nlb:GetJobStatus",
     "nlb:GetListenerHealthStatus",
     "nlb:ListListeners",
+    "nlb:ListLoadBalancers",
     "nlb:ListServerGroupServers",
     "nlb:ListServerGroups",
     "slb:DescribeHealthStatus",
@@ -43,6 +46,8 @@ const READS: [&str; 27] = [
     "slb:DescribeRuleAttribute",
     "slb:DescribeVServerGroupAttribute",
     "slb:DescribeVServerGroups",
+    // Which of the two ECS asks for where it tells of a vSwitch is unverified.
+    "vpc:DescribeVSwitches",
 ];
 
 /// What the id of a CLB's default server group ends with.

@@ -11,7 +11,7 @@ use super::groups::Asked;
 use super::orders::{Failure, Kind, Pace, Work};
 use super::world::{
     App, Attached, Balancer, Binding, DEFAULT_GROUP, DeployGroup, Ecc, Ecu, Family, Group, Host, Listener,
-    Package, Rule, ScalingGroup, Server, State, Template, Verdict, World,
+    Package, Permission, Rule, ScalingGroup, Server, State, Template, Verdict, World, ZONES,
 };
 
 /// How a group of servers is made.
@@ -40,9 +40,9 @@ impl World {
         let id = format!("i-fa4e{n:016x}");
         let ip = format!("10.0.{}.{}", n / 250, n % 250 + 1);
         let security_groups = self.security_groups.keys().take(1).cloned().collect();
-        let launched = self.now;
+        let (launched, zone) = (self.now, if template.is_some() { self.vswitch_zone } else { ZONES[0] });
         let host =
-            Host { id: id.clone(), ip, state: "Pending", launched, security_groups, template, release };
+            Host { id: id.clone(), ip, state: "Pending", launched, security_groups, zone, template, release };
         self.hosts.insert(id.clone(), host);
         id
     }
@@ -142,8 +142,22 @@ impl World {
 
     /// Who may come in: from where, and from which to which port.
     pub fn security_group(&mut self, id: &str, ingress: &[(&str, u16, u16)]) {
-        let ingress = ingress.iter().map(|(source, low, high)| ((*source).to_owned(), *low, *high)).collect();
-        self.security_groups.insert(id.to_owned(), ingress);
+        self.security_groups.insert(id.to_owned(), Vec::new());
+        for (source, low, high) in ingress {
+            self.permission(id, ("Accept", 1), source, (*low, *high));
+        }
+    }
+
+    /// One more rule of a security group, with its number.
+    pub fn permission(
+        &mut self,
+        group: &str,
+        (policy, priority): (&'static str, u64),
+        source: &str,
+        ports: (u16, u16),
+    ) {
+        let permission = Permission { source: source.to_owned(), ports, policy, priority };
+        self.security_groups.entry(group.to_owned()).or_default().push(permission);
     }
 
     /// A launch template: for each version whether it names a vSwitch of the cluster's VPC. The first is the default.
@@ -160,7 +174,17 @@ impl World {
             Family::Clb => format!("192.168.0.{}", n % 250 + 1),
         };
         let (name, scheme) = (name.to_owned(), "Intranet");
-        self.balancers.push(Balancer { id: id.clone(), name, family, address, scheme, busy_until: 0 });
+        let (zones, cross_zone) = (ZONES.to_vec(), true);
+        self.balancers.push(Balancer {
+            id: id.clone(),
+            name,
+            family,
+            address,
+            scheme,
+            zones,
+            cross_zone,
+            busy_until: 0,
+        });
         id
     }
 
@@ -197,6 +221,7 @@ impl World {
             drain: options.drain,
             checked: options.checked,
             scheduler: options.scheduler,
+            cross_zone: true,
             servers: Vec::new(),
             busy_until: 0,
             created: self.now,

@@ -5,10 +5,11 @@ use serde_json::{Value, json};
 use super::input::Input;
 use super::pages::{among, by_number, json_list};
 use super::service::{Answer, Operation, missing, read};
-use super::world::{REGION, Template, VPC, World};
+use super::world::{Permission, REGION, Template, VPC, World};
 
 pub const OPERATIONS: &[&[Operation]] = &[&[
     read("DescribeInstances", instances),
+    read("DescribeVSwitches", vswitches),
     read("DescribeSecurityGroupAttribute", security_group),
     read("DescribeLaunchTemplates", templates),
     read("DescribeLaunchTemplateVersions", versions),
@@ -23,6 +24,7 @@ fn instances(world: &mut World, input: &Input) -> Answer {
             "InstanceName": host.id,
             "Status": host.state,
             "RegionId": REGION,
+            "ZoneId": host.zone,
             "VpcAttributes": { "VpcId": VPC, "PrivateIpAddress": { "IpAddress": [host.ip] } },
             "SecurityGroupIds": { "SecurityGroupId": host.security_groups },
         })
@@ -37,11 +39,12 @@ fn security_group(world: &mut World, input: &Input) -> Answer {
     let id = input.need("SecurityGroupId")?;
     let group = world.security_groups.get(id);
     let group = group.ok_or_else(|| missing("InvalidSecurityGroupId.NotFound", id))?;
-    let rules = group.iter().map(|(source, low, high)| {
+    let rules = group.iter().map(|Permission { source, ports: (low, high), policy, priority }| {
         json!({
             "Direction": "ingress",
             "IpProtocol": "TCP",
-            "Policy": "Accept",
+            "Policy": policy,
+            "Priority": priority.to_string(),
             "PortRange": format!("{low}/{high}"),
             "SourceCidrIp": source,
         })
@@ -50,6 +53,18 @@ fn security_group(world: &mut World, input: &Input) -> Answer {
     Ok(
         json!({ "SecurityGroupId": id, "RegionId": REGION, "VpcId": VPC, "Permissions": { "Permission": rules } }),
     )
+}
+
+/// Which every launch template names that names one.
+const VSWITCH: &str = "vsw-fa4e0000000000000001";
+
+fn vswitches(world: &mut World, input: &Input) -> Answer {
+    let is_it = input.text("VSwitchId").is_none_or(|id| id == VSWITCH);
+    let one =
+        json!({ "VSwitchId": VSWITCH, "VpcId": VPC, "ZoneId": world.vswitch_zone, "Status": "Available" });
+    let (page, mut answer) = by_number(world, input, is_it.then_some(one).into_iter().collect(), 10)?;
+    answer.insert("VSwitches".to_owned(), json!({ "VSwitch": page }));
+    Ok(Value::Object(answer))
 }
 
 fn named<'a>(world: &'a World, input: &Input) -> Vec<&'a Template> {
@@ -79,7 +94,7 @@ fn versions(world: &mut World, input: &Input) -> Answer {
         let numbered = (1_u64..).zip(&template.versions);
         let own = numbered.filter(|(number, _)| among(&asked, &number.to_string()));
         own.map(|(number, inside)| {
-            let switch = if *inside { "vsw-fa4e0000000000000001" } else { "" };
+            let switch = if *inside { VSWITCH } else { "" };
             json!({
                 "LaunchTemplateId": template.id,
                 "VersionNumber": number,

@@ -85,8 +85,9 @@ impl World {
     /// Whether the firewall of an instance lets anybody in at a port.
     fn lets_in(&self, host: &Host, port: u16) -> bool {
         let groups = host.security_groups.iter().filter_map(|id| self.security_groups.get(id));
-        let open = groups.flatten().any(|(_, low, high)| (*low..=*high).contains(&port));
-        open || !self.settings.security_groups
+        let speaks = groups.flatten().filter(|own| (own.ports.0..=own.ports.1).contains(&port));
+        let first = speaks.min_by_key(|own| (own.priority, own.policy == "Accept"));
+        first.is_some_and(|own| own.policy == "Accept") || !self.settings.security_groups
     }
 
     /// Moves every server of every group on.

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::alb::groups::{self, group, related};
+use super::alb::listener::zones;
 use super::alb::{listener, status_of, unwell};
 use super::input::Input;
 use super::pages::{among, by_token, tagged};
@@ -128,6 +129,8 @@ fn shown_balancer(balancer: &Balancer) -> Value {
         "DNSName": balancer.address,
         "RegionId": REGION,
         "VpcId": VPC,
+        "CrossZoneEnabled": balancer.cross_zone,
+        "ZoneMappings": zones(balancer),
     })
 }
 

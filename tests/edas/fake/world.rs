@@ -21,6 +21,9 @@ pub const DEFAULT_GROUP: &str = "_DEFAULT_GROUP";
 /// Milliseconds since the fake started.
 pub type Ms = u64;
 
+/// Where everything is that was put nowhere else.
+pub const ZONES: [&str; 2] = ["cn-hongkong-b", "cn-hongkong-c"];
+
 /// An ECS instance.
 #[derive(Debug, Clone)]
 pub struct Host {
@@ -30,6 +33,7 @@ pub struct Host {
     pub state: &'static str,
     pub launched: Ms,
     pub security_groups: Vec<String>,
+    pub zone: &'static str,
     /// The launch template it was bought with, and whether scaling in releases it.
     pub template: Option<(String, String)>,
     pub release: bool,
@@ -120,6 +124,10 @@ pub struct Balancer {
     pub address: String,
     /// `Internet` or `Intranet`.
     pub scheme: &'static str,
+    /// Where it has nodes; a CLB has a first one and a second.
+    pub zones: Vec<&'static str>,
+    /// Whether nodes of an NLB send into other zones.
+    pub cross_zone: bool,
     pub busy_until: Ms,
 }
 
@@ -205,6 +213,8 @@ pub struct Group {
     pub checked: bool,
     /// How it chooses among its servers; a CLB's listener says it.
     pub scheduler: &'static str,
+    /// Whether nodes of an ALB send into other zones.
+    pub cross_zone: bool,
     pub servers: Vec<Server>,
     pub busy_until: Ms,
     pub created: Ms,
@@ -233,6 +243,17 @@ pub struct Attached {
     pub old: bool,
     pub port: u16,
     pub weight: u64,
+}
+
+/// A rule of a security group.
+#[derive(Debug, Clone)]
+pub struct Permission {
+    pub source: String,
+    pub ports: (u16, u16),
+    /// `Accept` or `Drop`.
+    pub policy: &'static str,
+    /// From 1 to 100; the lower is asked before, and of two with the same the one that drops.
+    pub priority: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -272,8 +293,10 @@ pub struct World {
     pub groups: BTreeMap<String, Group>,
     pub jobs: Vec<Job>,
     pub scaling_groups: Vec<ScalingGroup>,
-    /// Who may come in: from where, and from which to which port.
-    pub security_groups: BTreeMap<String, Vec<(String, u16, u16)>>,
+    /// Who may come in, and who may not.
+    pub security_groups: BTreeMap<String, Vec<Permission>>,
+    /// The zone of the vSwitch that launch templates name.
+    pub vswitch_zone: &'static str,
     pub templates: BTreeMap<String, Template>,
     pub sessions: Vec<Session>,
     /// Which package version or instance fails its checks in which group, by its name; `*` is every group.
@@ -311,6 +334,7 @@ impl World {
             jobs: Vec::new(),
             scaling_groups: Vec::new(),
             security_groups: BTreeMap::new(),
+            vswitch_zone: ZONES[0],
             templates: BTreeMap::new(),
             sessions: Vec::new(),
             sick: BTreeSet::new(),

@@ -6,7 +6,7 @@ use aws_sdk_elasticloadbalancingv2::types::{Matcher, ProtocolEnum, TargetGroup, 
 
 use super::super::arn;
 use super::facts::Facts;
-use crate::cloud::Finding;
+use crate::cloud::{Finding, steps};
 use crate::model::Span;
 use crate::spec::AwsGroup;
 
@@ -25,6 +25,8 @@ pub(super) fn check(facts: &Facts<'_>) -> Vec<Finding> {
         findings.extend(health(facts, group));
         findings.extend(network(facts, group));
     }
+    let shared = facts.home.spec.groups.iter().filter(|(_, group)| matches!(group, AwsGroup::Shared { .. }));
+    findings.extend(steps::unaccepted(facts.spec, shared.map(|(id, _)| id.clone())));
     findings
 }
 

@@ -146,6 +146,29 @@ pub async fn balancers(client: &Client) -> Result<Vec<Balancer>, Fault> {
     page::by_token(client, call, "/LoadBalancers", In::Query).await
 }
 
+/// A zone in which a balancer has nodes.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Zone {
+    #[serde(default)]
+    pub zone_id: Option<String>,
+}
+
+/// The zones of a balancer.
+///
+/// # Errors
+/// The call's fault.
+pub async fn zones(client: &Client, balancer: &str) -> Result<Vec<Zone>, Fault> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Attribute {
+        #[serde(default)]
+        zone_mappings: Vec<Zone>,
+    }
+    let call = Call::rpc(Product::Alb, "GetLoadBalancerAttribute").read().with("LoadBalancerId", balancer);
+    Ok(client.send::<Attribute>(call).await?.zone_mappings)
+}
+
 /// The listeners with these ids, at most twenty; all of the region without any.
 ///
 /// # Errors

@@ -18,6 +18,12 @@ pub const BALANCERS_MAX: usize = 10;
 #[serde(rename_all = "PascalCase")]
 pub struct Balancer {
     pub load_balancer_id: String,
+    /// Where its first nodes are.
+    #[serde(default)]
+    pub master_zone_id: Option<String>,
+    /// And its second ones.
+    #[serde(default)]
+    pub slave_zone_id: Option<String>,
 }
 
 /// A server in a group of a balancer.
@@ -143,8 +149,20 @@ pub struct Settings {
     pub health_check_interval: Option<u32>,
     #[serde(default, deserialize_with = "number")]
     pub healthy_threshold: Option<u32>,
+    /// Where its check goes, if not to the server's own port.
+    #[serde(default)]
+    health_check_connect_port: Value,
     #[serde(default)]
     pub master_slave_server_group_id: Option<String>,
+}
+
+impl Settings {
+    /// The port that is checked in place of the server's own. Some answers say -520, which is the server's own.
+    pub fn checked_port(&self) -> Option<u16> {
+        let own = &self.health_check_connect_port;
+        let number = own.as_u64().or_else(|| own.as_str()?.parse().ok())?;
+        u16::try_from(number).ok().filter(|port| *port > 0)
+    }
 }
 
 /// What a listener's check says of a server.

@@ -7,10 +7,12 @@ use super::page::{self, In};
 use super::pool::number;
 use crate::cloud::Fault;
 use crate::cloud::edas::client::{Call, Client, Product};
-use crate::cloud::firewall::{Rule, SecurityGroup, Source};
+use crate::cloud::firewall::{Rule, Source};
 
 /// The most instances that one question may name.
 pub const ASKED_MAX: usize = 100;
+/// The number of a rule that says none (official SDK, 2026-11).
+const PRIORITY: u32 = 1;
 
 fn call(action: &'static str) -> Call {
     Call::rpc(Product::Ecs, action).read()
@@ -21,6 +23,8 @@ fn call(action: &'static str) -> Call {
 #[serde(rename_all = "PascalCase")]
 pub struct Instance {
     pub instance_id: String,
+    #[serde(default)]
+    pub zone_id: Option<String>,
     #[serde(default)]
     security_group_ids: Option<Ids>,
 }
@@ -56,6 +60,8 @@ struct Permission {
     direction: Option<String>,
     ip_protocol: Option<String>,
     policy: Option<String>,
+    #[serde(deserialize_with = "number")]
+    priority: Option<u32>,
     port_range: Option<String>,
     source_cidr_ip: Option<String>,
     #[serde(rename = "Ipv6SourceCidrIp")]
@@ -64,21 +70,33 @@ struct Permission {
     source_prefix_list_id: Option<String>,
 }
 
-/// What a security group lets in; a rule that keeps somebody out is not looked at.
+/// A rule for those who come in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Of whom it speaks, and of which ports.
+    pub rule: Rule,
+    /// Whether it keeps them out.
+    pub drops: bool,
+    /// From 1 to 100; the lower is asked before.
+    pub priority: u32,
+}
+
+/// What a security group does with those who come in.
 ///
 /// # Errors
 /// The call's fault; an answer that is not whole.
-pub async fn security_group(client: &Client, id: &str) -> Result<SecurityGroup, Fault> {
+pub async fn security_group(client: &Client, id: &str) -> Result<Vec<Entry>, Fault> {
     let call = call("DescribeSecurityGroupAttribute").with("SecurityGroupId", id);
     let rules: Vec<Permission> = page::by_token(client, call, "/Permissions/Permission", In::Query).await?;
-    let lets_in = rules.iter().filter(|rule| {
-        let says = |text: &Option<String>, word: &str| {
-            text.as_deref().is_none_or(|own| own.eq_ignore_ascii_case(word))
-        };
-        says(&rule.direction, "ingress") && says(&rule.policy, "accept")
-    });
-    let inbound = lets_in.map(rule).collect();
-    Ok(SecurityGroup { id: id.to_owned(), name: id.to_owned(), inbound, outbound: None })
+    let says =
+        |text: &Option<String>, word: &str| text.as_deref().is_none_or(|own| own.eq_ignore_ascii_case(word));
+    let inbound = rules.iter().filter(|rule| says(&rule.direction, "ingress"));
+    let entry = |own: &Permission| Entry {
+        rule: rule(own),
+        drops: !says(&own.policy, "accept"),
+        priority: own.priority.unwrap_or(PRIORITY),
+    };
+    Ok(inbound.map(entry).collect())
 }
 
 fn rule(permission: &Permission) -> Rule {
@@ -118,6 +136,8 @@ pub struct Template {
     /// Whether it is the one that is meant where none is named.
     pub default: bool,
     pub vswitch: Option<String>,
+    /// Where it names one.
+    pub zone: Option<String>,
     pub security_groups: Vec<String>,
 }
 
@@ -147,13 +167,32 @@ pub async fn template(client: &Client, id: &str, version: Option<&str>) -> Resul
     Ok(all.into_iter().find(wanted).map(|own| {
         let data = own.launch_template_data;
         let (vswitch, security_groups) = network(&data);
+        let zone = data["ZoneId"].as_str().filter(|zone| !zone.is_empty()).map(str::to_owned);
         Template {
             number: own.version_number.unwrap_or(0),
             default: own.default_version == Some(true),
             vswitch,
+            zone,
             security_groups,
         }
     }))
+}
+
+/// The zone of a vSwitch; none where there is no such one.
+///
+/// # Errors
+/// The call's fault; an answer that is not whole.
+pub async fn zone(client: &Client, vswitch: &str) -> Result<Option<String>, Fault> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Switch {
+        v_switch_id: String,
+        #[serde(default)]
+        zone_id: Option<String>,
+    }
+    let call = call("DescribeVSwitches").with("VSwitchId", vswitch);
+    let all: Vec<Switch> = page::by_number(client, call, "/VSwitches/VSwitch").await?;
+    Ok(all.into_iter().find(|own| own.v_switch_id == vswitch).and_then(|own| own.zone_id))
 }
 
 /// The vSwitch and the security groups, which stand in one of three places.

@@ -47,6 +47,27 @@ pub struct Listener {
     pub server_group_id: Option<String>,
 }
 
+/// A balancer.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Balancer {
+    pub load_balancer_id: String,
+    #[serde(default)]
+    pub zone_mappings: Vec<super::alb::Zone>,
+    /// Whether it sends into other zones.
+    #[serde(default, deserialize_with = "switch")]
+    pub cross_zone_enabled: Option<bool>,
+}
+
+/// Every balancer of the region.
+///
+/// # Errors
+/// The call's fault; an answer that is not whole.
+pub async fn balancers(client: &Client) -> Result<Vec<Balancer>, Fault> {
+    let call = Call::rpc(Product::Nlb, "ListLoadBalancers").read().with("MaxResults", PAGE);
+    page::by_token(client, call, "/LoadBalancers", In::Query).await
+}
+
 /// Every listener of the region.
 ///
 /// # Errors

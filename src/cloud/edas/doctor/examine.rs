@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::super::client::{Client, Session};
 use super::super::home::Home;
 use super::facts::Facts;
-use super::{fleets, groups, hosts, kubernetes, quotas};
+use super::{fleets, groups, hosts, kubernetes, quotas, zones};
 use crate::cloud::notes::Notes;
 use crate::cloud::{Fault, Finding};
 use crate::model::{Hold, Span};
@@ -35,7 +35,7 @@ pub async fn examine(spec: &Spec, edas: &EdasSpec, open: bool) -> Vec<Finding> {
             .mend("compare the role's policy with what `deployer policy ram` prints"),
     );
     let fleets = if home.kubernetes().is_some() { kubernetes::check } else { fleets::check };
-    for check in [fleets, groups::check, hosts::check, quotas::check] {
+    for check in [fleets, groups::check, hosts::check, zones::check, quotas::check] {
         findings.extend(check(&facts));
     }
     let mut seen = BTreeSet::new();

@@ -5,16 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::super::api::application::{self, Described};
-use super::super::api::ecs::{self, Template};
+use super::super::api::ecs::{self, Entry, Template};
 use super::super::api::edas::{self, ChangeOrder, DeployGroup, Ecu, ScalingRule, Status, Tag};
-use super::super::api::{alb, k8s, pool};
+use super::super::api::{alb, clb, k8s, nlb, pool};
 use super::super::client::{Client, Product};
 use super::super::fleets::FleetNow;
 use super::super::home::{Ecs, Home, Kind, Kube};
 use super::super::memory::Memory;
 use super::super::servers::ServerGroup;
 use super::super::survey::Survey;
-use crate::cloud::firewall::SecurityGroup;
+use super::zones::Placed;
 use crate::cloud::notes::Notes;
 use crate::cloud::{FaultKind, Finding, Scope};
 use crate::model::{FleetId, Seen};
@@ -63,8 +63,16 @@ pub(super) struct Facts<'a> {
     pub template: Option<Template>,
     /// The security groups of blue's instances and of idle ones, by instance.
     pub networks: BTreeMap<String, Vec<String>>,
-    pub security_groups: BTreeMap<String, SecurityGroup>,
+    pub security_groups: BTreeMap<String, Vec<Entry>>,
     pub balancing: Balancing,
+    /// Ports that listeners of a CLB check in place of the servers' own.
+    pub checked: BTreeSet<u16>,
+    /// The balancers that lead to a server group of ours, by id.
+    pub placed: BTreeMap<String, Placed>,
+    /// The zones in which green would come up, and what says so.
+    pub zones_of_green: BTreeMap<String, BTreeSet<String>>,
+    /// The zones in which blue is.
+    pub zones_of_blue: BTreeSet<String>,
 }
 
 impl<'a> Facts<'a> {
@@ -113,6 +121,8 @@ impl<'a> Facts<'a> {
         facts.read_hosts(client, notes, ecs).await;
         facts.read_network(client, notes).await;
         facts.read_balancing(client, notes).await;
+        facts.read_zones(client, notes, ecs).await;
+        facts.read_checked(client, notes).await;
         Some(facts)
     }
 
@@ -172,6 +182,10 @@ impl<'a> Facts<'a> {
             networks: BTreeMap::new(),
             security_groups: BTreeMap::new(),
             balancing: Balancing::default(),
+            checked: BTreeSet::new(),
+            placed: BTreeMap::new(),
+            zones_of_green: BTreeMap::new(),
+            zones_of_blue: BTreeSet::new(),
         }
     }
 
@@ -243,6 +257,14 @@ impl<'a> Facts<'a> {
         for some in all.chunks(ecs::ASKED_MAX) {
             let found = notes.heard(ecs::instances(client, some).await).unwrap_or_default();
             self.networks.extend(found.iter().map(|own| (own.instance_id.clone(), own.security_groups())));
+            for (own, zone) in found.iter().filter_map(|own| Some((own, own.zone_id.clone()?))) {
+                let idle = self.idle.iter().flatten().any(|ecu| ecu.instance_id == own.instance_id);
+                if idle {
+                    self.zones_of_green.entry(zone).or_default().insert(own.instance_id.clone());
+                } else {
+                    self.zones_of_blue.insert(zone);
+                }
+            }
         }
         let of_template = self.template.iter().flat_map(|template| template.security_groups.iter());
         let ids: BTreeSet<String> = self.networks.values().flatten().chain(of_template).cloned().collect();
@@ -263,6 +285,67 @@ impl<'a> Facts<'a> {
                 .filter_map(|own| Some((own.load_balancer_id, own.load_balancer_edition?)))
                 .collect(),
         };
+    }
+
+    /// Where green comes up that is bought, and where the balancers of our server groups are.
+    async fn read_zones(&mut self, client: &Client, notes: &mut Notes, ecs: Ecs<'_>) {
+        if let (Some(template), Hosts::Template { id, .. }) = (&self.template, &ecs.own.hosts) {
+            let zone = match (&template.zone, &template.vswitch) {
+                (Some(zone), _) => Some(zone.clone()),
+                (None, Some(vswitch)) => notes.heard(ecs::zone(client, vswitch).await).flatten(),
+                (None, None) => None,
+            };
+            if let Some(zone) = zone {
+                self.zones_of_green.entry(zone).or_default().insert(id.clone());
+            }
+        }
+        let families: BTreeSet<_> = self.server_groups().iter().map(|group| group.family.product()).collect();
+        if families.contains(&Product::Alb) {
+            let ids: BTreeSet<_> =
+                self.balancing.listeners.iter().filter_map(|own| own.load_balancer_id.clone()).collect();
+            for id in ids {
+                let Some(zones) = notes.heard(alb::zones(client, &id).await) else { continue };
+                let listeners =
+                    self.balancing.listeners.iter().filter(|own| own.load_balancer_id.as_ref() == Some(&id));
+                let listeners = listeners.map(|own| own.listener_id.clone()).collect();
+                let zones = zones.into_iter().filter_map(|zone| zone.zone_id).collect();
+                self.placed.insert(id, Placed { zones, crosses: true, listeners });
+            }
+        }
+        if families.contains(&Product::Nlb) {
+            let all = notes.heard(nlb::listeners(client).await).unwrap_or_default();
+            for own in notes.heard(nlb::balancers(client).await).unwrap_or_default() {
+                let id = own.load_balancer_id;
+                let listeners = all.iter().filter(|listener| listener.load_balancer_id.as_ref() == Some(&id));
+                let listeners = listeners.map(|listener| listener.listener_id.clone()).collect();
+                let zones = own.zone_mappings.into_iter().filter_map(|zone| zone.zone_id).collect();
+                self.placed
+                    .insert(id, Placed { zones, crosses: own.cross_zone_enabled != Some(false), listeners });
+            }
+        }
+        if families.contains(&Product::Clb) {
+            for own in notes.heard(clb::balancers(client, None).await).unwrap_or_default() {
+                let zones = [own.master_zone_id, own.slave_zone_id].into_iter().flatten();
+                let zones = zones.filter(|zone| !zone.is_empty()).collect();
+                let placed = Placed { zones, crosses: true, listeners: BTreeSet::new() };
+                self.placed.insert(own.load_balancer_id, placed);
+            }
+        }
+    }
+
+    /// Where listeners of a CLB that lead to one of our groups look for the servers' health.
+    async fn read_checked(&mut self, client: &Client, notes: &mut Notes) {
+        let balancers: BTreeSet<_> =
+            self.server_groups().iter().filter_map(|group| group.balancer.clone()).collect();
+        let balancers: Vec<_> = balancers.into_iter().collect();
+        let mut all = Vec::new();
+        for some in balancers.chunks(clb::BALANCERS_MAX) {
+            all.extend(notes.heard(clb::listeners(client, some).await).unwrap_or_default());
+        }
+        let ours: BTreeSet<_> = self.server_groups().iter().map(|group| group.id.clone()).collect();
+        all.retain(|own| own.group.as_ref().is_some_and(|id| ours.contains(id)));
+        let settings = all.iter().flat_map(|own| [&own.tcp, &own.udp, &own.http, &own.https]).flatten();
+        self.checked = settings.filter_map(clb::Settings::checked_port).collect();
     }
 
     /// The fleets of which EDAS says who is in them.

@@ -9,8 +9,8 @@ use super::super::health;
 use super::super::route::Place;
 use super::super::servers::{Family, ServerGroup};
 use super::facts::Facts;
-use crate::cloud::Finding;
-use crate::model::{Health, Span};
+use crate::cloud::{Finding, steps};
+use crate::model::{GroupId, Health, Share, Span};
 use crate::spec::{EdasGroup, EdasServers, ShareBy};
 
 /// What a health check needs where its settings do not say it (official SDKs, 2026-10).
@@ -40,6 +40,7 @@ pub(super) fn check(facts: &Facts<'_>) -> Vec<Finding> {
         findings.extend(ports(facts, group));
         findings.extend(unchecked(facts, group));
         findings.extend(weightless(facts, group));
+        findings.extend(uneven(facts, group));
         findings.extend(drain(facts, group));
         findings.extend(patience(facts, group));
     }
@@ -72,14 +73,70 @@ fn declared(facts: &Facts<'_>) -> Vec<Finding> {
                 Finding::fail("declared groups", what).mend("write `alb`, `nlb` or `clb` as the group is"),
             );
         }
-        if let EdasServers::AlbTwins([one, other]) | EdasServers::NlbTwins([one, other]) = &group.servers
-            && absent.is_empty()
-        {
-            findings.push(alike(facts, one, other));
+        if let Some([one, other]) = group.servers.twins().filter(|_| absent.is_empty()) {
+            findings.push(match &group.servers {
+                EdasServers::ClbTwins(_) => together(facts, one, other),
+                _ => alike(facts, one, other),
+            });
             findings.extend(switched(facts, name.as_str(), [one, other]));
+            findings.extend(divided(facts, name.as_str(), group, [one, other]));
         }
     }
+    findings.extend(steps::unaccepted(facts.spec, whole(facts)));
     findings
+}
+
+/// The groups that take no steps: default actions have no weights, nor has anything of an NLB or a CLB that leads to twins.
+fn whole(facts: &Facts<'_>) -> Vec<GroupId> {
+    let takes_none = |group: &EdasGroup| match &group.servers {
+        EdasServers::AlbTwins([one, other]) => !defaults(facts, [one, other]).is_empty(),
+        EdasServers::NlbTwins(_) | EdasServers::ClbTwins(_) => true,
+        EdasServers::Alb(_) | EdasServers::Nlb(_) | EdasServers::Clb(_) => group.by == ShareBy::Membership,
+    };
+    let groups = facts.home.spec.groups.iter().filter(|(_, group)| takes_none(group));
+    groups.map(|(id, _)| id.clone()).collect()
+}
+
+/// A CLB's vServer groups have no settings of their own but their servers' ports and weights: scheduler, health checks and
+/// drain are those of the listeners and rules, which are switched and stay as they are. So they must be of one balancer.
+fn together(facts: &Facts<'_>, one: &str, other: &str) -> Finding {
+    let pair = format!("{} and {}", facts.title(one), facts.title(other));
+    let balancer =
+        |id: &str| facts.survey.group(id).and_then(|group| group.balancer.clone()).unwrap_or_default();
+    let (first, second) = (balancer(one), balancer(other));
+    if first == second {
+        return Finding::ok(
+            "twins",
+            format!("{pair} are of `{first}`, whose listeners and rules have the settings"),
+        );
+    }
+    Finding::fail("twins", format!("{pair} are of different balancers, `{first}` and `{second}`"))
+        .why("a listener has server groups of its own balancer only: it cannot be switched to the other")
+        .mend("make the second one on the balancer of the first")
+}
+
+/// What has one server group must have the same one everywhere: else green would serve a part before anything is switched.
+fn divided(facts: &Facts<'_>, name: &str, group: &EdasGroup, twins: [&String; 2]) -> Option<Finding> {
+    let leading = |id: &String| -> Vec<String> {
+        let routes =
+            facts.survey.group(id).and_then(|own| facts.survey.routes_of(own).ok()).unwrap_or_default();
+        let routes = routes.iter().filter(|route| !route.preview && route.share(id) != Some(Share::NONE));
+        routes.map(|route| format!("`{}`", route.name)).collect()
+    };
+    let [one, other] = twins.map(leading);
+    let weighs = matches!(group.servers, EdasServers::AlbTwins(_));
+    (!weighs && !one.is_empty() && !other.is_empty()).then(|| {
+        let what = format!(
+            "of `{name}`, {} leads to {} and {} to {}",
+            one.join(" and "),
+            facts.title(twins[0]),
+            other.join(" and "),
+            facts.title(twins[1])
+        );
+        Finding::fail("twins", what)
+            .why("each of them has one server group: whoever stands in the second one has traffic already")
+            .mend("let all of them lead to the one in which blue stands")
+    })
 }
 
 fn fits(servers: &EdasServers, family: Family) -> bool {
@@ -176,14 +233,17 @@ fn differences(path: &str, one: &Value, other: &Value, found: &mut Vec<String>) 
     }
 }
 
-/// A default action knows no weights.
-fn switched(facts: &Facts<'_>, name: &str, twins: [&String; 2]) -> Option<Finding> {
+/// The default actions that lead to twins.
+fn defaults(facts: &Facts<'_>, twins: [&String; 2]) -> BTreeSet<String> {
     let groups = twins.into_iter().filter_map(|id| facts.survey.group(id));
     let routes = groups.filter_map(|group| facts.survey.routes_of(group).ok()).flatten();
-    let defaults: BTreeSet<_> = routes
-        .filter(|route| matches!(route.place, Place::Default(_)))
-        .map(|route| format!("`{}`", route.name))
-        .collect();
+    let defaults = routes.filter(|route| matches!(route.place, Place::Default(_)));
+    defaults.map(|route| format!("`{}`", route.name)).collect()
+}
+
+/// A default action knows no weights.
+fn switched(facts: &Facts<'_>, name: &str, twins: [&String; 2]) -> Option<Finding> {
+    let defaults = defaults(facts, twins);
     (!defaults.is_empty()).then(|| {
         let names: Vec<_> = defaults.into_iter().collect();
         let what = format!("the default action of {} leads to `{name}`", names.join(" and "));
@@ -259,6 +319,24 @@ fn unchecked(facts: &Facts<'_>, group: &ServerGroup) -> Option<Finding> {
             } else {
                 "switch on its health check"
             })
+    })
+}
+
+/// Green's servers come in with the weight of blue's heaviest.
+fn uneven(facts: &Facts<'_>, group: &ServerGroup) -> Option<Finding> {
+    let by_membership = declaration(facts, group).is_some_and(|own| own.by == ShareBy::Membership);
+    let weights: BTreeSet<u32> = ours(facts, group).iter().filter_map(|server| server.weight).collect();
+    let most = weights.last()?;
+    (by_membership && group.heeds_weights && weights.len() > 1).then(|| {
+        let shown: Vec<_> = weights.iter().map(ToString::to_string).collect();
+        let what = format!(
+            "blue's servers weigh {} in {}, and each of green's will weigh {most}",
+            shown.join(" and "),
+            facts.title(&group.id)
+        );
+        Finding::warn("weights", what)
+            .why("green's servers would share the traffic evenly, and blue's do not")
+            .mend("give blue's the same weight, if that was not meant")
     })
 }
 

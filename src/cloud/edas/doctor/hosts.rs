@@ -3,11 +3,12 @@
 
 use std::collections::BTreeSet;
 
+use super::super::api::ecs::Entry;
 use super::super::home::Kind;
 use super::facts::Facts;
+use super::walls::Way;
 use crate::cloud::Finding;
-use crate::cloud::cidr::Cidr;
-use crate::cloud::firewall::{Port, SecurityGroup, Source, named, sources};
+use crate::cloud::firewall::{Port, Source, named};
 use crate::spec::Hosts;
 
 /// Every check of green's hosts.
@@ -112,7 +113,8 @@ fn ports(facts: &Facts<'_>) -> BTreeSet<Port> {
             .find_map(|key| settings[key]["HealthCheckConnectPort"].as_u64());
         port.and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0)
     });
-    traffic.chain(checks).map(|number| Port { number, udp: false }).collect()
+    let classic = facts.checked.iter().copied();
+    traffic.chain(checks).chain(classic).map(|number| Port { number, udp: false }).collect()
 }
 
 fn lacking(
@@ -121,65 +123,46 @@ fn lacking(
     blue: &BTreeSet<Vec<String>>,
     ports: &BTreeSet<Port>,
 ) -> Vec<Finding> {
-    let resolved = |ids: &[String]| -> Option<Vec<&SecurityGroup>> {
-        ids.iter().map(|id| facts.security_groups.get(id)).collect()
+    let resolved = |ids: &[String]| -> Option<Vec<&Entry>> {
+        let all: Option<Vec<_>> = ids.iter().map(|id| facts.security_groups.get(id)).collect();
+        Some(all?.into_iter().flatten().collect())
     };
     let ids: Vec<_> = green.iter().map(|id| format!("`{id}`")).collect();
+    let ids = ids.join(", ");
     let Some(own) = resolved(green) else { return Vec::new() };
     let mut findings = Vec::new();
     for port in ports {
-        let wanted: BTreeSet<Source> =
-            blue.iter().filter_map(|ids| resolved(ids)).flat_map(|groups| sources(&groups, *port)).collect();
-        let lost = lost(&sources(&own, *port), &wanted);
-        if !lost.is_empty() {
-            let what = format!(
-                "green's security groups {} do not let {} in to port {}, and blue's do",
-                ids.join(", "),
-                named(&lost),
-                port.number
-            );
-            findings.push(
-                Finding::fail("security groups", what)
-                    .why("a load balancer, or clients behind it, that reach blue would not reach green")
-                    .mend(format!(
-                        "allow port {} from there in one of them, or give green blue's security groups",
-                        port.number
-                    )),
-            );
+        let way = Way::through(own.iter().copied(), *port);
+        let blue: Vec<_> = blue.iter().filter_map(|ids| Some(Way::through(resolved(ids)?, *port))).collect();
+        let lost = way.lacks(&blue);
+        let number = port.number;
+        let dropped = |source: &&Source| way.hidden.contains(*source) || way.holes.contains(*source);
+        if lost.is_empty() {
+            findings.extend((!way.hidden.is_empty()).then(|| {
+                let what = format!(
+                    "green's security groups {ids} let {} in to port {number}, under a rule that drops them before",
+                    named(&way.hidden)
+                );
+                Finding::warn("security groups", what)
+                    .why("the lower number is asked first, and of two with the same the one that drops: nobody comes in by it")
+                    .mend("give the rule that lets them in a lower number, or take it away")
+            }));
+            continue;
         }
+        let what = format!(
+            "green's security groups {ids} do not let {} in to port {number}, and blue's do",
+            named(&lost)
+        );
+        let finding = Finding::fail("security groups", what);
+        findings.push(if lost.iter().any(|source| dropped(&source)) {
+            finding
+                .why("a rule that drops is asked before the one that lets them in: a load balancer, or clients behind it, that reach blue would not reach green")
+                .mend("take the rule that drops them away, or give the other one a lower number")
+        } else {
+            finding
+                .why("a load balancer, or clients behind it, that reach blue would not reach green")
+                .mend(format!("allow port {number} from there in one of them, or give green blue's security groups"))
+        });
     }
     findings
-}
-
-/// Those of the wanted that are not let in, by themselves or by a wider range.
-fn lost(own: &BTreeSet<Source>, wanted: &BTreeSet<Source>) -> Vec<Source> {
-    let ranges: Vec<Cidr> = own.iter().filter_map(crate::cloud::firewall::range).collect();
-    let covered = |source: &Source| match source {
-        Source::Cidr(text) => {
-            Cidr::read(text).is_some_and(|wanted| ranges.iter().any(|range| range.covers(wanted)))
-        }
-        Source::PrefixList(_) | Source::Group(_) => ranges.iter().any(|range| range.is_everything()),
-    };
-    wanted.iter().filter(|source| !own.contains(*source) && !covered(source)).cloned().collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn whoever_reaches_blue_must_reach_green() {
-        let set = |sources: &[Source]| sources.iter().cloned().collect::<BTreeSet<_>>();
-        let (net, host) = (Source::Cidr("10.0.0.0/8".into()), Source::Cidr("10.0.0.5/32".into()));
-        let (all, group) = (Source::Cidr("0.0.0.0/0".into()), Source::Group("sg-1".into()));
-        let lost = |own: &[&Source], wanted: &[&Source]| {
-            lost(&own.iter().copied().cloned().collect(), &wanted.iter().copied().cloned().collect())
-        };
-        assert_eq!(lost(&[&net], &[&host, &net]), []);
-        assert_eq!(lost(&[&host], &[&net]), std::slice::from_ref(&net));
-        assert_eq!(lost(&[&all], &[&net, &group]), []);
-        assert_eq!(lost(&[&net], &[&group]), std::slice::from_ref(&group));
-        assert_eq!(lost(&[], &[]), []);
-        assert_eq!(set(&[net.clone(), net.clone()]).len(), 1);
-    }
 }

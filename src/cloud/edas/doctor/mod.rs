@@ -10,5 +10,7 @@ mod groups;
 mod hosts;
 mod kubernetes;
 mod quotas;
+mod walls;
+mod zones;
 
 pub use examine::examine;

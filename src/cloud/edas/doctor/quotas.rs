@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::super::fleets::filling_key;
+use super::super::kube;
 use super::super::servers::Family;
 use super::facts::Facts;
 use crate::cloud::Finding;
@@ -13,10 +15,14 @@ const RULES_STANDARD: usize = 100;
 /// Servers of one server group (likewise).
 const SERVERS_MAX: usize = 1000;
 
+/// Tags of one application (EDAS's limits, 2026-11).
+const TAGS: usize = 20;
+
 /// Every check of the limits.
 pub(super) fn check(facts: &Facts<'_>) -> Vec<Finding> {
     let mut findings = rules(facts);
     findings.extend(servers(facts));
+    findings.extend(tags(facts));
     findings
 }
 
@@ -81,4 +87,28 @@ fn servers(facts: &Facts<'_>) -> Vec<Finding> {
         Finding::fail("quotas", what).mend("take servers out, or have the quota raised")
     })
     .collect()
+}
+
+/// On Kubernetes an application notes each twin that it has left, each rule that is switched off, and what it is filled with.
+fn tags(facts: &Facts<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (place, own) in facts.applications.iter().enumerate() {
+        let twins = facts.home.spec.groups.values().filter_map(|group| group.servers.twins());
+        let left = twins.map(|twins| kube::left_key(&twins[place.min(1)]));
+        let on = own.rules.iter().filter(|rule| rule.scale_rule_enabled && facts.spec.freeze);
+        let held = on.map(|rule| kube::frozen_key(&rule.scale_rule_name));
+        let wanted: BTreeSet<String> = left.chain(held).chain([filling_key(&own.described.app_id)]).collect();
+        let are: BTreeSet<&String> = own.tags.iter().map(|tag| &tag.tag_key).collect();
+        let more = wanted.iter().filter(|key| !are.contains(key)).count();
+        if are.len() + more > TAGS {
+            let what =
+                format!("`{}` has {} of {TAGS} tags, and a rollout needs {more} more", own.label, are.len());
+            findings.push(
+                Finding::fail("quotas", what)
+                    .why("a fleet that cannot note when it has left its twins is never known to have drained")
+                    .mend("take tags away that nobody needs, or let several groups go through one"),
+            );
+        }
+    }
+    findings
 }

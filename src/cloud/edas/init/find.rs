@@ -287,10 +287,12 @@ impl Seen<'_> {
         let routes = self.survey.routes_of(group).map_err(Clone::clone)?;
         let rules =
             routes.iter().filter(|route| !route.preview).all(|route| matches!(route.place, Place::Rule(_)));
-        Ok(match twins {
-            true if rules => Share::Rules,
-            false if group.heeds_weights => Share::Servers,
-            _ => Share::Whole,
+        Ok(if twins && rules {
+            Share::Rules
+        } else if !twins && group.heeds_weights {
+            Share::Servers
+        } else {
+            Share::Whole
         })
     }
 

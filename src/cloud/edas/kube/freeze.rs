@@ -18,6 +18,11 @@ use crate::model::{FleetId, Scaling};
 const FROZEN: &str = "deployer:frozen:";
 const ON: &str = "on";
 
+/// The key of the tag that a rule was on.
+pub(in super::super) fn frozen_key(rule: &str) -> String {
+    format!("{FROZEN}{rule}")
+}
+
 /// Whether the application's size can change by itself.
 pub(super) fn scaling(rules: &[Rule], tags: &[Tag]) -> Scaling {
     match (rules.iter().any(|rule| rule.scale_rule_enabled), is_noted(tags)) {
@@ -45,7 +50,7 @@ pub(in super::super) async fn freeze(
     }
     for rule in rules.iter().filter(|rule| rule.scale_rule_enabled) {
         let name = &rule.scale_rule_name;
-        let (region, key) = (&kube.home.spec.region, format!("{FROZEN}{name}"));
+        let (region, key) = (&kube.home.spec.region, frozen_key(name));
         edas::tag(client, region, &id, (&key, ON)).await?;
         // What is not noted for everybody to read is not given back.
         shown(kube.home, async || {
@@ -106,7 +111,7 @@ pub(super) async fn give_back(client: &Client, kube: Kube<'_>, id: &str) -> Resu
         if rules.iter().any(|rule| rule.scale_rule_name == name && !rule.scale_rule_enabled) {
             k8s::switch_rule(client, id, name, true).await?;
         }
-        edas::untag(client, region, id, &format!("{FROZEN}{name}")).await?;
+        edas::untag(client, region, id, &frozen_key(name)).await?;
     }
     shown(kube.home, async || Ok(!is_noted(&edas::list_tags(client, region, id).await?))).await?;
     Ok(true)

@@ -12,6 +12,11 @@ use crate::model::Time;
 /// Before the id of a server group, the key of the tag.
 const LEFT: &str = "deployer:left:";
 
+/// The key of the tag that a twin has been left.
+pub(in super::super) fn left_key(twin: &str) -> String {
+    format!("{LEFT}{twin}")
+}
+
 /// Which of the two applications a twin is of.
 pub(super) fn place_of(home: &Home, twin: &str) -> Option<usize> {
     let mut all = home.spec.groups.values().filter_map(|group| group.servers.twins());
@@ -34,7 +39,7 @@ pub(super) async fn write(site: Site<'_>, application: &str, twin: &str) -> Resu
         return Ok(());
     }
     site.memory.kube.forget();
-    let note = (format!("{LEFT}{twin}"), clock::now().0.to_string());
+    let note = (left_key(twin), clock::now().0.to_string());
     edas::tag(site.client, region, application, (&note.0, &note.1)).await
 }
 
@@ -54,7 +59,7 @@ pub(in super::super) async fn stay<const N: usize>(
             continue;
         }
         let tags = edas::list_tags(site.client, region, application).await?;
-        for key in own.iter().map(|twin| format!("{LEFT}{}", twin.id)) {
+        for key in own.iter().map(|twin| left_key(&twin.id)) {
             if tags.iter().any(|tag| tag.tag_key == key) {
                 site.memory.kube.forget();
                 edas::untag(site.client, region, application, &key).await?;

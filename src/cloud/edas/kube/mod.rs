@@ -14,7 +14,7 @@ mod twins;
 
 pub(super) use change::{empty_out, provision};
 pub(super) use fleets::read;
-pub(super) use freeze::{freeze, is_noted, thaw, thaw_all};
-pub(super) use left::stay;
+pub(super) use freeze::{freeze, frozen_key, is_noted, thaw, thaw_all};
+pub(super) use left::{left_key, stay};
 pub(super) use settings::Settings;
 pub(super) use twins::{deregister, has_strangers, misplaced, register, settle, unseen_nodes};

@@ -120,6 +120,15 @@ fn shown_balancer(balancer: &Balancer) -> Value {
     })
 }
 
+/// The zones in which a balancer has nodes.
+pub fn zones(balancer: &Balancer) -> Value {
+    balancer
+        .zones
+        .iter()
+        .map(|zone| json!({ "ZoneId": zone, "VSwitchId": format!("vsw-of-{zone}") }))
+        .collect()
+}
+
 fn balancers(world: &mut World, input: &Input) -> Answer {
     let (ids, names) = (input.list("LoadBalancerIds"), input.list("LoadBalancerNames"));
     let fits =
@@ -131,5 +140,8 @@ fn balancers(world: &mut World, input: &Input) -> Answer {
 fn balancer(world: &mut World, input: &Input) -> Answer {
     let id = input.need("LoadBalancerId")?;
     let found = world.balancer(id).filter(|balancer| balancer.family == Family::Alb);
-    found.map(shown_balancer).ok_or_else(|| missing("ResourceNotFound.LoadBalancer", id))
+    let found = found.ok_or_else(|| missing("ResourceNotFound.LoadBalancer", id))?;
+    let mut answer = shown_balancer(found);
+    answer["ZoneMappings"] = zones(found);
+    Ok(answer)
 }

@@ -28,6 +28,8 @@ fn shown(balancer: &Balancer) -> Value {
         "AddressType": balancer.scheme.to_lowercase(),
         "RegionId": REGION,
         "VpcId": VPC,
+        "MasterZoneId": balancer.zones.first(),
+        "SlaveZoneId": balancer.zones.get(1),
     })
 }
 

@@ -124,6 +124,7 @@ fn create(world: &mut World, input: &Input) -> Answer {
         drain: None,
         checked: true,
         scheduler: "wrr",
+        cross_zone: true,
         servers: Vec::new(),
         busy_until: 0,
         created: world.now,

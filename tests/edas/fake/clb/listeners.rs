@@ -68,7 +68,7 @@ fn list(world: &mut World, input: &Input) -> Answer {
     };
     let shown = world.listeners.iter().filter(fits).map(|listener| {
         let ((drain, timeout), (group, pair)) = (drains(listener), groups(world, listener));
-        let config = match listener.protocol.as_str() {
+        let mut config = match listener.protocol.as_str() {
             "tcp" | "udp" => json!({
                 "ConnectionDrain": drain,
                 "ConnectionDrainTimeout": timeout,
@@ -78,6 +78,9 @@ fn list(world: &mut World, input: &Input) -> Answer {
             }),
             _ => json!({ "HealthCheck": "on", "HealthCheckInterval": 2 }),
         };
+        if let Some(port) = listener.settings.get("HealthCheckConnectPort") {
+            config["HealthCheckConnectPort"] = port.clone();
+        }
         let mut one = json!({
             "LoadBalancerId": listener.balancer,
             "ListenerPort": listener.port,
