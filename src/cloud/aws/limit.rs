@@ -63,8 +63,8 @@ pub(super) struct Limits {
 /// Reads of load balancers a second, by default.
 const READS: f64 = 10.0;
 
-/// How much of a bucket is ours to empty. Calls reach AWS closer together than they were sent, and the SDK sends a refused
-/// one again without asking here: at the very edge some are refused without end.
+/// How much of a bucket several services may empty together. Calls reach AWS closer together than they were sent, and the SDK
+/// sends a refused one again without asking here: at the very edge, and all the time, some are refused without end.
 const BURST: f64 = 0.8;
 const RATE: f64 = 0.95;
 
@@ -112,7 +112,9 @@ impl Limits {
     /// How many at once, and how many a second.
     fn rate(&self, family: Family) -> (f64, f64) {
         let (burst, rate) = family.rate();
-        (burst * self.factor * BURST, rate * self.factor * RATE)
+        let alone = self.floor.available_permits() + 1 >= floor(self.factor);
+        let (most, fastest) = if alone { (1.0, 1.0) } else { (BURST, RATE) };
+        (burst * self.factor * most, rate * self.factor * fastest)
     }
 
     /// Waits until there is room for one more who looks and acts. Some of it is kept for those who have moved traffic.
@@ -194,6 +196,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_burst_is_free_and_what_follows_waits_its_turn() {
         let limits = Limits::new(1.0);
+        let _several = (limits.floor(false).await, limits.floor(true).await);
         let begun = Instant::now();
         for _ in 0..16 {
             limits.take(Family::ElbModify).await;
@@ -209,9 +212,19 @@ mod tests {
     #[test]
     fn what_fits_into_the_bucket_takes_no_time_and_the_rest_its_turn() {
         let lasts = |calls| Limits::new(1.0).lasts(Family::ElbRead, calls);
-        assert_eq!([lasts(0), lasts(32)], [Span::ZERO; 2]);
-        assert_eq!(lasts(127), Span::secs(10));
+        assert_eq!([lasts(0), lasts(40)], [Span::ZERO; 2]);
+        assert_eq!(lasts(140), Span::secs(10));
         assert_eq!(Limits::none().lasts(Family::ElbRead, usize::MAX), Span::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_is_alone_has_all_of_it() {
+        let limits = Limits::new(1.0);
+        let (_alone, begun) = (limits.floor(false).await, Instant::now());
+        for _ in 0..20 {
+            limits.take(Family::ElbModify).await;
+        }
+        assert_eq!(begun.elapsed(), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]
