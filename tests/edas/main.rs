@@ -8,6 +8,7 @@ mod cost;
 mod crashes;
 mod desk;
 mod doctor;
+mod failed_jobs;
 mod fake;
 mod fake_itself;
 mod faults;

@@ -12,6 +12,7 @@ use serde_json::Value;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
+use super::attempts::{Attempts, digest};
 use super::call::{Call, Nature, Product};
 use super::credentials::{Credentials, Keys, Session, environment};
 use super::endpoint::{Endpoints, Over, host};
@@ -43,6 +44,7 @@ pub(in crate::cloud::edas) struct Client {
     endpoints: Endpoints,
     credentials: Credentials,
     limits: Arc<Limits>,
+    attempts: Attempts,
 }
 
 /// The one client of an account and region, once somebody has made it.
@@ -125,7 +127,8 @@ impl Client {
             (endpoints, Credentials::chain(env, http.clone(), sts), limits)
         };
         let region = region.to_owned();
-        Ok(Self { http, region, call_timeout: call_timeout.into(), endpoints, credentials, limits })
+        let (call_timeout, attempts) = (call_timeout.into(), Attempts::new());
+        Ok(Self { http, region, call_timeout, endpoints, credentials, limits, attempts })
     }
 
     /// Whose the credentials are.
@@ -166,6 +169,28 @@ impl Client {
             }
         }
         answer
+    }
+
+    /// Sends a write that the product knows again: under the token of the same change it is the same call, until its end is
+    /// known. `job` names what carries it out after the answer; nothing, where it is done by then.
+    ///
+    /// # Errors
+    /// As [`Client::send`].
+    pub async fn send_known<T: DeserializeOwned>(
+        &self,
+        call: Call,
+        token: &str,
+        job: impl FnOnce(&T) -> Option<String>,
+    ) -> Result<T, Fault> {
+        let write = digest(&format!("{token}\n{call:?}"));
+        let said = self.send(call.token(&self.attempts.name(&write))).await?;
+        self.attempts.answered(write, job(&said).as_deref());
+        Ok(said)
+    }
+
+    /// A job has come to its end: whoever wants the same again asks for another one.
+    pub fn ended(&self, job: &str) {
+        self.attempts.ended(job);
     }
 
     async fn answer(&self, call: &Call) -> Result<Value, Fault> {
