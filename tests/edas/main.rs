@@ -24,5 +24,6 @@ mod official;
 mod policy;
 mod rig;
 mod swaps;
+mod urgent;
 mod weights;
 mod wide;

@@ -1,7 +1,6 @@
 //! Alibaba Cloud behind the port to a cloud.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use tokio::sync::OnceCell;
 
@@ -21,7 +20,7 @@ use crate::spec::EdasSpec;
 pub struct EdasBackend {
     home: Home,
     memory: Memory,
-    client: OnceCell<Arc<Client>>,
+    client: OnceCell<Client>,
     /// Instead of what the environment says.
     over: Option<Over>,
 }
@@ -59,7 +58,7 @@ impl EdasBackend {
 
     async fn client(&self) -> Result<&Client, Fault> {
         let connect = || Box::pin(Client::connect(&self.home.spec, self.over.as_ref()));
-        self.client.get_or_try_init(connect).await.map(AsRef::as_ref)
+        self.client.get_or_try_init(connect).await
     }
 }
 
@@ -69,7 +68,9 @@ impl Backend for EdasBackend {
     }
 
     async fn look_with(&self, scope: &Scope, leeway: &Leeway) -> Result<Inventory, Fault> {
-        Box::pin(look::look(self.client().await?, &self.home, &self.memory, Wish { scope, leeway })).await
+        let client = self.client().await?;
+        client.hurry(leeway.urgent);
+        Box::pin(look::look(client, &self.home, &self.memory, Wish { scope, leeway })).await
     }
 
     async fn floor(&self) -> Floor {

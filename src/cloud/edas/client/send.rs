@@ -1,6 +1,7 @@
 //! One place through which every call goes.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use super::attempts::{Attempts, digest};
 use super::call::{Call, Nature, Product};
 use super::credentials::{Credentials, Keys, Session, environment};
 use super::endpoint::{Endpoints, Over, host};
-use super::limit::{self, Limits};
+use super::limit::{self, Haste, Limits};
 use super::reply::{self, Failure, Reply};
 use super::{fault, sign};
 use crate::cloud::{Fault, FaultKind, Floor, clock};
@@ -35,9 +36,17 @@ const CONNECT_MAX: Duration = Duration::from_secs(3);
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 const WHO: &str = "GetCallerIdentity";
 
-/// A client for one region, with somebody's credentials.
-#[derive(Debug)]
+/// A client for one region, with somebody's credentials, as one service uses it.
+#[derive(Debug, Clone)]
 pub(in crate::cloud::edas) struct Client {
+    way: Arc<Way>,
+    /// Whether traffic waits for what is called now.
+    hurries: Arc<AtomicBool>,
+}
+
+/// What everybody who calls there shares.
+#[derive(Debug)]
+struct Way {
     http: reqwest::Client,
     region: String,
     call_timeout: Duration,
@@ -48,7 +57,7 @@ pub(in crate::cloud::edas) struct Client {
 }
 
 /// The one client of an account and region, once somebody has made it.
-type Shared = Arc<OnceCell<Arc<Client>>>;
+type Shared = Arc<OnceCell<Client>>;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -61,10 +70,10 @@ impl Client {
     ///
     /// # Errors
     /// [`FaultKind::Denied`] without credentials, or with another account's.
-    pub async fn connect(spec: &EdasSpec, over: Option<&Over>) -> Result<Arc<Self>, Fault> {
+    pub async fn connect(spec: &EdasSpec, over: Option<&Over>) -> Result<Self, Fault> {
         static ALL: OnceLock<Mutex<BTreeMap<String, Shared>>> = OnceLock::new();
         if over.is_some() {
-            return Self::connect_alone(spec, over).await.map(Arc::new);
+            return Self::connect_alone(spec, over).await;
         }
         // One for all services of this process: credentials are asked for once, and connections are shared.
         let shared = {
@@ -73,8 +82,13 @@ impl Client {
             Arc::clone(all.entry(key).or_default())
         };
         let connect = || Box::pin(Self::connect_alone(spec, None));
-        let client = shared.get_or_try_init(async || connect().await.map(Arc::new)).await?;
-        Ok(Arc::clone(client))
+        let first = shared.get_or_try_init(connect).await?;
+        Ok(Self { way: Arc::clone(&first.way), hurries: Arc::default() })
+    }
+
+    /// Whether traffic waits for the service's next calls.
+    pub fn hurry(&self, hurries: bool) {
+        self.hurries.store(hurries, Ordering::Relaxed);
     }
 
     /// Waits for leave to look and act beside the other services of the account and region.
@@ -128,7 +142,8 @@ impl Client {
         };
         let region = region.to_owned();
         let (call_timeout, attempts) = (call_timeout.into(), Attempts::new());
-        Ok(Self { http, region, call_timeout, endpoints, credentials, limits, attempts })
+        let way = Way { http, region, call_timeout, endpoints, credentials, limits, attempts };
+        Ok(Self { way: Arc::new(way), hurries: Arc::default() })
     }
 
     /// Whose the credentials are.
@@ -139,12 +154,12 @@ impl Client {
 
     /// The region in which it calls.
     pub fn region(&self) -> &str {
-        &self.region
+        &self.way.region
     }
 
     /// How long its credentials are good.
     pub async fn session(&self) -> Session {
-        self.credentials.session().await
+        self.way.credentials.session().await
     }
 
     /// Sends one call: in its turn, signed anew each time, again where that can do no harm, within the time limit of one.
@@ -152,8 +167,9 @@ impl Client {
     /// # Errors
     /// The call's [`Fault`]: `ambiguous` where it is a write that may have been applied by any of its attempts.
     pub async fn send<T: DeserializeOwned>(&self, call: Call) -> Result<T, Fault> {
-        let call = call.in_region(&self.region);
-        let answer = self.answer(&call).await.and_then(|said| {
+        let haste = if self.hurries.load(Ordering::Relaxed) { Haste::Traffic } else { Haste::None };
+        let call = call.in_region(&self.way.region);
+        let answer = self.way.answer(&call, haste).await.and_then(|said| {
             serde_json::from_value(said).map_err(|error| reply::unreadable(call.action, &error.to_string()))
         });
         let answer = answer.map_err(|fault| match call.nature {
@@ -183,19 +199,21 @@ impl Client {
         job: impl FnOnce(&T) -> Option<String>,
     ) -> Result<T, Fault> {
         let write = digest(&format!("{token}\n{call:?}"));
-        let said = self.send(call.token(&self.attempts.name(&write))).await?;
-        self.attempts.answered(write, job(&said).as_deref());
+        let said = self.send(call.token(&self.way.attempts.name(&write))).await?;
+        self.way.attempts.answered(write, job(&said).as_deref());
         Ok(said)
     }
 
     /// A job has come to its end: whoever wants the same again asks for another one.
     pub fn ended(&self, job: &str) {
-        self.attempts.ended(job);
+        self.way.attempts.ended(job);
     }
+}
 
-    async fn answer(&self, call: &Call) -> Result<Value, Fault> {
+impl Way {
+    async fn answer(&self, call: &Call, haste: Haste) -> Result<Value, Fault> {
         let (product, action) = (call.product, call.action);
-        self.limits.take(product, action).await;
+        self.limits.take(product, action, haste).await;
         let until = limit::now() + self.call_timeout;
         let (mut pause, mut perhaps, mut renewed) = (PAUSE, false, false);
         let mut attempt = 1;
@@ -216,7 +234,7 @@ impl Client {
                 return Err(fault);
             }
             tokio::time::sleep_until(resumes).await;
-            if !self.limits.take_before(product, action, until).await {
+            if !self.limits.take_before((product, action), haste, until).await {
                 return Err(fault);
             }
             pause *= 2;

@@ -47,7 +47,7 @@ fn over(server: &Server) -> Over {
 async fn client(
     call_timeout: u64,
     script: impl Fn(usize, &Seen) -> Act + Send + Sync + 'static,
-) -> (std::sync::Arc<Client>, Server) {
+) -> (Client, Server) {
     let server = Server::start(move |n, seen| match n {
         0 => Act::ok(&format!(r#"{{"AccountId":"{ACCOUNT}","RequestId":"r"}}"#)),
         _ => script(n - 1, seen),
@@ -200,7 +200,7 @@ async fn what_may_have_been_applied_stays_in_doubt_whatever_is_said_later() {
     assert_eq!((fault.kind, fault.ambiguous), (FaultKind::Unreachable, false), "a read changes nothing");
 }
 
-async fn client_that_drops() -> (std::sync::Arc<Client>, Server) {
+async fn client_that_drops() -> (Client, Server) {
     client(1_000, |_, _| Act::Drop).await
 }
 
