@@ -297,3 +297,34 @@ fn a_clock_that_runs_out_while_the_rollout_is_held_is_stopped_and_blue_goes_by_o
     assert!(!exists(&rig, "api"));
     rig.serves(&copy(&rig));
 }
+
+/// Ten target groups, which is as many as `CodeDeploy` lists.
+const TEN: [&str; 10] = ["g0", "g1", "g2", "g3", "g4", "g5", "g6", "g7", "g8", "g9"];
+
+#[test]
+fn a_way_back_finds_its_deployment_once_for_all_groups_however_many_old_ones_there_are() {
+    let rig = managed_with(&TEN, &patient(), false, |setup| {
+        (setup.shared, setup.bake) = (TEN.to_vec(), "promote");
+    });
+    rig.run(&["rollout", "api"]).ended_with(14);
+    rig.fake.world(|world| {
+        let model = world.deployments[0].clone();
+        let old = (0..100).map(|n| {
+            let mut old = model.clone();
+            (old.id, old.description) = (format!("d-OLD{n:03}"), None);
+            (old.created, old.completed, old.status) = (0, Some(1), "Succeeded");
+            old
+        });
+        world.deployments.splice(0..0, old);
+    });
+    let before = rig.fake.calls().len();
+    rig.run(&["rollback", "api"]).ended_with(0);
+    rig.serves("api");
+    let calls = rig.fake.calls().split_off(before);
+    let count = |action: &str| calls.iter().filter(|call| call.action == action).count();
+    assert_eq!(count("ListDeployments"), 1, "found once");
+    let stops = count("StopDeployment");
+    assert!((1..=4).contains(&stops), "{stops}: of all groups together, and before green goes");
+    let reads = count("BatchGetDeployments");
+    assert!(reads <= 20, "{reads}");
+}

@@ -68,7 +68,9 @@ impl Backend for EdasBackend {
     }
 
     async fn look_with(&self, scope: &Scope, leeway: &Leeway) -> Result<Inventory, Fault> {
-        Box::pin(look::look(self.client().await?, &self.home, &self.memory, Wish { scope, leeway })).await
+        let client = self.client().await?;
+        client.hurry(leeway.urgent);
+        Box::pin(look::look(client, &self.home, &self.memory, Wish { scope, leeway })).await
     }
 
     async fn floor(&self, _moved: bool) -> Floor {

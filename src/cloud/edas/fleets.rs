@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use sha2::{Digest as _, Sha256};
@@ -20,7 +21,7 @@ use super::patience::found;
 use super::spared::Parts;
 use crate::cloud::{Fault, FaultKind, Leeway, clock};
 use crate::model::{
-    Fleet, FleetId, FleetSeen, GroupId, InstanceId, InstanceState, Revision, Seen, Span, Time, Token,
+    Fleet, FleetId, FleetSeen, GroupId, InstanceId, InstanceState, Revision, Scaling, Seen, Span, Time, Token,
 };
 use crate::spec::Hosts;
 
@@ -84,6 +85,8 @@ pub(super) struct Place {
 #[derive(Debug, Default)]
 pub(super) struct Settings {
     kept: Mutex<Option<(Time, Kept)>>,
+    /// Whether a look in a hurry went without them.
+    spared: AtomicBool,
     /// What was last told of a change order that runs.
     told: Mutex<String>,
     /// Why change orders that are over went wrong, by their ids.
@@ -96,6 +99,13 @@ struct Kept {
     tags: Vec<Tag>,
     /// By the deploy group's id.
     rules: BTreeMap<String, Vec<ScalingRule>>,
+}
+
+impl Kept {
+    fn scaling(&self, group: &str) -> Scaling {
+        let rules = self.rules.get(group).map_or(&[][..], Vec::as_slice);
+        freeze::scaling(rules, &self.tags, group)
+    }
 }
 
 impl Settings {
@@ -135,6 +145,51 @@ impl Settings {
         }
     }
 
+    /// Those that a look needs; none, and why, where it has none.
+    async fn of(
+        &self,
+        client: &Client,
+        service: Ecs<'_>,
+        groups: &[&DeployGroup],
+        leeway: &Leeway,
+    ) -> Result<(Option<Kept>, BTreeSet<String>), Fault> {
+        if leeway.urgent {
+            return Ok(match self.hurried(client, service, groups).await {
+                Ok(kept) => (Some(kept), BTreeSet::new()),
+                Err(why) => {
+                    (None, BTreeSet::from([format!("the bindings and scaling rules of EDAS: {why}")]))
+                }
+            });
+        }
+        let at_most = if leeway.surroundings { SETTINGS_FOR_LONG } else { SETTINGS_FOR };
+        Ok((Some(self.read(client, service, groups, at_most).await?), BTreeSet::new()))
+    }
+
+    /// Those that are known well enough.
+    fn known(&self, groups: &[&DeployGroup], at_most: Span) -> Option<Kept> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (_, kept) = kept.filter(|(at, _)| clock::now().since(*at) < at_most)?;
+        groups.iter().all(|group| kept.rules.contains_key(&group.group_id)).then_some(kept)
+    }
+
+    /// Those that a look in a hurry has, or why it has none. No traffic goes back by them, EDAS may be asked for them least
+    /// often of all, and what is not known lets no rollout end: so they are asked for once traffic had its chance, and a
+    /// refusal then is not the look's.
+    async fn hurried(
+        &self,
+        client: &Client,
+        service: Ecs<'_>,
+        groups: &[&DeployGroup],
+    ) -> Result<Kept, String> {
+        if let Some(kept) = self.known(groups, SETTINGS_FOR_LONG) {
+            return Ok(kept);
+        }
+        if !self.spared.swap(true, Ordering::Relaxed) {
+            return Err("not asked for yet, while traffic waits".to_owned());
+        }
+        self.read(client, service, groups, SETTINGS_FOR).await.map_err(|fault| fault.to_string())
+    }
+
     async fn read(
         &self,
         client: &Client,
@@ -142,14 +197,10 @@ impl Settings {
         groups: &[&DeployGroup],
         at_most: Span,
     ) -> Result<Kept, Fault> {
-        let now = clock::now();
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some((at, kept)) = kept
-            && now.since(at) < at_most
-            && groups.iter().all(|group| kept.rules.contains_key(&group.group_id))
-        {
+        if let Some(kept) = self.known(groups, at_most) {
             return Ok(kept);
         }
+        let now = clock::now();
         let application = &service.own.application;
         let rules = async {
             let mut rules = BTreeMap::new();
@@ -166,6 +217,7 @@ impl Settings {
         )?;
         let read = Kept { application, tags, rules };
         *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, read.clone()));
+        self.spared.store(false, Ordering::Relaxed);
         Ok(read)
     }
 }
@@ -222,9 +274,9 @@ async fn told(
 ) -> Result<Fleets, Fault> {
     let application = &service.own.application;
     let full: Vec<_> = groups.iter().filter(|group| !standing(status, &group.group_id).is_empty()).collect();
-    let at_most = if leeway.surroundings { SETTINGS_FOR_LONG } else { SETTINGS_FOR };
-    let kept = settings.read(client, service, &full, at_most).await?;
-    let mut fleets = Fleets { unread: bound(&kept.application, groups), ..Fleets::default() };
+    let (kept, unread) = settings.of(client, service, &full, leeway).await?;
+    let mut fleets = Fleets { unread, ..Fleets::default() };
+    fleets.unread.extend(kept.iter().flat_map(|kept| bound(&kept.application, groups)));
     for group in groups {
         let Ok(name) = FleetId::new(group.group_name.clone()) else { continue };
         let place = Place { application: application.clone(), group: Some(group.group_id.clone()) };
@@ -246,9 +298,9 @@ async fn told(
             Some((Progress::Failed | Progress::Waiting, order)) => Some(settings.why(client, order).await),
             Some((Progress::Running | Progress::Done, _)) | None => None,
         };
-        let rules = kept.rules.get(&group.group_id).map_or(&[][..], Vec::as_slice);
         let seen = fleet(status, group, failed).map(|mut now| {
-            now.seen.scaling = freeze::scaling(rules, &kept.tags, &group.group_id);
+            // What is not known may be on.
+            now.seen.scaling = kept.as_ref().map_or(Scaling::Active, |kept| kept.scaling(&group.group_id));
             now
         });
         fleets.all.insert(name, seen.map_or_else(Seen::Unknown, Seen::Known));
@@ -321,7 +373,7 @@ fn fleet(status: &Status, group: &DeployGroup, failed: Option<String>) -> Result
         revision,
         desired: u32::try_from(members.len()).unwrap_or(u32::MAX),
         instances: members.iter().map(|(id, member)| (id.clone(), member.state)).collect(),
-        scaling: crate::model::Scaling::Active,
+        scaling: Scaling::Active,
         attached: attached.map_err(|bad| format!("a vServer group of `{name}`: {bad}"))?,
         failed,
     };

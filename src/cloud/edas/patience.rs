@@ -71,7 +71,11 @@ impl Site<'_> {
                 // Whatever becomes of the question, the job goes on.
                 answer => answer.map_err(Fault::ambiguous)?,
             };
-            match job.as_ref().and_then(|job| job.status.as_deref()) {
+            let status = job.as_ref().and_then(|job| job.status.as_deref());
+            if matches!(status, Some("Succeeded" | "Failed")) {
+                self.client.ended(&id);
+            }
+            match status {
                 Some("Succeeded") => {
                     self.client.turns().took(product, clock::now().since(begun).into());
                     return Ok(());

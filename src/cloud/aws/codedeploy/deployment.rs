@@ -12,6 +12,7 @@ use aws_smithy_types::DateTime;
 use super::super::api::{Api, once};
 use super::super::asgs::{Home, given, pages};
 use super::super::limit::Family;
+use super::search;
 use crate::cloud::{Fault, FaultKind};
 use crate::model::{FleetId, Span, Time, Token};
 
@@ -68,19 +69,41 @@ pub(super) fn mark(info: &DeploymentInfo) -> Option<Mark<'_>> {
 }
 
 /// The deployments of a group, as far as they matter to a rollout.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Found {
     /// The rollout's own.
     pub ours: Option<DeploymentInfo>,
-    /// One that runs in the group and is not the rollout's own.
+    /// Without one of its own: one that runs in the group.
     pub other: Option<DeploymentInfo>,
 }
 
-/// Looks for the rollout's deployment.
+/// Looks for the rollout's deployment: by its id, once that is known. Those who ask together have one answer.
 ///
 /// # Errors
 /// The call's fault; an answer that leaves out a deployment, which might be ours.
 pub(super) async fn look(api: &Api, home: &Home, at: Post<'_>, token: &Token) -> Result<Found, Fault> {
+    let rollout = format!("{} {}", home.owner(), stem(token.as_str()));
+    let (asked, mut known) = api.seen.search.turn().await;
+    if let Some(found) = known.since(asked, &rollout) {
+        return Ok(found);
+    }
+    let sent = search::now();
+    let found = match known.id(&rollout).map(str::to_owned) {
+        None => search_all(api, home, at, token).await?,
+        Some(id) => match read(api, &[id]).await {
+            Ok(infos) => Found { ours: infos.into_iter().next(), other: None },
+            Err(fault) => {
+                known.forget();
+                return Err(fault);
+            }
+        },
+    };
+    known.keep(sent, &rollout, &found);
+    Ok(found)
+}
+
+/// Searches the deployments of the group, the newest first, until the rollout's own is found.
+async fn search_all(api: &Api, home: &Home, at: Post<'_>, token: &Token) -> Result<Found, Fault> {
     let start = Time(crate::cloud::clock::now().0.saturating_sub(LOOKED_BACK.0));
     let start = DateTime::from_millis(i64::try_from(start.0).unwrap_or(0));
     let range = &TimeRange::builder().start(start).build();
@@ -90,8 +113,17 @@ pub(super) async fn look(api: &Api, home: &Home, at: Post<'_>, token: &Token) ->
         let page = api.send(Family::CodeDeploy, "ListDeployments", call.send()).await?;
         Ok((given("ListDeployments", page.deployments)?, page.next_token))
     });
-    let infos = read(api, &ids.await?).await?;
-    Ok(sort(infos, &home.owner(), token.as_str()))
+    let (ids, owner) = (ids.await?, home.owner());
+    let mut infos = Vec::new();
+    for some in ids.chunks(BATCH_MAX) {
+        infos.extend(read(api, some).await?);
+        let wanted = Mark { owner: &owner, fleet: "", token: token.as_str() };
+        let found = infos.iter().filter_map(mark).any(|mark| mark.same_rollout(wanted));
+        if found && search::is_newest_first(&infos) {
+            break;
+        }
+    }
+    Ok(sort(infos, &owner, token.as_str()))
 }
 
 /// The newest of the rollout's own, and any other that runs.
@@ -104,7 +136,7 @@ fn sort(infos: Vec<DeploymentInfo>, owner: &str, token: &str) -> Found {
     Found { ours: ours.into_iter().max_by_key(made_at), other }
 }
 
-/// Reads deployments by id.
+/// Reads deployments by id, in the order in which they are named.
 ///
 /// # Errors
 /// The call's fault; a short answer.
@@ -117,7 +149,10 @@ pub(super) async fn read(api: &Api, ids: &[String]) -> Result<Vec<DeploymentInfo
     }
     let absent = ids.iter().find(|id| !infos.iter().any(|info| info.deployment_id() == Some(id)));
     match absent {
-        None => Ok(infos),
+        None => {
+            infos.sort_by_key(|info| ids.iter().position(|id| info.deployment_id() == Some(id)));
+            Ok(infos)
+        }
         Some(id) => {
             let message = format!("the answer says nothing of the deployment {id}");
             Err(Fault::new(FaultKind::Unreachable, "BatchGetDeployments", message))
@@ -206,6 +241,21 @@ pub(super) async fn stop(api: &Api, id: &str) -> Result<(), Fault> {
         Err(fault) if coded(&fault, &["DeploymentAlreadyCompleted"]) => Ok(()),
         Err(fault) => Err(fault),
     }
+}
+
+/// Stops it, once for all groups that ask for it together.
+///
+/// # Errors
+/// As [`stop`].
+pub(super) async fn stop_together(api: &Api, id: &str) -> Result<(), Fault> {
+    let (asked, mut known) = api.seen.search.turn().await;
+    if known.is_stopped(asked, id) {
+        return Ok(());
+    }
+    let sent = search::now();
+    stop(api, id).await?;
+    known.stopped(sent, id);
+    Ok(())
 }
 
 /// Whether AWS's code is one of these, which [`Fault`] keeps as the first word of its message.

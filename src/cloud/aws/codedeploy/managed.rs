@@ -15,7 +15,7 @@ use super::super::asgs::{FLEET, GROUP, Home, OWNER, REVISION, by_name, given, ta
 use super::super::limit::Family;
 use super::super::memory::Memory;
 use super::super::{freeze, traffic};
-use super::deployment::{Found, Post, active, begin, id, look, mark, stop};
+use super::deployment::{Found, Post, active, begin, id, look, mark, stop, stop_together};
 use super::group::{
     code, complete, expressible, fleets, incomplete, lacking, names, post, read, refusals, required,
 };
@@ -357,7 +357,7 @@ async fn forward(
 /// nothing is taken from green before another look.
 async fn halt(api: &Api, ours: Option<DeploymentInfo>) -> Result<(), Fault> {
     let Some(info) = ours.filter(active) else { return Ok(()) };
-    stop(api, id(&info)).await?;
+    stop_together(api, id(&info)).await?;
     let message = format!("CodeDeploy {} is stopping; traffic goes back when it has", id(&info));
     Err(Fault::new(FaultKind::Conflict, "StopDeployment", message))
 }

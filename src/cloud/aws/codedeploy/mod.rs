@@ -13,6 +13,7 @@ pub(super) mod managed;
 mod progress;
 mod ready;
 mod retire;
+mod search;
 mod sighted;
 
 pub(super) use group::current_group;

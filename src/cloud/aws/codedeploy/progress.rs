@@ -15,6 +15,7 @@ use super::super::asgs::{Home, tag};
 use super::super::fleet::PENDING;
 use super::super::limit;
 use super::deployment::{Post, id, read};
+use super::search::Search;
 use super::{events, group};
 use crate::cloud::{Fault, FaultKind};
 use crate::model::{Span, Time};
@@ -196,6 +197,8 @@ pub(super) fn terminates_at(info: &DeploymentInfo, targets: &[InstanceTarget]) -
 pub struct Seen {
     groups: Mutex<BTreeMap<String, (Instant, Arc<DeploymentGroupInfo>)>>,
     deployments: Mutex<BTreeMap<String, (Instant, Progress)>>,
+    /// Whose deployment is whose does not change.
+    pub(super) search: Search,
 }
 
 impl Seen {

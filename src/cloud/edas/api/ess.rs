@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{page, pool};
+use super::page;
 use crate::cloud::Fault;
 use crate::cloud::edas::client::{Call, Client, Product};
 
@@ -139,7 +139,7 @@ async fn processes_of(
     for (n, process) in (1..).zip(processes) {
         call = call.with(format!("Processes.{n}"), process);
     }
-    client.send(pool::known_again(call, token)).await.map(|_: Done| ())
+    client.send_known(call, token, |_| None).await.map(|_: Done| ())
 }
 
 /// A tag of a scaling group.

@@ -1,10 +1,7 @@
 //! Server groups of ALB and NLB: two products with one way to say who stands in them.
 
-use std::fmt::Write as _;
-
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 
 use super::page::{self, In};
 use crate::cloud::Fault;
@@ -99,17 +96,6 @@ fn put(call: Call, place: In, key: impl Into<String>, value: impl ToString) -> C
     }
 }
 
-/// A write that the product knows again by a token that follows from what it says: sent again under the token of the same
-/// change, it is the same call.
-pub fn known_again(call: Call, token: &str) -> Call {
-    let hash = Sha256::digest(format!("{token}\n{call:?}").as_bytes());
-    let name = hash.iter().take(16).fold(String::from("deployer-"), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    });
-    call.token(&name)
-}
-
 /// Every server group of the region.
 ///
 /// # Errors
@@ -161,8 +147,8 @@ struct Begun {
 
 /// Sends a write and gives the job that carries it out.
 async fn begin(client: &Client, call: Call, token: &str) -> Result<Option<String>, Fault> {
-    let begun: Begun = client.send(known_again(call, token)).await?;
-    Ok(begun.job_id.filter(|id| !id.is_empty()))
+    let job = |begun: &Begun| begun.job_id.clone().filter(|id| !id.is_empty());
+    client.send_known(call, token, job).await.map(|begun| job(&begun))
 }
 
 /// Puts servers in, at most [`MOVED_MAX`]. Gives the job.

@@ -44,6 +44,16 @@ fn budget(product: Product, action: &str) -> usize {
 /// nobody would be served for most of a minute, and every look would be old when it is done. One alone need not be held up.
 const BURST: usize = 4;
 
+/// Whether a call may be sent before its turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Haste {
+    /// It waits as everybody does.
+    None,
+    /// Traffic waits for it: it borrows from the minute to come, a whole one at most. The limits are our own guess at what
+    /// the provider takes; whoever has to bring traffic back asks the provider itself.
+    Traffic,
+}
+
 /// The budgets of one account and region.
 #[derive(Debug)]
 pub(super) struct Limits {
@@ -96,14 +106,19 @@ impl Limits {
     }
 
     /// Waits for its turn.
-    pub async fn take(&self, product: Product, action: &'static str) {
-        let at = self.reserve(product, action);
+    pub async fn take(&self, product: Product, action: &'static str, haste: Haste) {
+        let at = self.reserve(product, action, haste);
         tokio::time::sleep_until(at).await;
     }
 
     /// Waits for its turn, if it comes before; whether it did.
-    pub async fn take_before(&self, product: Product, action: &'static str, until: Instant) -> bool {
-        let at = self.reserve(product, action);
+    pub async fn take_before(
+        &self,
+        (product, action): (Product, &'static str),
+        haste: Haste,
+        until: Instant,
+    ) -> bool {
+        let at = self.reserve(product, action, haste);
         if at >= until {
             return false;
         }
@@ -119,7 +134,7 @@ impl Limits {
         book.closed = book.closed.max(Some(until));
     }
 
-    fn reserve(&self, product: Product, action: &'static str) -> Instant {
+    fn reserve(&self, product: Product, action: &'static str, haste: Haste) -> Instant {
         let now = now();
         let mut books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
         let book = books.entry((product, action)).or_default();
@@ -131,11 +146,21 @@ impl Limits {
         let most = budget(product, action);
         let full = book.sent.len() >= most;
         let oldest = if full { book.sent.pop_front() } else { None };
-        let several = self.floor.available_permits() + 1 < FLOOR;
+        let several = haste == Haste::None && self.floor.available_permits() + 1 < FLOOR;
         let spaced = if several { book.spaced(now, most) } else { None };
         let at = oldest.map_or(open, |oldest| (oldest + WINDOW).max(open)).max(spaced.unwrap_or(open));
-        book.sent.push_back(at);
-        at
+        match haste {
+            Haste::None => {
+                book.sent.push_back(at);
+                at
+            }
+            Haste::Traffic => {
+                // It is counted where it would have come, so that everybody else waits behind it.
+                let counted = book.sent.back().map_or(at, |last| at.max(*last));
+                book.sent.push_back(counted);
+                counted.checked_sub(WINDOW).map_or(open, |early| early.max(open))
+            }
+        }
     }
 }
 
@@ -162,7 +187,7 @@ mod tests {
             let mut sent = Vec::new();
             for n in 0..110 {
                 let limits = if n % 2 == 0 { &one } else { &other };
-                limits.take(Product::Edas, "DeployApplication").await;
+                limits.take(Product::Edas, "DeployApplication", Haste::None).await;
                 sent.push(begun.elapsed().as_secs_f64());
             }
             for (n, at) in sent.iter().enumerate() {
@@ -173,8 +198,8 @@ mod tests {
             assert!(sent[burst] < 0.01 && (last - whole).abs() < 1.0, "{several}: {} {last}", sent[burst]);
         }
         let elsewhere = now();
-        Limits::of("2", "here").take(Product::Edas, "DeployApplication").await;
-        Limits::of("1", "here").take(Product::Edas, "GetApplication").await;
+        Limits::of("2", "here").take(Product::Edas, "DeployApplication", Haste::None).await;
+        Limits::of("1", "here").take(Product::Edas, "GetApplication", Haste::None).await;
         assert_eq!(elsewhere.elapsed(), Duration::ZERO);
     }
 
@@ -184,9 +209,38 @@ mod tests {
         limits.refused(Product::Alb, "ListRules", Duration::from_millis(700));
         limits.refused(Product::Alb, "ListRules", Duration::from_millis(300));
         let begun = now();
-        limits.take(Product::Alb, "ListListeners").await;
+        limits.take(Product::Alb, "ListListeners", Haste::None).await;
         assert_eq!(begun.elapsed(), Duration::ZERO);
-        limits.take(Product::Alb, "ListRules").await;
+        limits.take(Product::Alb, "ListRules", Haste::None).await;
         assert_eq!(begun.elapsed(), Duration::from_millis(700));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_has_to_bring_traffic_back_borrows_a_whole_minute_and_everybody_else_waits_behind() {
+        let limits = Limits::new(false);
+        let _acting = [limits.floor().await, limits.floor().await];
+        let begun = now();
+        let sent = async |haste| {
+            limits.take(Product::Edas, "GetApplication", haste).await;
+            begun.elapsed().as_secs()
+        };
+        // Forty a minute, of which ten come at once where several services look.
+        for _ in 0..11 {
+            sent(Haste::None).await;
+        }
+        let before = begun.elapsed().as_secs();
+        assert_eq!(before, 2);
+        for _ in 0..69 {
+            assert_eq!(sent(Haste::Traffic).await, before, "fifty services and more");
+        }
+        assert!(
+            sent(Haste::Traffic).await >= 59,
+            "no more than twice as much as the provider is said to take"
+        );
+        assert!(sent(Haste::None).await > 120);
+        limits.refused(Product::Edas, "QueryApplicationStatus", Duration::from_secs(5));
+        let refused = now();
+        limits.take(Product::Edas, "QueryApplicationStatus", Haste::Traffic).await;
+        assert_eq!(refused.elapsed(), Duration::from_secs(5), "the provider itself is not overruled");
     }
 }

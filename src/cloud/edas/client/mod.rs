@@ -4,6 +4,7 @@
 //! Promises: an answer is whole and says yes, or it is a fault; a write without a token is never sent again after an end
 //! that leaves open whether it was applied; no secret is in any output. Must not know what an operation means.
 
+mod attempts;
 mod call;
 mod credentials;
 mod endpoint;

@@ -1,6 +1,7 @@
 //! One place through which every call goes.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -12,10 +13,11 @@ use serde_json::Value;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
+use super::attempts::{Attempts, digest};
 use super::call::{Call, Nature, Product};
 use super::credentials::{Credentials, Keys, Session, environment};
 use super::endpoint::{Endpoints, Over, host};
-use super::limit::{self, Limits};
+use super::limit::{self, Haste, Limits};
 use super::reply::{self, Failure, Reply};
 use super::turns::Turns;
 use super::{fault, sign};
@@ -36,12 +38,14 @@ const CONNECT_MAX: Duration = Duration::from_secs(3);
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 const WHO: &str = "GetCallerIdentity";
 
-/// A client for one region, with somebody's credentials.
+/// A client for one region, with somebody's credentials, as one service uses it.
 #[derive(Debug, Clone)]
 pub(in crate::cloud::edas) struct Client {
     way: Arc<Way>,
     /// What was sent after this suits its questions, whoever asked.
     after: Option<Time>,
+    /// Whether traffic waits for what is called now.
+    hurries: Arc<AtomicBool>,
 }
 
 /// What everybody who calls there shares.
@@ -57,6 +61,7 @@ struct Way {
     turns: Turns,
     /// What several of them ask.
     commons: Shelf<Value>,
+    attempts: Attempts,
 }
 
 /// The one client of an account and region, once somebody has made it.
@@ -85,7 +90,13 @@ impl Client {
             Arc::clone(all.entry(key).or_default())
         };
         let connect = || Box::pin(Self::connect_alone(spec, None));
-        shared.get_or_try_init(connect).await.cloned()
+        let first = shared.get_or_try_init(connect).await?;
+        Ok(Self { way: Arc::clone(&first.way), after: None, hurries: Arc::default() })
+    }
+
+    /// Whether traffic waits for the service's next calls.
+    pub fn hurry(&self, hurries: bool) {
+        self.hurries.store(hurries, Ordering::Relaxed);
     }
 
     /// The same for questions that whatever was sent after a moment answers, whoever of this process asked: of
@@ -150,8 +161,10 @@ impl Client {
         };
         let region = region.to_owned();
         let (call_timeout, turns, commons) = (call_timeout.into(), Turns::default(), Shelf::default());
-        let way = Way { http, region, call_timeout, endpoints, credentials, limits, turns, commons };
-        Ok(Self { way: Arc::new(way), after: None })
+        let attempts = Attempts::new();
+        let way =
+            Way { http, region, call_timeout, endpoints, credentials, limits, turns, commons, attempts };
+        Ok(Self { way: Arc::new(way), after: None, hurries: Arc::default() })
     }
 
     /// Whose the credentials are.
@@ -175,8 +188,9 @@ impl Client {
     /// # Errors
     /// The call's [`Fault`]: `ambiguous` where it is a write that may have been applied by any of its attempts.
     pub async fn send<T: DeserializeOwned>(&self, call: Call) -> Result<T, Fault> {
+        let haste = if self.hurries.load(Ordering::Relaxed) { Haste::Traffic } else { Haste::None };
         let call = call.in_region(&self.way.region);
-        let answer = self.heard(&call).await.and_then(|said| {
+        let answer = self.heard(&call, haste).await.and_then(|said| {
             serde_json::from_value(said).map_err(|error| reply::unreadable(call.action, &error.to_string()))
         });
         let answer = answer.map_err(|fault| match call.nature {
@@ -195,23 +209,45 @@ impl Client {
     }
 
     /// What somebody asks or has asked, where that is fresh enough, and else what is asked now.
-    async fn heard(&self, call: &Call) -> Result<Value, Fault> {
+    async fn heard(&self, call: &Call, haste: Haste) -> Result<Value, Fault> {
         let Some(after) = self.after.filter(|_| call.is_anybodys()) else {
-            return self.way.answer(call, &Sent::default()).await;
+            return self.way.answer(call, haste, &Sent::default()).await;
         };
-        let (words, wanted) = (call.words(), Wanted { after, urgent: false });
+        let (words, wanted) = (call.words(), Wanted { after, urgent: haste == Haste::Traffic });
         let read = self.way.commons.read(&words, wanted, |sent| {
             let (way, call) = (Arc::clone(&self.way), call.clone());
-            async move { way.answer(&call, &sent).await }
+            async move { way.answer(&call, haste, &sent).await }
         });
         Ok(read.await?.1)
+    }
+
+    /// Sends a write that the product knows again: under the token of the same change it is the same call, until its end is
+    /// known. `job` names what carries it out after the answer; nothing, where it is done by then.
+    ///
+    /// # Errors
+    /// As [`Client::send`].
+    pub async fn send_known<T: DeserializeOwned>(
+        &self,
+        call: Call,
+        token: &str,
+        job: impl FnOnce(&T) -> Option<String>,
+    ) -> Result<T, Fault> {
+        let write = digest(&format!("{token}\n{call:?}"));
+        let said = self.send(call.token(&self.way.attempts.name(&write))).await?;
+        self.way.attempts.answered(write, job(&said).as_deref());
+        Ok(said)
+    }
+
+    /// A job has come to its end: whoever wants the same again asks for another one.
+    pub fn ended(&self, job: &str) {
+        self.way.attempts.ended(job);
     }
 }
 
 impl Way {
-    async fn answer(&self, call: &Call, sent: &Sent) -> Result<Value, Fault> {
+    async fn answer(&self, call: &Call, haste: Haste, sent: &Sent) -> Result<Value, Fault> {
         let (product, action) = (call.product, call.action);
-        self.limits.take(product, action).await;
+        self.limits.take(product, action, haste).await;
         sent.now();
         let until = limit::now() + self.call_timeout;
         let (mut pause, mut perhaps, mut renewed) = (PAUSE, false, false);
@@ -233,7 +269,7 @@ impl Way {
                 return Err(fault);
             }
             tokio::time::sleep_until(resumes).await;
-            if !self.limits.take_before(product, action, until).await {
+            if !self.limits.take_before((product, action), haste, until).await {
                 return Err(fault);
             }
             pause *= 2;
