@@ -275,7 +275,9 @@ fn stuck() -> (Rig, Vec<u32>) {
     let pids: Vec<_> = rig.processes().into_keys().collect();
     let rollout = rig.start(&["rollout", "api"]);
     rig.until_phase(2, "bake");
-    pids.iter().for_each(|pid| signal(*pid, Signal::STOP));
+    for pid in &pids {
+        signal(*pid, Signal::STOP);
+    }
     until("blue to be ill", || healthy(&rig, &blue) == 0);
     let receipt = rig.run(&["abort", "api"]).ended_with(12);
     assert!(receipt.said().contains("when repaired   deployer resume api"), "{}", receipt.said());
@@ -307,7 +309,9 @@ fn behind_a_way_back_that_is_stuck_nothing_is_begun_and_what_is_advised_goes_on_
     }
     assert_eq!((rig.latest(), rig.entries(2)), (2, entries));
     assert_eq!(rig.world(), world);
-    pids.iter().for_each(|pid| signal(*pid, Signal::CONT));
+    for pid in &pids {
+        signal(*pid, Signal::CONT);
+    }
     until("blue to be well", || healthy(&rig, &blue) == 4);
     rig.run(&["resume", "api"]).ended_with(11);
     rig.serves("1.0.0", 2);
@@ -323,7 +327,9 @@ fn a_blue_that_nothing_can_mend_can_be_given_up() {
     rig.answers("3.0.0");
     rig.run(&["promote", "api", "--full"]).ended_with(0);
     done.wait().ended_with(0);
-    pids.iter().for_each(|pid| signal(*pid, Signal::CONT));
+    for pid in &pids {
+        signal(*pid, Signal::CONT);
+    }
     assert_eq!(rig.latest(), 3);
     assert_eq!(rig.state(3).plan().blue.as_ref().unwrap().revision.as_str(), "2.0.0");
 }
