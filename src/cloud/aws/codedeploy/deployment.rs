@@ -93,7 +93,10 @@ pub(super) async fn look(api: &Api, home: &Home, at: Post<'_>, token: &Token) ->
         Some(id) => match read(api, &[id]).await {
             Ok(infos) => Found { ours: infos.into_iter().next(), other: None },
             Err(fault) => {
-                known.forget();
+                // One that is not in the answer is looked for again; one that could not be asked for is known all the same.
+                if fault.kind != FaultKind::Throttled {
+                    known.forget();
+                }
                 return Err(fault);
             }
         },
