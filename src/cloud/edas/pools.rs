@@ -13,7 +13,7 @@ use super::memory::Memory;
 use super::route::{Place, Route};
 use super::servers::{Family, Owners, ServerGroup, Shelf, heeds_weights};
 use super::spared::{Hits, Standing};
-use crate::cloud::{Fault, FaultKind, Leeway};
+use crate::cloud::{Fault, FaultKind, Leeway, clock};
 use crate::model::{Span, Time};
 
 /// Calls at the same time.
@@ -258,8 +258,9 @@ impl Reader<'_> {
 
     /// Counts and names once more.
     async fn again(&self, product: Product, id: &str) -> Result<Vec<Server>, Fault> {
-        let groups = listed(self.client, product).await?;
-        let read = pool::servers(self.client, product, id).await?;
+        let client = self.client.since(clock::now());
+        let groups = listed(&client, product).await?;
+        let read = pool::servers(&client, product, id).await?;
         match groups.get(id).and_then(|group| group.count) {
             Some(count) if read.len() < usize::try_from(count).unwrap_or(0) => {
                 let message = format!("`{id}` has {count} servers, and {} of them are listed", read.len());
