@@ -122,12 +122,11 @@ fn group(group: &Group, usual: u32, divides: bool) -> String {
         _ => "",
     };
     let share = match group.by {
-        Share::Rules => "",
         Share::Servers => {
             "            by: weights       # any share, by the weights of the servers; without it green has about half as soon as it joins\n"
         }
         Share::Whole if divides => WHOLE,
-        Share::Whole => "",
+        Share::Rules | Share::Whole => "",
     };
     let port = group.port.filter(|port| *port != usual);
     let port = port.map(|port| format!("            port: {port}\n")).unwrap_or_default();
