@@ -46,9 +46,9 @@ fn before<'a>(facts: &'a Facts<'_>, group: &'a ServerGroup) -> Vec<(&'a String, 
 fn outside(facts: &Facts<'_>, group: &ServerGroup, id: &str, balancer: &Placed) -> Option<Finding> {
     let own = facts.settings.get(&group.id).map(|own| &own["CrossZoneEnabled"]);
     let crosses = balancer.crosses && (group.family != Family::Alb || own != Some(&Value::Bool(false)));
-    // Where blue is reached green is too.
+    // Where blue is reached across zones, green is too.
     let reached =
-        |zone: &String| balancer.zones.contains(zone) || crosses && facts.zones_of_blue.contains(zone);
+        |zone: &String| balancer.zones.contains(zone) || (crosses && facts.zones_of_blue.contains(zone));
     let mut dark_zones: BTreeMap<&String, BTreeSet<&str>> = BTreeMap::new();
     for (zone, who) in facts.zones_of_green.iter().filter(|(zone, _)| !reached(zone)) {
         dark_zones.entry(zone).or_default().extend(who.iter().map(String::as_str));
