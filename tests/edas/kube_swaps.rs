@@ -164,7 +164,7 @@ fn a_rule_that_somebody_takes_away_by_which_blue_was_proved_does_not_cut_its_dra
             (setup.bake, setup.call_timeout) = ("promote", if *twin == "partner" { "8s" } else { "2s" });
         });
         if *twin == "public-a" {
-            job.fake.world(|world| world.groups.get_mut(&job.ids["public-a"]).unwrap().drain = Some(4));
+            job.fake.world(|world| world.groups.get_mut(&job.ids["public-a"]).unwrap().drain = Some(8));
         }
         let rollout = job.start(&["rollout", "api", "--wait-promote", "2m"]);
         until("the rollout to be in `bake`", || job.phase(1) == "bake");

@@ -68,8 +68,14 @@ impl Site<'_> {
             let job = match answer {
                 // One that was begun just now need not be known yet.
                 Err(fault) if fault.kind == FaultKind::Missing => None,
-                // Whatever becomes of the question, the job goes on.
-                answer => answer.map_err(Fault::ambiguous)?,
+                answer => {
+                    // An NLB answers the question itself with the error of a job that failed.
+                    if answer.as_ref().is_err_and(|fault| !is_unheard(fault.kind)) {
+                        self.client.ended(&id);
+                    }
+                    // Whatever becomes of the question, the job goes on.
+                    answer.map_err(Fault::ambiguous)?
+                }
             };
             let status = job.as_ref().and_then(|job| job.status.as_deref());
             if matches!(status, Some("Succeeded" | "Failed")) {
@@ -88,6 +94,11 @@ impl Site<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether a question was not heard at all, so that nothing can be said of what it was about.
+fn is_unheard(kind: FaultKind) -> bool {
+    matches!(kind, FaultKind::Throttled | FaultKind::Unreachable | FaultKind::Denied)
 }
 
 /// Waits until what was written can be read, for the time that one call may take: a reading that comes late would make
