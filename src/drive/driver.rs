@@ -172,8 +172,8 @@ where
         &self.state
     }
 
-    /// Goes on from the look that the plan was made from: whatever it is too old for is looked at again. Nobody else can
-    /// have driven a rollout of the service since, for this one was opened right behind the last one that was seen.
+    /// Goes on from the look that the plan was made from, unless that has grown too old to act on. Nobody else can have driven
+    /// a rollout of the service since, for this one was opened right behind the last one that was seen.
     #[must_use]
     pub fn planned_on(self, look: Inventory) -> Self {
         Self { planned_on: Some(look), ..self }
@@ -185,7 +185,11 @@ where
     /// [`DriveError`]; the rollout stays open.
     pub async fn run(&mut self) -> Result<Outcome, DriveError> {
         let mut attended: Option<Time> = None;
-        if let Some(look) = self.planned_on.take()
+        // Somebody may have thought about the plan for an hour: nothing is judged on what the world was then.
+        let fresh = self.state.plan().pace.fresh;
+        let planned_on =
+            self.planned_on.take().filter(|look| self.clock.now().since(look.looked_at) <= fresh);
+        if let Some(look) = planned_on
             && let Some(by) = self.saw(look).await?
         {
             return Ok(Outcome::Fenced { by });

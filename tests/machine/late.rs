@@ -70,7 +70,7 @@ impl Store for Late {
 pub struct Cloud {
     pub world: Mutex<World>,
     pub clock: Clock,
-    sent: Mutex<Vec<Time>>,
+    pub sent: Mutex<Vec<Time>>,
     /// Changes are never answered.
     mute: bool,
 }

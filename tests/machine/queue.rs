@@ -8,7 +8,7 @@ use deployer::coverage::Retirement;
 use deployer::drive::{Clock, DriveError, Outcome, open, order};
 use deployer::journal::{Journal, MemoryStore};
 use deployer::model::{Inventory, Span, Time, Token};
-use deployer::rollout::{Cause, Order, Verdict};
+use deployer::rollout::{Cause, Event, Order, Verdict};
 
 use crate::common::{NOW, actor};
 use crate::late::{Cloud, hands, planned};
@@ -120,4 +120,26 @@ async fn a_world_that_does_not_answer_for_long_after_a_deadline_is_let_go() {
     let fault = busy.drive(&MemoryStore::new()).await.unwrap_err();
     assert!(matches!(fault, DriveError::Blind { .. }), "{fault:?}");
     assert!(busy.cloud.clock.now() >= after(60), "not before it is late");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_look_of_a_plan_is_gone_on_from_unless_it_has_grown_too_old() {
+    for (minutes, spared) in [(0, true), (60, false)] {
+        let busy = Busy::new();
+        let (plan, id) = planned();
+        let groups = plan.groups.keys().cloned().collect();
+        let scope = Scope { service: id.service, groups, fleets: [].into() };
+        let mut look = busy.cloud.look(&scope).await.unwrap();
+        look.looked_at = busy.cloud.clock.now();
+        tokio::time::sleep(Duration::from_mins(minutes)).await;
+        let journal = Journal::new(MemoryStore::new(), "first");
+        let driver = open(&journal, &busy, plan, hands("first", busy.cloud.clock)).await.unwrap();
+        assert_eq!(driver.planned_on(look).run().await.unwrap(), Outcome::Ended(Verdict::Completed));
+        let facts = journal.read(&planned().1).await.unwrap().into_recorded().unwrap();
+        let first = facts.iter().find_map(|fact| match &fact.event {
+            Event::Looked { inventory, .. } => Some(inventory.looked_at),
+            _ => None,
+        });
+        assert_eq!(first == Some(NOW), spared, "{first:?}");
+    }
 }
