@@ -26,6 +26,7 @@ mod pools;
 mod preview;
 mod route;
 mod servers;
+mod settings;
 mod shift;
 mod spared;
 mod survey;
