@@ -2,7 +2,7 @@
 
 use super::phase::Phase;
 use super::sight::Sight;
-use super::state::Rollout;
+use super::state::{Parting, Rollout};
 use crate::cloud::Leeway;
 use crate::model::{FleetId, Span, Time};
 
@@ -23,14 +23,14 @@ impl Rollout {
                 let proving = matches!(self.phase, Phase::Settle { healthy_since: Some(_) });
                 let settled = blue.into_iter().chain(Some(green).filter(|_| !proving)).cloned().collect();
                 let awaited = Some(green).filter(|_| settling && !proving).cloned();
-                // Where it may be over with this look the first step can follow it at once.
-                let routes = !settling || self.ripe_at().is_none_or(|ripe| now < ripe);
-                Leeway { surroundings: true, routes, settled, awaited, busy, urgent: false }
+                // Only where it may be over with this look can the first step follow it at once.
+                Leeway { surroundings: true, routes: !over, settled, awaited, busy, urgent: false }
             }
             Phase::Shift { step, reached } => {
                 let next = step + usize::from(over);
                 let holds = reached.is_some() && !over;
-                let surroundings = holds || next + 1 < self.plan.steps.len();
+                // What others put beside it is the bake's matter, and the drain's; a step moves none of it.
+                let surroundings = holds || next < self.plan.steps.len();
                 Leeway { surroundings, routes: holds, ..forward }
             }
             // Nothing is left to do but to wait until the last connection of blue has ended.
@@ -38,13 +38,20 @@ impl Rollout {
                 let early = self.sight().is_some_and(|sight| now < sight.drained_by());
                 Leeway { surroundings: early, routes: early, awaited: blue.cloned(), ..Leeway::default() }
             }
+            // Blue is told to go. All that can follow is that green is given back its scaling, once blue is gone.
+            Phase::Retire if self.only_waits_to_thaw() => {
+                let settled = blue.into_iter().chain([green]).cloned().collect();
+                Leeway { surroundings: true, routes: true, settled, awaited: None, busy, urgent: false }
+            }
             // Where blue is still seen on its way out of any group it is not proved to be out of all.
             Phase::Retire => Leeway { awaited: blue.cloned(), busy, ..Leeway::default() },
             // Only green is watched while time passes. Where it may be over, blue can leave on this look, or go.
             Phase::Bake { .. } | Phase::Drain { empty_since: Some(_) } if !over => {
                 Leeway { surroundings: true, routes: true, ..forward }
             }
-            Phase::Bake { .. } | Phase::Drain { .. } | Phase::Ended(_) => Leeway::default(),
+            // Blue is told to leave wherever it stands; that green is well there is read now.
+            Phase::Bake { .. } | Phase::Drain { empty_since: None } => forward,
+            Phase::Drain { empty_since: Some(_) } | Phase::Ended(_) => Leeway::default(),
             Phase::Provision | Phase::Register | Phase::Settle { .. } => forward,
             Phase::Restore { .. } => Leeway { urgent: true, ..Leeway::default() },
             Phase::Withdraw { .. } => Leeway { busy, ..Leeway::default() },
@@ -72,6 +79,16 @@ impl Rollout {
             None => self.answered && self.last.as_ref().is_some_and(|last| last.action.is_about(fleet)),
         };
         busy.then(|| fleet.clone())
+    }
+
+    /// Whether blue was told to go, and nothing is left to do after that but to give green back its scaling, which ends
+    /// nothing: whatever the last look shows, unless it shows blue as if it had not been told.
+    fn only_waits_to_thaw(&self) -> bool {
+        let green = &self.plan.green.id;
+        let held = self.froze.contains(green) && !self.thawed.contains(green);
+        let blue = self.plan.blue.as_ref().map(|blue| &blue.id);
+        let going = |blue| self.sight().is_none_or(|sight| sight.gone(blue) || sight.busy(blue));
+        self.parting == Parting::Told && held && blue.is_some_and(going)
     }
 
     /// When the last rollout's times say that what is awaited may have come.

@@ -7,11 +7,11 @@ use deployer::cloud::{Backend, Capability, Change, Fault, Leeway, Scope};
 use deployer::coverage::Retirement;
 use deployer::drive::{Clock, Hands, Outcome, Settings, Stop, open};
 use deployer::journal::{Journal, MemoryStore};
-use deployer::model::{Health, Hold, Inventory, Seen, Share, Span, Token};
+use deployer::model::{Health, Hold, Inventory, Seen, Share, Span, Time, Token};
 use deployer::rollout::{Cause, Next, Order, Verdict};
 
 use crate::common::{LANDS, NOW, actor, blue, green, group, plan};
-use crate::rig::{both, two_groups};
+use crate::rig::{Reply, both, two_groups};
 
 /// What something rests on: how much the last look was spared.
 #[derive(Debug, Clone, PartialEq)]
@@ -143,6 +143,58 @@ fn before_green_carries_anything_it_is_waited_for_with_leeway_and_then_proved_wi
 }
 
 #[test]
+fn only_the_look_that_may_end_the_settling_reads_the_routes_that_the_first_step_changes() {
+    let mut rig = both(|plan| plan.settle = Span::secs(15));
+    rig.until_phase("settle");
+    assert!(rig.state.leeway(rig.now()).routes, "green is not well yet");
+    rig.until(|rig| rig.state.hold_ends().is_some());
+    let end = rig.state.hold_ends().unwrap();
+    assert!(rig.state.leeway(Time(end.0 - 1)).routes, "no step can follow yet");
+    assert!(!rig.state.leeway(end).routes);
+}
+
+#[test]
+fn what_others_put_beside_a_step_is_read_before_blue_leaves_and_not_before_each_step() {
+    let mut rig = both(|plan| plan.bake = Hold::For(Span::secs(30)));
+    rig.until_phase("shift");
+    while rig.phase().name() == "shift" {
+        assert!(rig.state.leeway(rig.now()).surroundings, "{:?}", rig.phase());
+        rig.step();
+    }
+    let end = rig.state.hold_ends().unwrap();
+    assert!(rig.state.leeway(rig.now()).surroundings);
+    let leaves = rig.state.leeway(end);
+    assert!(!leaves.surroundings && !leaves.routes && leaves.settled == [blue()].into());
+}
+
+#[test]
+fn once_blue_was_told_to_go_only_green_is_given_back_its_scaling_and_the_end_is_proved_without_leeway() {
+    let mut rig = both(|_| {});
+    rig.until(|rig| rig.state.past_return() && !rig.state.in_flight());
+    let spared = rig.state.leeway(rig.now());
+    assert!(spared.surroundings && spared.routes && spared.settled == [blue(), green()].into());
+    rig.until(|rig| matches!(rig.next(), Next::Change(..)));
+    let Next::Change(changes, _) = rig.next() else { panic!("{:?}", rig.next()) };
+    assert_eq!(changes, [Change::Thaw { fleet: green() }]);
+    rig.step();
+    let last = rig.state.leeway(rig.now());
+    assert!(!last.surroundings && !last.routes && last.settled.is_empty(), "{:?}", rig.phase());
+    rig.until_phase("ended");
+}
+
+#[test]
+fn a_blue_that_is_seen_as_if_it_had_not_been_told_is_told_again_on_a_look_with_no_leeway() {
+    let mut rig = both(|_| {});
+    rig.until(|rig| matches!(rig.next(), Next::Retire(..)));
+    rig.replies = vec![Reply::Unseen];
+    rig.until(|rig| rig.state.past_return() && !rig.state.in_flight());
+    assert!(rig.state.leeway(rig.now()).surroundings);
+    rig.look();
+    let strict = rig.state.leeway(rig.now());
+    assert!(!strict.surroundings && !strict.routes && strict.settled.is_empty());
+}
+
+#[test]
 fn green_that_has_carried_traffic_is_never_taken_for_well_again() {
     let mut rig = both(|_| {});
     rig.until_phase("bake");
@@ -180,7 +232,6 @@ fn what_the_last_rollout_took_is_waited_in_silence_and_then_looked_for_twice_as_
     rig.step();
     assert!(rig.now().since(entered) >= Span::secs(38), "{}", rig.now().since(entered));
     rig.until(|rig| rig.now().since(entered) >= Span::secs(40));
-    assert!(!rig.state.leeway(rig.now()).routes, "the first step can follow this look");
     rig.until(|rig| matches!(rig.next(), Next::Wait { .. }));
     let Next::Wait { until } = rig.next() else { panic!("{:?}", rig.next()) };
     assert!(until.since(rig.now()) <= Span(500));

@@ -6,9 +6,9 @@ use aws_sdk_autoscaling::types::{AutoScalingGroup, Filter, TagDescription};
 
 use super::api::Api;
 use super::limit::Family;
-use super::memory::{Memory, OTHERS_FOR};
+use super::memory::Memory;
 use crate::cloud::{Fault, FaultKind};
-use crate::model::{EnvironmentName, FleetId, ServiceName, Time};
+use crate::model::{EnvironmentName, FleetId, ServiceName, Span, Time};
 use crate::spec::{AwsFleets, AwsSpec};
 
 /// Whose fleet it is: `SERVICE/ENVIRONMENT`.
@@ -66,8 +66,8 @@ impl Home {
         self.told_apart(tagged.into_iter().chain(by_file))
     }
 
-    /// The same for a look, in one call of the two where the tags were searched a moment ago: what they showed is read
-    /// by its name. A fleet that somebody else tags meanwhile is seen with the next search.
+    /// The same for a look, in one call of the two where the tags were searched at most so long ago: what they showed is
+    /// read by its name. A fleet that somebody else tags meanwhile is seen with the next search.
     ///
     /// # Errors
     /// As [`Home::fleets`].
@@ -75,10 +75,10 @@ impl Home {
         &self,
         api: &Api,
         memory: &Memory,
-        now: Time,
+        (now, searched_for): (Time, Span),
         also: &BTreeSet<FleetId>,
     ) -> Result<BTreeMap<FleetId, AutoScalingGroup>, Fault> {
-        let known = memory.recall(now, OTHERS_FOR, |memory| memory.tagged.as_ref());
+        let known = memory.recall(now, searched_for, |memory| memory.tagged.as_ref());
         // CodeDeploy's copies come into being by its hand, not by ours.
         if let Some(known) = known.filter(|_| self.spec.fleets != AwsFleets::Managed) {
             let names = self.names(also).into_iter().chain(known).collect();

@@ -147,8 +147,7 @@ impl AwsBackend {
             _ if self.managed() => Box::pin(codedeploy::managed::change(site, change, token)).await,
             Change::Provision { fleet } => {
                 let answer = Box::pin(fleet::provision(api, home, &self.memory, fleet, token)).await;
-                self.memory.forget_fleets();
-                answer
+                answer.inspect_err(|_| self.memory.forget_fleets())
             }
             Change::Register { fleet, groups } => {
                 let answer = Box::pin(traffic::register(api, home, &self.memory, fleet, groups)).await;

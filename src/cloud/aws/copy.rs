@@ -69,6 +69,7 @@ pub(super) async fn provision(
         let call = described(api, home, blue, (&belongings, launch), (&name, fleet));
         let call = call.min_size(first.min).max_size(first.max).desired_capacity(first.desired);
         let made = create(api, home, call.set_health_check_type(freeze::judges(blue)?), fleet).await?;
+        memory.fleet_made(&name);
         if made && first == sizes {
             return fleet::install(api, home, fleet, &name, token).await;
         }

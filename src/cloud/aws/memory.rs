@@ -23,8 +23,8 @@ pub(super) const WELL_FOR: Span = Span::secs(60);
 pub(super) const SETTINGS_FOR: Span = Span::mins(5);
 /// How many paces a settled target group may be remembered; never longer than its targets go unchecked.
 const SETTLED_PACES: u64 = 5;
-/// How old a reading of routes may be when they are changed.
-const NOW: Span = Span::secs(1);
+/// How old a reading of routes may be when they are changed, and one of targets when a fleet is taken away.
+pub(super) const NOW: Span = Span::secs(1);
 /// The oldest look that a change may go by; the machine itself takes none that is older. Where one takes long it may be so
 /// many times as old.
 const LAST_FOR: Span = Span::secs(30);
@@ -180,7 +180,14 @@ impl Memory {
         self.inner().sources.remove(group.auto_scaling_group_name().unwrap_or_default());
     }
 
-    /// A fleet comes or goes by our hand.
+    /// A fleet of this group has come by our hand: the next search of the tags would find it.
+    pub fn fleet_made(&self, group: &str) {
+        if let Some((_, names)) = &mut self.inner().tagged {
+            names.push(group.to_owned());
+        }
+    }
+
+    /// A fleet may have come by our hand.
     pub fn forget_fleets(&self) {
         self.inner().tagged = None;
     }

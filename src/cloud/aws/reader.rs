@@ -100,6 +100,11 @@ impl Reader<'_> {
         Ahead { instances, sources, targets, routes, placed: last.placed.clone() }
     }
 
+    /// How long ago the tags may have been searched that say which fleets there are.
+    pub fn searched_for(&self) -> Span {
+        if self.leeway.surroundings { WELL_FOR } else { OTHERS_FOR }
+    }
+
     /// Every target group of the region, and whether that was read now.
     ///
     /// # Errors
@@ -288,7 +293,7 @@ impl Reader<'_> {
             }
             let name =
                 fleets.get(&fleet).and_then(AutoScalingGroup::auto_scaling_group_name).unwrap_or_default();
-            let most = if self.leeway.surroundings { WELL_FOR } else { OTHERS_FOR };
+            let most = self.searched_for();
             if let Some(known) = self.memory.recall(self.now, most, |memory| memory.sources.get(name)) {
                 return Ok(known);
             }
@@ -363,7 +368,9 @@ impl Reader<'_> {
             let routes = Route::of_rule(&Listener::builder().build(), rule);
             routes.is_some_and(|route| route.weights().iter().any(|(arn, _)| placed.contains(*arn)))
         };
-        let most = if self.leeway.routes { WELL_FOR } else { OTHERS_FOR.max(others_for) };
+        // Which rules others have made is as good as which groups they have.
+        let spared = self.leeway.routes || self.leeway.surroundings;
+        let most = if spared { WELL_FOR } else { OTHERS_FOR }.max(others_for);
         let known = self.memory.recall(self.now, most, |memory| memory.rules.get(&listener));
         if let Some(known) = known.filter(|rules| !afresh || !rules.iter().any(names_ours)) {
             return Ok(known);

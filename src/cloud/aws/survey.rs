@@ -13,7 +13,7 @@ use super::asgs::{Home, given, pages};
 use super::codedeploy;
 use super::ec2::Instance;
 use super::limit::Family;
-use super::memory::{Memory, OTHERS_FOR};
+use super::memory::{Memory, NOW, OTHERS_FOR};
 use super::reader::{Ahead, Fleets, Groups, Reader, balancers};
 use super::route::Route;
 use crate::cloud::{Fault, Leeway, Scope, clock};
@@ -117,14 +117,15 @@ impl Survey {
         self.attributes.extend(reader.attributes(&absent).await);
     }
 
-    /// Who stands where, without the routes and attributes, which say nothing of that, and without any memory.
+    /// Who stands where, without the routes and attributes, which say nothing of that, and without any memory: the oldest
+    /// answer in it was asked for [`NOW`] before. The call that takes a fleet away takes longer than that to take effect.
     ///
     /// # Errors
     /// As [`Survey::read`].
     pub async fn read_standing(api: &Api, home: &Home, scope: &Scope) -> Result<Self, Fault> {
         let (memory, leeway) = (Memory::default(), Leeway::default());
-        let reader = reader(api, home, &memory, clock::now(), &leeway);
-        let reader = Reader { others_for: Span::ZERO, ..reader };
+        let since = Time(clock::now().0.saturating_sub(NOW.0));
+        let reader = Reader { others_for: Span::ZERO, ..reader(api, home, &memory, since, &leeway) };
         let (fleets, groups) = found(&reader, home, scope).await?;
         let ours = ours(home, scope, &fleets, &groups);
         Self::standing_in(&reader, fleets, groups, &ours).await
@@ -203,8 +204,9 @@ async fn found(reader: &Reader<'_>, home: &Home, scope: &Scope) -> Result<(Fleet
     let api = reader.api;
     let mut also: BTreeSet<_> = scope.fleets.clone();
     also.extend(codedeploy::current_group(api, home).await?.and_then(|name| FleetId::new(name).ok()));
+    let searched = (reader.now, reader.searched_for());
     let (fleets, (groups, afresh)) =
-        tokio::try_join!(home.fleets_for_look(api, reader.memory, reader.now, &also), reader.groups())?;
+        tokio::try_join!(home.fleets_for_look(api, reader.memory, searched, &also), reader.groups())?;
     // A fleet that is attached to a group which was not there a moment ago.
     let known = fleets.values().flat_map(listed).all(|arn| groups.contains_key(&arn));
     let groups = if afresh || known { groups } else { reader.groups_now().await? };
