@@ -2,8 +2,8 @@
 
 use super::phase::Phase;
 use super::sight::Sight;
-use super::state::{Parting, Rollout};
-use crate::cloud::Leeway;
+use super::state::{Action, Parting, Rollout};
+use crate::cloud::{Change, Leeway};
 use crate::model::{FleetId, Span, Time};
 
 impl Rollout {
@@ -32,6 +32,10 @@ impl Rollout {
                 // What others put beside it is the bake's matter, and the drain's; a step moves none of it.
                 let surroundings = holds || next < self.plan.steps.len();
                 Leeway { surroundings, routes: holds, ..forward }
+            }
+            // Blue has just been told to leave. Whether it does is seen in its groups; whatever follows takes another look.
+            Phase::Drain { empty_since: None } if self.has_just_parted() => {
+                Leeway { surroundings: true, routes: true, ..Leeway::default() }
             }
             // Nothing is left to do but to wait until the last connection of blue has ended.
             Phase::Drain { empty_since: None } if self.sight().is_some_and(Sight::leaves) => {
@@ -89,6 +93,15 @@ impl Rollout {
         let blue = self.plan.blue.as_ref().map(|blue| &blue.id);
         let going = |blue| self.sight().is_none_or(|sight| sight.gone(blue) || sight.busy(blue));
         self.parting == Parting::Told && held && blue.is_some_and(going)
+    }
+
+    /// Whether blue was told to leave, with a good answer, and was not looked at since.
+    fn has_just_parted(&self) -> bool {
+        let leaves = |change: &Change| matches!(change, Change::Deregister { .. });
+        let told = self.last.as_ref().is_some_and(
+            |last| matches!(&last.action, Action::Change(changes) if changes.iter().all(leaves)),
+        );
+        told && self.answered && self.sight().is_none()
     }
 
     /// When the last rollout's times say that what is awaited may have come.

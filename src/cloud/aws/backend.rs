@@ -90,11 +90,18 @@ impl Backend for AwsBackend {
     }
 
     async fn change(&self, change: &Change, token: &Token) -> Result<(), Fault> {
-        self.bounded("Change", self.make(change, token)).await
+        let answer = self.bounded("Change", self.make(change, token)).await;
+        // Weights of twins leave the fleets as they are; a share by membership forgets them itself.
+        if !matches!(change, Change::Shift { .. }) {
+            self.memory.fleets_changed();
+        }
+        answer
     }
 
     async fn retire(&self, proof: Retirement, token: &Token) -> Result<(), Fault> {
-        self.bounded("Retire", self.take_away(proof, token)).await
+        let answer = self.bounded("Retire", self.take_away(proof, token)).await;
+        self.memory.fleets_changed();
+        answer
     }
 
     fn capability(&self) -> Capability {
@@ -166,11 +173,12 @@ impl AwsBackend {
     }
 
     async fn take_away(&self, proof: Retirement, token: &Token) -> Result<(), Fault> {
-        let (api, home) = (self.api().await?, &self.home);
+        let (api, home, memory) = (self.api().await?, &self.home, &self.memory);
         if self.managed() {
-            Box::pin(codedeploy::managed::retire(api, home, proof, token)).await
+            let site = codedeploy::managed::Site { api, home, memory };
+            Box::pin(codedeploy::managed::retire(site, proof, token)).await
         } else {
-            Box::pin(fleet::retire(api, home, proof)).await
+            Box::pin(fleet::retire(api, home, memory, proof)).await
         }
     }
 }

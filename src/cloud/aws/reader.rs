@@ -13,7 +13,7 @@ use aws_sdk_elasticloadbalancingv2::types::{
 use futures_util::stream::{self, StreamExt as _};
 
 use super::api::Api;
-use super::asgs::{given, pages};
+use super::asgs::{Home, given, pages};
 use super::commons::patiently;
 use super::ec2::Instance;
 use super::limit::Family;
@@ -100,6 +100,23 @@ impl Reader<'_> {
         Ahead { instances, sources, targets, routes, placed: last.placed.clone() }
     }
 
+    /// The fleets of the service, and these.
+    ///
+    /// # Errors
+    /// As [`Home::fleets`].
+    pub async fn fleets(&self, home: &Home, also: &BTreeSet<FleetId>) -> Result<Fleets, Fault> {
+        // A wait looks twice in a pace at most: nothing that is waited for is taken from memory.
+        let just_now = Span(self.pace.0 / 4);
+        let known = self.memory.recall(self.now, just_now, |memory| memory.fleets.as_ref());
+        if let Some(known) = known.filter(|_| self.leeway.surroundings) {
+            return Ok(known);
+        }
+        let searched = (self.now, self.searched_for());
+        let fleets = home.fleets_for_look(self.api, self.memory, searched, also).await?;
+        self.memory.keep(self.now, |memory, now| memory.fleets = Some((now, fleets.clone())));
+        Ok(fleets)
+    }
+
     /// How long ago the tags may have been searched that say which fleets there are.
     pub fn searched_for(&self) -> Span {
         if self.leeway.surroundings { WELL_FOR } else { OTHERS_FOR }
@@ -153,7 +170,7 @@ impl Reader<'_> {
         // One that Auto Scaling has put into service since then was not running yet.
         let runs = |known: &BTreeMap<String, Instance>| {
             let up = |id: &str| known.get(id).is_some_and(|instance| instance.state == "running");
-            ids.iter().all(|id| known.contains_key(id)) && fleets.values().flat_map(serving).all(up)
+            fleets.values().flat_map(serving).all(up)
         };
         if let Some(known) = known.filter(|known| self.leeway.surroundings && runs(known)) {
             return Ok(of_ours(&known));
@@ -293,6 +310,11 @@ impl Reader<'_> {
             }
             let name =
                 fleets.get(&fleet).and_then(AutoScalingGroup::auto_scaling_group_name).unwrap_or_default();
+            // Nobody is sent anything who is not in service yet.
+            if self.leeway.surroundings && fleets.get(&fleet).is_some_and(|own| serving(own).next().is_none())
+            {
+                return Ok(Vec::new());
+            }
             let most = self.searched_for();
             if let Some(known) = self.memory.recall(self.now, most, |memory| memory.sources.get(name)) {
                 return Ok(known);

@@ -122,9 +122,14 @@ impl Survey {
     ///
     /// # Errors
     /// As [`Survey::read`].
-    pub async fn read_standing(api: &Api, home: &Home, scope: &Scope) -> Result<Self, Fault> {
-        let (memory, leeway) = (Memory::default(), Leeway::default());
+    pub async fn read_standing(
+        api: &Api,
+        home: &Home,
+        memory: &Memory,
+        scope: &Scope,
+    ) -> Result<Self, Fault> {
         let since = Time(clock::now().0.saturating_sub(NOW.0));
+        let (memory, leeway) = (memory.since(since), Leeway { surroundings: true, ..Leeway::default() });
         let reader = Reader { others_for: Span::ZERO, ..reader(api, home, &memory, since, &leeway) };
         let (fleets, groups) = found(&reader, home, scope).await?;
         let ours = ours(home, scope, &fleets, &groups);
@@ -204,9 +209,7 @@ async fn found(reader: &Reader<'_>, home: &Home, scope: &Scope) -> Result<(Fleet
     let api = reader.api;
     let mut also: BTreeSet<_> = scope.fleets.clone();
     also.extend(codedeploy::current_group(api, home).await?.and_then(|name| FleetId::new(name).ok()));
-    let searched = (reader.now, reader.searched_for());
-    let (fleets, (groups, afresh)) =
-        tokio::try_join!(home.fleets_for_look(api, reader.memory, searched, &also), reader.groups())?;
+    let (fleets, (groups, afresh)) = tokio::try_join!(reader.fleets(home, &also), reader.groups())?;
     // A fleet that is attached to a group which was not there a moment ago.
     let known = fleets.values().flat_map(listed).all(|arn| groups.contains_key(&arn));
     let groups = if afresh || known { groups } else { reader.groups_now().await? };

@@ -281,7 +281,9 @@ pub(super) async fn deregister(
         memory.forget_targets(arn);
     }
     memory.forget_sources(asg);
-    let attached = detach(api, asg, &map, fleet, &leave).await?;
+    let attached = detach(api, asg, &map, fleet, &leave).await;
+    memory.fleets_changed();
+    let attached = attached?;
     for arn in leave.keys().filter(|arn| !attached.contains(*arn)) {
         remove_targets(api, &map, fleet, arn).await?;
     }
