@@ -8,11 +8,11 @@ use super::context::{Context, fold};
 use super::error::CliError;
 use super::life::{Left, driven, driving, mark};
 use super::orders::{asked_by_this_run, go_on};
-use super::plan::{after, at_once, prepare, read_plan};
+use super::plan::{after, at_once, first_look, not_begun, prepare, read_plan};
 use super::release::{refuse_older, release};
 use super::row::{Manner, row};
 use super::{exit, github, show};
-use crate::cloud::{Backend as _, Scope};
+use crate::cloud::Scope;
 use crate::drive::{DriveError, Driver, Hands, Notice, OpenError, Outcome, Settings, open, resume};
 use crate::journal::{AnyStore, JournalFault};
 use crate::model::{FleetId, Inventory, Plan, Purpose, RolloutId, Seen, ServiceName, Span};
@@ -117,13 +117,6 @@ async fn wait_for_turn(context: &Context, spec: &Spec, args: &Args) -> Result<Op
     }
 }
 
-/// A stop was asked for before anything was begun.
-fn not_begun(id: &RolloutId) -> CliError {
-    let text =
-        format!("stopped before rollout {} of `{}` was opened: nothing was changed", id.number, id.service);
-    CliError::new(text).code(exit::INTERRUPTED)
-}
-
 /// The way back of the last rollout did not succeed. A new one would take what is sick for blue, and the blue that is
 /// really one would be on nobody's way back any more.
 pub fn stuck(id: &RolloutId) -> CliError {
@@ -195,10 +188,7 @@ async fn binding(
     let waived = plan.waivers.iter().map(|waiver| waiver.group.clone());
     let groups = plan.groups.keys().cloned().chain(waived).collect();
     let scope = Scope { service: id.service.clone(), groups, fleets };
-    let _floor = backend.floor(false).await;
-    let began = context.clock.now();
-    let mut look = backend.look(&scope).await?;
-    look.looked_at = began;
+    let look = first_look(context, backend, &scope, id).await?;
     if digest(&look) == plan.world {
         Ok((plan, look))
     } else {
@@ -226,7 +216,7 @@ async fn bootstrap(
     let Some(revision) = local.bootstrap.clone() else { return Ok(Bootstrapped::Not(id)) };
     let groups = spec.groups().into_iter().collect();
     let scope = Scope { service: spec.service.clone(), groups, fleets: [].into() };
-    let look = backend.look(&scope).await?;
+    let look = first_look(context, backend, &scope, &id).await?;
     let known = |(id, seen): (&FleetId, &Seen<_>)| seen.known().is_some() && !look.groups_of(id).is_empty();
     if look.fleets.iter().any(known) {
         return Ok(Bootstrapped::Not(id));

@@ -12,6 +12,7 @@ mod failed_jobs;
 mod fake;
 mod fake_itself;
 mod faults;
+mod first_look;
 mod fleets;
 mod hosts;
 mod incident;
