@@ -19,6 +19,7 @@ mod incident;
 mod init;
 mod job;
 mod kube;
+mod kube_crashes;
 mod kube_desk;
 mod kube_swaps;
 mod lanes;
