@@ -6,6 +6,7 @@ use super::args::{Rollout as Args, Wish};
 use super::backend::AnyBackend;
 use super::context::{Context, fold};
 use super::error::CliError;
+use super::fitting::same_place;
 use super::life::{Left, driven, driving, mark};
 use super::orders::{asked_by_this_run, go_on};
 use super::plan::{after, at_once, first_look, not_begun, prepare, read_plan};
@@ -37,10 +38,14 @@ pub async fn rollout(context: &Context, args: Args) -> Result<u8, CliError> {
 
 async fn one(context: &Context, service: &ServiceName, args: &Args) -> Result<u8, CliError> {
     let spec = context.spec(service, &args.wish)?;
+    let stored = args.plan.as_ref().map(|path| read_plan(path)).transpose()?;
+    if let (Some(path), Some(plan)) = (&args.plan, &stored) {
+        same_place(context, path, plan, &spec)?;
+    }
     let backend = AnyBackend::of(&spec, &context.global.state)?;
     if let Some((id, plan)) = asked_by_this_run(context, service).await? {
-        let wanted = match &args.plan {
-            Some(path) => read_plan(path)?.rollout == id,
+        let wanted = match &stored {
+            Some(stored) => stored.rollout == id,
             None => plan.green.revision == spec.revision || plan.strategy.as_str() == BOOTSTRAP,
         };
         if wanted && plan.purpose == Purpose::Deploy {
@@ -53,8 +58,8 @@ async fn one(context: &Context, service: &ServiceName, args: &Args) -> Result<u8
     }
     let last = wait_for_turn(context, &spec, args).await?;
     let id = after(&spec, last.as_ref());
-    if let Some(path) = &args.plan {
-        let (plan, look) = binding(context, &backend, read_plan(path)?, &id).await?;
+    if let Some(plan) = stored {
+        let (plan, look) = binding(context, &backend, plan, &id).await?;
         refuse_older(context, &plan).await?;
         return begin(context, &backend, (plan, look), args.patience.wait_promote).await;
     }

@@ -7,7 +7,7 @@ use futures_util::stream::{self, StreamExt as _};
 use tokio::sync::watch;
 
 use super::clock::Clock;
-use super::first::{CALL_MAX, Waits, limited};
+use super::first::Waits;
 use super::record::FENCE_EVERY;
 use super::signal::Stop;
 use crate::cloud::{Backend, Change, Fault, FaultKind, Floor, Leeway, Scope};
@@ -65,7 +65,7 @@ impl Machine {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            call_max: CALL_MAX,
+            call_max: Span::secs(120),
             journal_max: Span::secs(60),
             orders_every: Span(250),
             attend: Span::ZERO,
@@ -448,6 +448,18 @@ impl Sending {
         }
         limited(self.call_max, action, call).await
     }
+}
+
+/// A call that does not answer in time may have been applied.
+async fn limited<T>(
+    call_max: Span,
+    action: &str,
+    call: impl Future<Output = Result<T, Fault>>,
+) -> Result<T, Fault> {
+    tokio::time::timeout(call_max.into(), call).await.unwrap_or_else(|_| {
+        let message = format!("no answer within {call_max}");
+        Err(Fault::new(FaultKind::Unreachable, action, message).ambiguous())
+    })
 }
 
 /// What became of an announcement.

@@ -1,16 +1,12 @@
 //! The look before anything is begun, and how often a world that does not answer is asked again.
 
-use std::future::Future;
-
 use tokio::sync::watch;
 
 use super::clock::Clock;
 use super::signal::{Stop, stopped};
-use crate::cloud::{Backend, Fault, FaultKind, Scope};
+use crate::cloud::{Backend, Fault, Scope};
 use crate::model::{Inventory, Span};
 
-/// How long one call may take before it counts as lost.
-pub(super) const CALL_MAX: Span = Span::secs(120);
 /// How long a world that does not answer is asked again before anything is begun: nothing is harmed by an end, and
 /// somebody may sit there.
 const ASKED_MAX: Span = Span::mins(2);
@@ -75,7 +71,8 @@ impl FirstLook {
         loop {
             let floor = backend.floor(false).await;
             let began = self.clock.now();
-            let fault = match limited(CALL_MAX, "look", backend.look(scope)).await {
+            // Each of its calls has its limit. The whole has none: in a large region it takes what it takes, and it is made once.
+            let fault = match backend.look(scope).await {
                 Ok(mut look) => {
                     // What began before the answer was sent is not in it.
                     look.looked_at = began;
@@ -96,25 +93,13 @@ impl FirstLook {
     }
 }
 
-/// A call that does not answer in time may have been applied.
-pub(super) async fn limited<T>(
-    call_max: Span,
-    action: &str,
-    call: impl Future<Output = Result<T, Fault>>,
-) -> Result<T, Fault> {
-    tokio::time::timeout(call_max.into(), call).await.unwrap_or_else(|_| {
-        let message = format!("no answer within {call_max}");
-        Err(Fault::new(FaultKind::Unreachable, action, message).ambiguous())
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
-    use crate::cloud::{Capability, Change, Floor};
+    use crate::cloud::{Capability, Change, FaultKind, Floor};
     use crate::coverage::Retirement;
     use crate::model::{Time, Token};
 

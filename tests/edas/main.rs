@@ -25,6 +25,7 @@ mod kube_swaps;
 mod lanes;
 mod many;
 mod official;
+mod plans;
 mod policy;
 mod rig;
 mod swaps;
