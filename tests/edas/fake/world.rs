@@ -233,6 +233,8 @@ pub struct ScalingGroup {
     pub attached: Vec<Attached>,
     pub tags: BTreeMap<String, String>,
     pub activities: Vec<(String, Ms)>,
+    /// Where it brings instances up.
+    pub vswitches: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
