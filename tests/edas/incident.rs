@@ -128,6 +128,29 @@ fn a_group_of_an_nlb_and_a_vserver_group_and_the_default_group_of_a_clb_refuse_t
     }
 }
 
+/// What takes its time is done before the last look: whoever attached blue somewhere behind that would not be seen.
+#[test]
+fn nothing_lies_between_the_last_look_and_the_order_that_takes_blue_away() {
+    let job = Job::new(|setup| setup.settings.job = 300);
+    job.run(&["rollout", "api"]).ended_with(0);
+    job.is_left_with("green", "blue");
+    let calls = job.fake.calls();
+    let before =
+        |end: usize, action: &str| calls[..end].iter().rposition(|call| call.action == action).unwrap();
+    let taken = before(calls.len(), "ScaleInApplication");
+    let (swept, looked) = (before(taken, "DeleteRule"), before(taken, "ListServerGroups"));
+    assert!(swept < looked, "{swept} {looked} {taken}");
+    let first = calls[swept..].iter().position(|call| call.action == "DescribeLoadBalancers").unwrap();
+    let waited = calls[swept + first].at - calls[swept].at;
+    assert!(waited >= 300, "the last rule is gone before anybody looks: {waited} ms");
+    let between: Vec<_> = calls[swept + 1..taken]
+        .iter()
+        .filter(|call| !is_read(&call.action))
+        .map(|call| &call.action)
+        .collect();
+    assert!(between.is_empty(), "{between:?}");
+}
+
 #[test]
 fn a_group_that_a_scaling_group_of_blue_is_attached_to_refuses_the_plan() {
     let job = Job::new(|_| {});

@@ -23,6 +23,7 @@ mod kube_crashes;
 mod kube_desk;
 mod kube_swaps;
 mod lanes;
+mod last_look;
 mod many;
 mod official;
 mod plans;
