@@ -34,8 +34,18 @@ const ACTION: &str = "AssumeRole";
 
 /// Keys by a profile of the CLI.
 #[derive(Debug)]
-pub(super) struct Profile {
-    pub sts: Url,
+pub struct Profile {
+    pub(super) sts: Url,
+}
+
+impl Profile {
+    /// With roles taken from the STS of a region, or where the environment says that it is.
+    ///
+    /// # Errors
+    /// An address that is none, in words.
+    pub fn of(region: &str, env: &dyn Fn(&str) -> Option<String>) -> std::result::Result<Self, String> {
+        oidc::Oidc::of(region, env).map(|oidc| Self { sts: oidc.sts })
+    }
 }
 
 #[derive(Deserialize)]
