@@ -7,9 +7,12 @@ use super::signal::{Stop, stopped};
 use crate::cloud::{Backend, Fault, Scope};
 use crate::model::{Inventory, Span};
 
-/// How long a world that does not answer is asked again before anything is begun: nothing is harmed by an end, and
-/// somebody may sit there.
-const ASKED_MAX: Span = Span::mins(2);
+/// How long a world that does not answer is asked again before anything is begun: nothing is harmed by an end, and somebody
+/// may sit there. So many times as long as what was sent may still land, which follows the limit of a call in the deployment
+/// file: two minutes by default.
+const LANDINGS: u64 = 3;
+/// At least so long, where nothing takes time to land.
+const ASKED_MIN: Span = Span::secs(5);
 
 /// The waits between attempts at a look: each is twice the one before, up to the longest.
 #[derive(Debug)]
@@ -46,8 +49,8 @@ impl FirstLook {
     /// of each attempt after which there is another. `None` where a stop was asked for.
     ///
     /// # Errors
-    /// The last answer: one that will not change, or the one after which the world has been asked for two minutes, not
-    /// counting the turns of others.
+    /// The last answer: one that will not change, or the one after which the world has been asked long enough, not counting
+    /// the turns of others.
     pub async fn at<B: Backend>(
         &self,
         backend: &B,
@@ -68,6 +71,7 @@ impl FirstLook {
         mut failed: impl FnMut(&Fault),
     ) -> Result<Inventory, Fault> {
         let (mut waits, mut asked) = (Waits::default(), Span::ZERO);
+        let most = Span(backend.capability().lands.0 * LANDINGS).max(ASKED_MIN);
         loop {
             let floor = backend.floor(false).await;
             let began = self.clock.now();
@@ -84,7 +88,7 @@ impl FirstLook {
             let now = self.clock.now();
             let wait = waits.take();
             asked = Span(asked.0 + now.since(began).0 + wait.0);
-            if !fault.kind.retryable() || asked >= ASKED_MAX {
+            if !fault.kind.retryable() || asked >= most {
                 return Err(fault);
             }
             failed(&fault);
@@ -108,11 +112,13 @@ mod tests {
         faults: Mutex<Vec<FaultKind>>,
         asked: AtomicUsize,
         queue: Span,
+        lands: Span,
     }
 
     impl Deaf {
         fn new(faults: &[FaultKind]) -> Self {
-            Self { faults: Mutex::new(faults.to_vec()), asked: AtomicUsize::new(0), queue: Span::ZERO }
+            let (queue, lands) = (Span::ZERO, Span::secs(40));
+            Self { faults: Mutex::new(faults.to_vec()), asked: AtomicUsize::new(0), queue, lands }
         }
     }
 
@@ -140,7 +146,7 @@ mod tests {
         }
 
         fn capability(&self) -> Capability {
-            Capability { freeze: false, pace: Span::ZERO, lands: Span::ZERO, look: Span::ZERO }
+            Capability { freeze: false, pace: Span::ZERO, lands: self.lands, look: Span::ZERO }
         }
     }
 
@@ -174,17 +180,21 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_world_that_never_answers_is_given_up_after_two_minutes_in_which_turns_of_others_do_not_count()
-    {
-        for queue in [Span::ZERO, Span::mins(1)] {
-            let world = Deaf { queue, ..Deaf::new(&[FaultKind::Unreachable; 100]) };
+    async fn a_world_that_never_answers_is_given_up_in_time_and_turns_of_others_do_not_count() {
+        let ends = [
+            (Span::ZERO, Span::secs(40), 110_000..120_000),
+            (Span::mins(1), Span::secs(40), 110_000..120_000),
+            (Span::ZERO, Span::ZERO, 2_000..5_000),
+        ];
+        for (queue, lands, end) in ends {
+            let world = Deaf { queue, lands, ..Deaf::new(&[FaultKind::Unreachable; 100]) };
             let stop = watch::Sender::new(Stop::No);
             let (look, mut told) = (first(&stop), 0);
             let fault = look.at(&world, &scope(), |_| told += 1).await.unwrap_err();
             let asked = world.asked.into_inner();
             assert_eq!((fault.kind, told + 1), (FaultKind::Unreachable, asked));
             let gone = look.clock.now().since(Time(1_000_000)).0 - queue.0 * asked as u64;
-            assert!((100_000..120_000).contains(&gone), "{gone} ms, {asked} looks");
+            assert!(end.contains(&gone), "{gone} ms, {asked} looks");
         }
     }
 

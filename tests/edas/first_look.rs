@@ -12,7 +12,7 @@ const AGAIN: &str = "the look failed and is tried again";
 const LONG_SECS: u64 = 90;
 
 fn quick(setup: &mut Setup) {
-    setup.call_timeout = "500ms";
+    setup.call_timeout = "3s";
 }
 
 /// Nobody answers a question that every look asks.
@@ -74,7 +74,7 @@ fn a_plans_look_that_is_refused_fails_at_once() {
 fn ctrl_c_ends_a_plans_look_at_once_that_hangs_or_is_tried_again() {
     beside_each_other(&["hangs", "is tried again"], |dress| {
         let job = Job::new(|setup| {
-            setup.call_timeout = if *dress == "hangs" { "5m" } else { "500ms" };
+            setup.call_timeout = if *dress == "hangs" { "5m" } else { "3s" };
         });
         let running = if *dress == "hangs" {
             job.fake.fail(On::call("QueryApplicationStatus"), Fault::Slow(LONG_SECS * 2 * 1000));

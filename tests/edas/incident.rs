@@ -3,6 +3,7 @@
 
 use crate::fake::{CrossGroup, Fault, GroupOptions, On, Settings};
 use crate::job::{Job, is_read, until};
+use crate::lanes::beside_each_other;
 
 const REFUSED: i32 = 10;
 const HELD: i32 = 13;
@@ -256,16 +257,21 @@ fn what_is_denied_is_unknown_and_refuses() {
 
 #[test]
 fn what_is_throttled_to_the_end_or_cut_short_is_unknown_and_refuses() {
-    for fault in [Fault::Throttle, Fault::Truncated] {
-        for action in ["ListServerGroups", "ListServerGroupServers", "DescribeVServerGroups"] {
-            let job = Job::new(|_| {});
-            job.fake.fail(On::call(action), fault);
-            let refused = job.run(&["plan", "api"]).ended_with(REFUSED);
-            assert!(refused.said().contains(action), "{action}: {}", refused.said());
-        }
-        let job = Job::new(|_| {});
-        job.fake.fail(On::call("QueryApplicationStatus"), fault);
-        let failed = job.run(&["plan", "api"]).ended_with(1);
-        assert!(failed.said().contains("QueryApplicationStatus"), "{}", failed.said());
-    }
+    let reads = [
+        ("ListServerGroups", REFUSED),
+        ("ListServerGroupServers", REFUSED),
+        ("DescribeVServerGroups", REFUSED),
+        // Without this nothing is seen at all: it is asked for again for a while, and that has an end.
+        ("QueryApplicationStatus", 1),
+    ];
+    let cases: Vec<_> = [Fault::Throttle, Fault::Truncated]
+        .into_iter()
+        .flat_map(|fault| reads.map(|read| (fault, read)))
+        .collect();
+    beside_each_other(&cases, |(fault, (action, code))| {
+        let job = Job::new(|setup| setup.call_timeout = "500ms");
+        job.fake.fail(On::call(action), *fault);
+        let failed = job.run(&["plan", "api"]).ended_with(*code);
+        assert!(failed.said().contains(action), "{action}: {}", failed.said());
+    });
 }
