@@ -11,7 +11,7 @@ use super::args::{Global, Output, Wish};
 use super::error::CliError;
 use super::exit;
 use super::row::Lane;
-use crate::drive::{Clock, Stop};
+use crate::drive::{Clock, Stop, stopped};
 use crate::journal::{AnyStore, Content, Journal, Signing};
 use crate::model::{EnvironmentName, RolloutId, ServiceName, Span};
 use crate::report::{Account, Timeline};
@@ -68,10 +68,7 @@ impl Context {
 
     /// Waits until a stop is asked for; for ever where nobody asks.
     pub async fn stopped(&self) {
-        let mut stop = self.stop.clone();
-        if stop.wait_for(|stop| *stop == Stop::Asked).await.is_err() {
-            std::future::pending::<()>().await;
-        }
+        stopped(self.stop.clone()).await;
     }
 
     /// Where a service's deployment file is.

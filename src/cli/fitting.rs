@@ -61,6 +61,31 @@ pub async fn fitting(
     Err(CliError::usage(text).hint(hint))
 }
 
+/// A stored plan is of the place that the file names.
+///
+/// # Errors
+/// A plan of another account, region, fleet or target group, before anything is done.
+pub fn same_place(
+    context: &Context,
+    path: &std::path::Path,
+    plan: &Plan,
+    spec: &Spec,
+) -> Result<(), CliError> {
+    let differences = differences(&Opened::of(plan), spec);
+    if differences.is_empty() {
+        return Ok(());
+    }
+    let service = &spec.service;
+    let text = format!(
+        "`{}` was made with another file than `{}` is now, and nothing was done: {}",
+        path.display(),
+        context.file(service).display(),
+        differences.join("; ")
+    );
+    let hint = format!("make a new plan with `deployer plan {service} --out {}`", path.display());
+    Err(CliError::usage(text).hint(hint))
+}
+
 /// What a rollout was opened with, of the file.
 struct Opened {
     declared: BTreeSet<GroupId>,

@@ -9,8 +9,8 @@ use super::context::{Context, read_file};
 use super::error::CliError;
 use super::release::{refuse_older, release};
 use super::{exit, show};
-use crate::cloud::{Backend as _, Scope};
-use crate::drive::OpenError;
+use crate::cloud::{Backend as _, Fault, Scope};
+use crate::drive::{FirstLook, OpenError};
 use crate::model::{
     Expect, GroupId, Hold, Inventory, Plan, Purpose, RolloutId, Share, Span, Step, StrategyName, Waiver,
 };
@@ -67,14 +67,11 @@ pub async fn prepare(
     wish: &Wish,
 ) -> Result<(Draft, Inventory), CliError> {
     let (last, expect) = last(context, spec).await?;
-    let _floor = backend.floor(false).await;
-    let now = context.clock.now();
     let waivers = waivers(context, &wish.exceptions);
     let mut groups: BTreeSet<_> = spec.groups().into_iter().collect();
     groups.extend(last.iter().chain(&wish.exceptions.amend).chain(&wish.exceptions.waive).cloned());
     let scope = Scope { service: spec.service.clone(), groups, fleets: BTreeSet::new() };
-    let mut look = backend.look(&scope).await?;
-    look.looked_at = now;
+    let look = first_look(context, backend, &scope, &rollout).await?;
     let ask = Ask {
         rollout,
         purpose,
@@ -84,7 +81,7 @@ pub async fn prepare(
         amended: wish.exceptions.amend.iter().cloned().collect(),
         waivers,
         expect,
-        now,
+        now: look.looked_at,
         capability: backend.capability(),
     };
     match draft(spec, &look, &ask) {
@@ -94,6 +91,36 @@ pub async fn prepare(
             Err(CliError::shown(exit::REFUSED))
         }
     }
+}
+
+/// Looks before anything is begun; a world that does not answer is asked again for a while.
+pub async fn first_look(
+    context: &Context,
+    backend: &AnyBackend,
+    scope: &Scope,
+    rollout: &RolloutId,
+) -> Result<Inventory, CliError> {
+    let first = FirstLook { clock: context.clock, stop: context.stop.clone() };
+    let again = |fault: &Fault| {
+        show::say(context, &format!("the look failed and is tried again: {fault}"));
+    };
+    match first.at(backend, scope, again).await {
+        Ok(Some(look)) => Ok(look),
+        Ok(None) => Err(not_begun(rollout)),
+        Err(fault) if fault.kind.retryable() => {
+            let hint =
+                "it was tried again for some time, and nothing was changed: mend the cause, then begin again";
+            Err(CliError::from(fault).hint(hint))
+        }
+        Err(fault) => Err(fault.into()),
+    }
+}
+
+/// A stop was asked for before anything was begun.
+pub fn not_begun(id: &RolloutId) -> CliError {
+    let text =
+        format!("stopped before rollout {} of `{}` was opened: nothing was changed", id.number, id.service);
+    CliError::new(text).code(exit::INTERRUPTED)
 }
 
 /// The waivers that the command line grants.

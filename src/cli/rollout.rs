@@ -6,13 +6,14 @@ use super::args::{Rollout as Args, Wish};
 use super::backend::AnyBackend;
 use super::context::{Context, fold};
 use super::error::CliError;
+use super::fitting::same_place;
 use super::life::{Left, driven, driving, mark};
 use super::orders::{asked_by_this_run, go_on};
-use super::plan::{after, at_once, prepare, read_plan};
+use super::plan::{after, at_once, first_look, not_begun, prepare, read_plan};
 use super::release::{refuse_older, release};
 use super::row::{Manner, row};
 use super::{exit, github, show};
-use crate::cloud::{Backend as _, Scope};
+use crate::cloud::Scope;
 use crate::drive::{DriveError, Driver, Hands, Notice, OpenError, Outcome, Settings, open, resume};
 use crate::journal::{AnyStore, JournalFault};
 use crate::model::{FleetId, Inventory, Plan, Purpose, RolloutId, Seen, ServiceName, Span};
@@ -37,10 +38,14 @@ pub async fn rollout(context: &Context, args: Args) -> Result<u8, CliError> {
 
 async fn one(context: &Context, service: &ServiceName, args: &Args) -> Result<u8, CliError> {
     let spec = context.spec(service, &args.wish)?;
+    let stored = args.plan.as_ref().map(|path| read_plan(path)).transpose()?;
+    if let (Some(path), Some(plan)) = (&args.plan, &stored) {
+        same_place(context, path, plan, &spec)?;
+    }
     let backend = AnyBackend::of(&spec, &context.global.state)?;
     if let Some((id, plan)) = asked_by_this_run(context, service).await? {
-        let wanted = match &args.plan {
-            Some(path) => read_plan(path)?.rollout == id,
+        let wanted = match &stored {
+            Some(stored) => stored.rollout == id,
             None => plan.green.revision == spec.revision || plan.strategy.as_str() == BOOTSTRAP,
         };
         if wanted && plan.purpose == Purpose::Deploy {
@@ -53,8 +58,8 @@ async fn one(context: &Context, service: &ServiceName, args: &Args) -> Result<u8
     }
     let last = wait_for_turn(context, &spec, args).await?;
     let id = after(&spec, last.as_ref());
-    if let Some(path) = &args.plan {
-        let (plan, look) = binding(context, &backend, read_plan(path)?, &id).await?;
+    if let Some(plan) = stored {
+        let (plan, look) = binding(context, &backend, plan, &id).await?;
         refuse_older(context, &plan).await?;
         return begin(context, &backend, (plan, look), args.patience.wait_promote).await;
     }
@@ -115,13 +120,6 @@ async fn wait_for_turn(context: &Context, spec: &Spec, args: &Args) -> Result<Op
             () = context.clock.sleep_until((now + every).min(give_up)) => {}
         }
     }
-}
-
-/// A stop was asked for before anything was begun.
-fn not_begun(id: &RolloutId) -> CliError {
-    let text =
-        format!("stopped before rollout {} of `{}` was opened: nothing was changed", id.number, id.service);
-    CliError::new(text).code(exit::INTERRUPTED)
 }
 
 /// The way back of the last rollout did not succeed. A new one would take what is sick for blue, and the blue that is
@@ -195,10 +193,7 @@ async fn binding(
     let waived = plan.waivers.iter().map(|waiver| waiver.group.clone());
     let groups = plan.groups.keys().cloned().chain(waived).collect();
     let scope = Scope { service: id.service.clone(), groups, fleets };
-    let _floor = backend.floor(false).await;
-    let began = context.clock.now();
-    let mut look = backend.look(&scope).await?;
-    look.looked_at = began;
+    let look = first_look(context, backend, &scope, id).await?;
     if digest(&look) == plan.world {
         Ok((plan, look))
     } else {
@@ -226,7 +221,7 @@ async fn bootstrap(
     let Some(revision) = local.bootstrap.clone() else { return Ok(Bootstrapped::Not(id)) };
     let groups = spec.groups().into_iter().collect();
     let scope = Scope { service: spec.service.clone(), groups, fleets: [].into() };
-    let look = backend.look(&scope).await?;
+    let look = first_look(context, backend, &scope, &id).await?;
     let known = |(id, seen): (&FleetId, &Seen<_>)| seen.known().is_some() && !look.groups_of(id).is_empty();
     if look.fleets.iter().any(known) {
         return Ok(Bootstrapped::Not(id));

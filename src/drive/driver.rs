@@ -7,6 +7,7 @@ use futures_util::stream::{self, StreamExt as _};
 use tokio::sync::watch;
 
 use super::clock::Clock;
+use super::first::Waits;
 use super::record::FENCE_EVERY;
 use super::signal::Stop;
 use crate::cloud::{Backend, Change, Fault, FaultKind, Floor, Leeway, Scope};
@@ -153,9 +154,6 @@ pub struct Driver<'a, B, S, O> {
     pub(super) planned_on: Option<Inventory>,
 }
 
-/// The waits between attempts at a look double from the first to the last.
-const LOOK_RETRY_FIRST: Span = Span(200);
-const LOOK_RETRY_MAX: Span = Span::secs(10);
 /// How long a world that does not answer is asked again once a deadline has passed.
 const BLIND_MAX: Span = Span::mins(5);
 /// A look that is refused outright is tried this often: credentials are sometimes renewed a moment late.
@@ -317,7 +315,7 @@ where
     /// Looks until the world answers. What began before the answer was sent is not in it, so the look counts from its
     /// beginning, by our own clock.
     async fn look(&mut self) -> Result<Option<Box<Actor>>, DriveError> {
-        let (mut wait, mut refused, mut blind_since) = (LOOK_RETRY_FIRST, 0, None);
+        let (mut waits, mut refused, mut blind_since) = (Waits::default(), 0, None);
         loop {
             let (scope, leeway, began) =
                 (self.scope(), self.state.leeway(self.clock.now()), self.clock.now());
@@ -342,8 +340,7 @@ where
                 return Err(DriveError::Blind { fault });
             }
             self.floor = None;
-            self.wait_all(self.clock.now() + wait).await;
-            wait = Span(wait.0 * 2).min(LOOK_RETRY_MAX);
+            self.wait_all(self.clock.now() + waits.take()).await;
             if *self.stop.borrow() == Stop::Asked {
                 return Ok(None);
             }

@@ -6,6 +6,7 @@
 
 mod clock;
 mod driver;
+mod first;
 mod presence;
 mod record;
 mod signal;
@@ -15,6 +16,7 @@ pub use clock::Clock;
 #[doc(hidden)]
 pub use driver::Machine;
 pub use driver::{DriveError, Driver, Notice, Outcome, Settings};
+pub use first::FirstLook;
 pub use presence::Presence;
-pub use signal::{Stop, listen};
+pub use signal::{Stop, listen, stopped};
 pub use start::{Hands, OpenError, follow, open, order, resume};

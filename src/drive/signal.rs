@@ -12,6 +12,13 @@ pub enum Stop {
     Asked,
 }
 
+/// Waits until a stop is asked for; for ever where nobody is left who could ask.
+pub async fn stopped(mut stop: watch::Receiver<Stop>) {
+    if stop.wait_for(|stop| *stop == Stop::Asked).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
 /// Listens for SIGINT, SIGTERM and SIGHUP. The first asks for a stop at a safe point; the second leaves at once through
 /// `leave`, which the journal makes as safe as a crash.
 ///

@@ -96,6 +96,8 @@ impl<F: Fleets> Harness for Aws<F> {
             ill_in_one_group: true,
             // Several calls of AWS make one change: what a lost one leaves behind is a part of it.
             one_call_a_change: false,
+            divides: true,
+            proves: true,
             joins: true,
             mishaps: &[Mishap::Throttled, Mishap::Lost, Mishap::ReplyLost],
         }

@@ -11,10 +11,12 @@ use crate::harness::{Given, Hand, Harness, Mishap, Ways};
 use crate::story;
 
 /// Calls that change something, as far as a change of the port makes them.
-pub const CHANGING: [&str; 20] = [
+pub const CHANGING: [&str; 27] = [
     "AddServersToServerGroup",
     "CreateRule",
+    "CreateRules",
     "DeleteRule",
+    "DeleteRules",
     "DeployApplication",
     "DeployK8sApplication",
     "DisableApplicationScalingRule",
@@ -26,6 +28,11 @@ pub const CHANGING: [&str; 20] = [
     "ScaleK8sApplication",
     "ScaleOutApplication",
     "ScaleoutApplicationWithNewInstances",
+    "SetLoadBalancerHTTPListenerAttribute",
+    "SetLoadBalancerHTTPSListenerAttribute",
+    "SetLoadBalancerTCPListenerAttribute",
+    "SetRule",
+    "SetVServerGroupAttribute",
     "TagResources",
     "UnTagResources",
     "UntagResources",
@@ -77,6 +84,8 @@ impl<const LAG: u64> Harness for Edas<LAG> {
             ill_in_one_group: true,
             // Several calls make one change: what a lost one leaves behind is a part of it.
             one_call_a_change: false,
+            divides: true,
+            proves: true,
             // EDAS knows nothing of the server groups of ALB and NLB.
             joins: false,
             mishaps: &[Mishap::Throttled, Mishap::Lost, Mishap::ReplyLost],

@@ -1,5 +1,6 @@
 //! Alibaba Cloud as it is spoken on the wire, with two applications on Kubernetes as fleets: the cluster fills the groups.
 
+use std::marker::PhantomData;
 use std::time::SystemTime;
 
 use deployer::cloud::edas::{EdasBackend, Over};
@@ -14,21 +15,129 @@ use crate::story;
 /// Seconds of a drain: pods stay where they stand, so whoever looks waits them out by a real clock.
 const DRAIN_SECS: u64 = 1;
 
-pub struct EdasKube {
+/// What stands before the two applications.
+pub trait Front {
+    /// Whether its routes divide their traffic.
+    const DIVIDES: bool;
+    /// Whether a twin that carries nothing is checked.
+    const PROVES: bool;
+
+    /// The balancers that all the groups are behind.
+    fn balancer(world: &mut World) -> String;
+
+    /// Twins by these names behind a route of their own at this port, which leads to the first; `whole` where the route is to
+    /// take all or nothing.
+    fn twins(world: &mut World, balancer: &str, place: (u16, bool), names: [String; 2]) -> [String; 2];
+
+    /// How the file names them.
+    fn declared(twins: [String; 2]) -> EdasServers;
+}
+
+/// Rules of an ALB, and a default action.
+pub struct Alb;
+/// Listeners of an NLB: nobody checks a twin that none of them leads to.
+pub struct Nlb;
+/// Listeners and rules of a CLB that take requests: each twin is checked by a rule of its own.
+pub struct Clb;
+
+impl Front for Alb {
+    const DIVIDES: bool = true;
+    const PROVES: bool = true;
+
+    fn balancer(world: &mut World) -> String {
+        world.alb("edge")
+    }
+
+    fn twins(
+        world: &mut World,
+        balancer: &str,
+        (port, whole): (u16, bool),
+        names: [String; 2],
+    ) -> [String; 2] {
+        let twins = names.map(|name| world.alb_group(&name, &options("HTTP")));
+        if whole {
+            world.listener(balancer, port, &twins[0]);
+            return twins;
+        }
+        let spare = world.alb_group(&format!("spare-{port}"), &options("HTTP"));
+        let listener = world.listener(balancer, port, &spare);
+        world.rule(&listener, 10, &[(&twins[0], 100), (&twins[1], 0)]);
+        twins
+    }
+
+    fn declared(twins: [String; 2]) -> EdasServers {
+        EdasServers::AlbTwins(twins)
+    }
+}
+
+impl Front for Nlb {
+    const DIVIDES: bool = false;
+    const PROVES: bool = false;
+
+    fn balancer(world: &mut World) -> String {
+        world.nlb("inner")
+    }
+
+    fn twins(world: &mut World, balancer: &str, (port, _): (u16, bool), names: [String; 2]) -> [String; 2] {
+        let twins = names.map(|name| world.nlb_group(&name, &options("TCP")));
+        world.listener(balancer, port, &twins[0]);
+        twins
+    }
+
+    fn declared(twins: [String; 2]) -> EdasServers {
+        EdasServers::NlbTwins(twins)
+    }
+}
+
+impl Front for Clb {
+    const DIVIDES: bool = false;
+    const PROVES: bool = true;
+
+    fn balancer(world: &mut World) -> String {
+        world.clb("old")
+    }
+
+    fn twins(
+        world: &mut World,
+        balancer: &str,
+        (port, whole): (u16, bool),
+        names: [String; 2],
+    ) -> [String; 2] {
+        let twins = names.map(|name| world.vserver_group(balancer, &name));
+        if whole {
+            world.clb_listener(balancer, "https", port, Some(&twins[0]));
+        } else {
+            let listener = world.clb_listener(balancer, "http", port, None);
+            world.rule(&listener, 0, &[(&twins[0], 100)]);
+        }
+        twins
+    }
+
+    fn declared(twins: [String; 2]) -> EdasServers {
+        EdasServers::ClbTwins(twins)
+    }
+}
+
+fn options(protocol: &'static str) -> GroupOptions {
+    GroupOptions { kind: "Ip", drain: Some(DRAIN_SECS), protocol, ..GroupOptions::default() }
+}
+
+pub struct EdasKube<F> {
     backend: EdasBackend,
     fake: Fake,
     given: Given,
     /// The ids of the two applications.
     apps: [String; 2],
+    front: PhantomData<F>,
 }
 
-impl Harness for EdasKube {
+impl<F: Front> Harness for EdasKube<F> {
     type Backend = EdasBackend;
 
     fn run(sentence: impl AsyncFnOnce(Self) + Send) {
         let roomy = std::thread::Builder::new().stack_size(STACK);
         let outcome =
-            std::thread::scope(|scope| roomy.spawn_scoped(scope, || run_here(sentence)).unwrap().join());
+            std::thread::scope(|scope| roomy.spawn_scoped(scope, || run_here::<F>(sentence)).unwrap().join());
         outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     }
 
@@ -50,6 +159,8 @@ impl Harness for EdasKube {
             drops_targets: false,
             ill_in_one_group: true,
             one_call_a_change: false,
+            divides: F::DIVIDES,
+            proves: F::PROVES,
             joins: true,
             mishaps: &[Mishap::Throttled, Mishap::Lost, Mishap::ReplyLost],
         }
@@ -103,7 +214,7 @@ impl Harness for EdasKube {
     }
 }
 
-impl EdasKube {
+impl<F> EdasKube<F> {
     fn app(&self, fleet: &FleetId) -> &str {
         &self.apps[usize::from(*fleet != self.given.blue.id)]
     }
@@ -114,41 +225,34 @@ impl EdasKube {
     }
 }
 
-fn run_here(sentence: impl AsyncFnOnce(EdasKube)) {
+fn run_here<F: Front>(sentence: impl AsyncFnOnce(EdasKube<F>)) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let settings = Settings { health_after: JUDGED, ..Settings::default() };
         let fake = Fake::start(settings);
-        let (given, spec, apps) = fake.world(build);
+        let (given, spec, apps) = fake.world(build::<F>);
         let over = Over { endpoint: fake.url(), id: KEY_ID.to_owned(), secret: SECRET.to_owned() };
         let backend = EdasBackend::new(given.service.clone(), spec).over(over);
-        let edas = EdasKube { backend, fake, given, apps };
+        let edas = EdasKube { backend, fake, given, apps, front: PhantomData::<F> };
         let (blue, declared) = (edas.given.blue.clone(), edas.given.declared());
         Box::pin(story::until(&edas, "blue serves", |seen| story::well(seen, &blue, &declared))).await;
         sentence(edas).await;
     });
 }
 
-/// Version 1 runs in one application, behind rules of an ALB with twins and a default action with twins.
-fn build(world: &mut World) -> (Given, EdasSpec, [String; 2]) {
+/// Version 1 runs in one application, behind twins of what stands before it, and one of them takes all or nothing.
+fn build<F: Front>(world: &mut World) -> (Given, EdasSpec, [String; 2]) {
     let (blue, green, ill) = (fleet("blue", "1"), fleet("green", "2"), fleet("green", "3"));
     let paired = ["internal", "public"].map(|name| GroupId::new(name).unwrap());
     let whole = GroupId::new("whole").unwrap();
-    let http = GroupOptions { kind: "Ip", drain: Some(DRAIN_SECS), ..GroupOptions::default() };
-    let alb = world.alb("edge");
+    let balancer = F::balancer(world);
     let mut groups = Vec::new();
-    for (port, id) in (8000_u16..).zip(&paired) {
-        let twins = names(id).map(|name| world.alb_group(&name, &http));
-        let spare = world.alb_group(&format!("spare-{id}"), &http);
-        let listener = world.listener(&alb, port, &spare);
-        world.rule(&listener, 10, &[(&twins[0], 100), (&twins[1], 0)]);
-        groups.push((id.clone(), twins));
+    for (port, id) in (8000_u16..).zip(paired.iter().chain([&whole])) {
+        groups.push((id.clone(), F::twins(world, &balancer, (port, *id == whole), names(id))));
     }
-    let twins = names(&whole).map(|name| world.alb_group(&name, &http));
-    world.listener(&alb, 8090, &twins[0]);
-    groups.push((whole.clone(), twins));
-    let stranger = world.alb_group("stranger", &http);
-    world.listener(&alb, 8100, &stranger);
+    let edge = world.alb("another");
+    let stranger = world.alb_group("stranger", &options("HTTP"));
+    world.listener(&edge, 8100, &stranger);
     for name in names(&paired[0]) {
         world.sicken(&name, ill.revision.as_str());
     }
@@ -171,7 +275,7 @@ fn build(world: &mut World) -> (Given, EdasSpec, [String; 2]) {
         }),
         call_timeout: Span::secs(3),
         pace: Span(20),
-        groups: groups.into_iter().map(|(id, twins)| (id, declared(EdasServers::AlbTwins(twins)))).collect(),
+        groups: groups.into_iter().map(|(id, twins)| (id, declared(F::declared(twins)))).collect(),
     };
     let given = Given {
         service: "api".parse().unwrap(),

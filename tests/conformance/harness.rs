@@ -75,6 +75,11 @@ pub struct Ways {
     /// Whether a change is one call of the cloud. Where it is several, what an ambiguous one leaves is a part of it, and
     /// the next try completes it.
     pub one_call_a_change: bool,
+    /// Whether the routes of the paired groups divide their traffic. Elsewhere they take all or nothing.
+    pub divides: bool,
+    /// Whether a fleet is judged before it carries anything. Elsewhere nobody checks a twin that no route uses: a fleet
+    /// stands in its twins as soon as it is up, and traffic alone has it judged.
+    pub proves: bool,
     /// Whether an instance that comes later joins the groups of its fleet by itself. Elsewhere whoever drives registers the
     /// fleet again.
     pub joins: bool,

@@ -91,6 +91,8 @@ impl Harness for Local {
             drops_targets: false,
             ill_in_one_group: false,
             one_call_a_change: true,
+            divides: true,
+            proves: true,
             joins: true,
             mishaps: &[Mishap::Lost, Mishap::ReplyLost],
         }

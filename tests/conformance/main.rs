@@ -109,7 +109,15 @@ mod on_alibaba_cloud {
 }
 
 mod on_alibaba_cloud_with_applications_on_kubernetes {
-    every_sentence!(crate::edas_kube::EdasKube);
+    every_sentence!(crate::edas_kube::EdasKube<crate::edas_kube::Alb>);
+}
+
+mod on_kubernetes_behind_twins_of_an_nlb {
+    every_sentence!(crate::edas_kube::EdasKube<crate::edas_kube::Nlb>);
+}
+
+mod on_kubernetes_behind_twins_of_a_clb {
+    every_sentence!(crate::edas_kube::EdasKube<crate::edas_kube::Clb>);
 }
 
 mod on_an_alibaba_cloud_that_answers_late {

@@ -50,6 +50,8 @@ impl Harness for Sim {
             drops_targets: true,
             ill_in_one_group: true,
             one_call_a_change: true,
+            divides: true,
+            proves: true,
             joins: true,
             mishaps: &[Mishap::Throttled, Mishap::Lost, Mishap::ReplyLost],
         }

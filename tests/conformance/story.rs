@@ -196,7 +196,25 @@ pub fn thaw(fleet: &Fleet) -> Change {
 pub async fn bring_up<H: Harness>(h: &H, fleet: &Fleet) -> Inventory {
     change(h, &provision(fleet)).await;
     come_up(h, fleet, |_| {}).await;
+    if !h.ways().proves {
+        put_in(h, fleet).await;
+    }
     at_rest(h).await
+}
+
+/// Waits until the cluster has put the fleet into its twins by itself.
+pub async fn put_in<H: Harness>(h: &H, fleet: &Fleet) -> Inventory {
+    let twins = h.given().twins();
+    let stands = |seen: &Inventory| twins.iter().all(|id| stands_whole(seen, &fleet.id, id));
+    until(h, "the fleet stands in its twins", stands).await
+}
+
+/// Whether the fleet stands whole in these groups and is well there, as far as anybody can know before it has traffic.
+pub fn in_place<H: Harness>(h: &H, seen: &Inventory, fleet: &Fleet, groups: &BTreeSet<GroupId>) -> bool {
+    if h.ways().proves {
+        return well(seen, fleet, groups);
+    }
+    groups.iter().all(|id| stands_whole(seen, &fleet.id, id))
 }
 
 /// Asks for a fleet as the machine does, until it is as planned: where it comes up in steps, each is asked for. Holds
@@ -225,7 +243,7 @@ pub async fn green_in<H: Harness>(h: &H, groups: &BTreeSet<GroupId>) -> Inventor
     let green = &h.given().green;
     bring_up(h, green).await;
     change(h, &register(green, groups)).await;
-    until(h, "green is well", |seen| well(seen, green, groups)).await
+    until(h, "green is in place", |seen| in_place(h, seen, green, groups)).await
 }
 
 /// Green carries everything, and blue stands nowhere: the moment before blue may go.
@@ -236,7 +254,7 @@ pub async fn blue_drained<H: Harness>(h: &H) -> Inventory {
         change(h, &shift(group, &given.green, &given.blue, 100)).await;
     }
     // Whoever changes something goes by a look that shows what was done before.
-    look(h).await;
+    until(h, "green is well", |seen| well(seen, &given.green, &given.declared())).await;
     change(h, &deregister(&given.blue, &given.declared())).await;
     until(h, "blue stands nowhere", |seen| stands_nowhere(seen, &given.blue.id)).await
 }

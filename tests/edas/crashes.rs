@@ -15,21 +15,29 @@ const ENTRIES_MAX: usize = 120;
 /// At which boundaries drivers were killed, and how many those rollouts had that came to their end before theirs. Looks
 /// are entries, so two rollouts need not have as many.
 #[derive(Default)]
-struct Boundaries {
+pub struct Boundaries {
     killed: Mutex<Vec<usize>>,
     ended: Mutex<Vec<usize>>,
 }
 
 impl Boundaries {
-    /// The lanes together leave out none that every rollout has.
-    fn all(self, least: usize, what: &str) {
+    pub fn killed(&self, boundary: usize) {
+        self.killed.lock().unwrap().push(boundary);
+    }
+
+    pub fn ended(&self, entries: usize) {
+        self.ended.lock().unwrap().push(entries);
+    }
+
+    /// The lanes together leave out none of each so many that every rollout has.
+    pub fn all(self, every: usize, least: usize, what: &str) {
         let (mut killed, ended) = (self.killed.into_inner().unwrap(), self.ended.into_inner().unwrap());
         killed.sort_unstable();
         eprintln!("{} boundaries of {what}", killed.len());
         let shortest = ended.iter().copied().min().expect("each lane comes to an end");
         assert!(shortest >= least, "{ended:?}");
         let common: Vec<_> = killed.iter().copied().filter(|boundary| *boundary <= shortest).collect();
-        assert_eq!(common, (1..=shortest).collect::<Vec<_>>(), "{ended:?}");
+        assert_eq!(common, (1..=shortest).step_by(every).collect::<Vec<_>>(), "{ended:?}");
     }
 }
 
@@ -53,17 +61,17 @@ fn forward(edit: impl Fn(&mut Setup) + Sync) {
             let job = Job::new(&edit);
             let crashed = kill_at(&job, job.start(&["rollout", "api"]), 1, seq);
             if !crashed && job.entries(1) < seq {
-                boundaries.ended.lock().unwrap().push(job.entries(1));
+                boundaries.ended(job.entries(1));
                 break; // It ended before the boundary: there is none behind.
             }
             job.run(&["resume", "api"]).ended_with(0);
             assert_eq!(job.state(1).verdict(), Some(&Verdict::Completed), "killed at {seq}");
             job.is_left_with("green", "blue");
             assert_eq!(job.notes(), Vec::<String>::new());
-            boundaries.killed.lock().unwrap().push(seq);
+            boundaries.killed(seq);
         }
     });
-    boundaries.all(20, "the way forward");
+    boundaries.all(1, 20, "the way forward");
 }
 
 #[test]
@@ -93,7 +101,7 @@ fn back(edit: impl Fn(&mut Setup) + Sync) {
             let seq = before + boundary;
             let crashed = kill_at(&job, job.start(&["abort", "api"]), 1, seq);
             if !crashed && job.entries(1) < seq {
-                boundaries.ended.lock().unwrap().push(job.entries(1) - before);
+                boundaries.ended(job.entries(1) - before);
                 break;
             }
             job.run(&["resume", "api"]).ended_with(11);
@@ -104,8 +112,8 @@ fn back(edit: impl Fn(&mut Setup) + Sync) {
             if job.by() == "weights" {
                 assert_eq!((weights(), job.notes()), (heavy, vec![]));
             }
-            boundaries.killed.lock().unwrap().push(boundary);
+            boundaries.killed(boundary);
         }
     });
-    boundaries.all(8, "the way back");
+    boundaries.all(1, 8, "the way back");
 }

@@ -333,6 +333,42 @@ fn green_in_a_zone_without_its_balancer_is_told_and_fails_where_nothing_crosses_
 }
 
 #[test]
+fn a_zone_in_which_auto_scaling_or_a_rule_of_edas_brings_instances_up_without_its_balancer_is_told() {
+    let desk = Desk::new();
+    desk.declare_all();
+    let zones =
+        |all: Vec<String>| all.into_iter().filter(|line| line.starts_with("zones:")).collect::<Vec<_>>();
+    let group = desk.fake.world(|world| {
+        let id = world.scaling_group("blue", &desk.hosts);
+        for name in ["public-a", "public-b"] {
+            world.groups.get_mut(desk.id(name)).unwrap().cross_zone = false;
+        }
+        id
+    });
+    assert_eq!(zones(failures(&desk)), [""; 0], "a vSwitch in a zone of the balancers is as it should be");
+    desk.fake.world(|world| {
+        let own = world.scaling_groups.iter_mut().find(|own| own.id == group).unwrap();
+        own.vswitches.push("vsw-of-cn-hongkong-d".to_owned());
+    });
+    let outside =
+        |who: &str, name: &str| format!("zones: {who} is in `cn-hongkong-d`, where `{name}` is not");
+    let who = format!("the scaling group `{group}`");
+    assert_eq!(zones(failures(&desk)), ["LB-edge"; 2].map(|name| outside(&who, name)));
+    assert_eq!(zones(warnings(&desk)), ["LB-old", "LB-wires"].map(|name| outside(&who, name)));
+    desk.fake.world(|world| {
+        world.scaling_groups.clear();
+        world.scaling_rules(&desk.app, "blue", false, true);
+        let rules =
+            world.app_mut(&desk.app).unwrap().groups.iter_mut().flat_map(|own| own.rules.values_mut());
+        for rule in rules.filter(|rule| rule["Enable"] == true) {
+            rule.insert("VSwitchIds".to_owned(), "vsw-of-cn-hongkong-b, vsw-of-cn-hongkong-d".into());
+        }
+    });
+    let who = "a scaling rule of `blue`";
+    assert_eq!(zones(failures(&desk)), ["LB-edge"; 2].map(|name| outside(who, name)));
+}
+
+#[test]
 fn twins_of_a_clb_that_cannot_be_switched_and_weights_that_differ_are_seen() {
     let desk = Desk::new();
     let (other, foreign) = desk.fake.world(|world| {

@@ -3,6 +3,7 @@
 
 use crate::fake::{CrossGroup, Fault, GroupOptions, On, Settings};
 use crate::job::{Job, is_read, until};
+use crate::lanes::beside_each_other;
 
 const REFUSED: i32 = 10;
 const HELD: i32 = 13;
@@ -128,6 +129,29 @@ fn a_group_of_an_nlb_and_a_vserver_group_and_the_default_group_of_a_clb_refuse_t
     }
 }
 
+/// What takes its time is done before the last look: whoever attached blue somewhere behind that would not be seen.
+#[test]
+fn nothing_lies_between_the_last_look_and_the_order_that_takes_blue_away() {
+    let job = Job::new(|setup| setup.settings.job = 300);
+    job.run(&["rollout", "api"]).ended_with(0);
+    job.is_left_with("green", "blue");
+    let calls = job.fake.calls();
+    let before =
+        |end: usize, action: &str| calls[..end].iter().rposition(|call| call.action == action).unwrap();
+    let taken = before(calls.len(), "ScaleInApplication");
+    let (swept, looked) = (before(taken, "DeleteRule"), before(taken, "ListServerGroups"));
+    assert!(swept < looked, "{swept} {looked} {taken}");
+    let first = calls[swept..].iter().position(|call| call.action == "DescribeLoadBalancers").unwrap();
+    let waited = calls[swept + first].at - calls[swept].at;
+    assert!(waited >= 300, "the last rule is gone before anybody looks: {waited} ms");
+    let between: Vec<_> = calls[swept + 1..taken]
+        .iter()
+        .filter(|call| !is_read(&call.action))
+        .map(|call| &call.action)
+        .collect();
+    assert!(between.is_empty(), "{between:?}");
+}
+
 #[test]
 fn a_group_that_a_scaling_group_of_blue_is_attached_to_refuses_the_plan() {
     let job = Job::new(|_| {});
@@ -233,16 +257,21 @@ fn what_is_denied_is_unknown_and_refuses() {
 
 #[test]
 fn what_is_throttled_to_the_end_or_cut_short_is_unknown_and_refuses() {
-    for fault in [Fault::Throttle, Fault::Truncated] {
-        for action in ["ListServerGroups", "ListServerGroupServers", "DescribeVServerGroups"] {
-            let job = Job::new(|_| {});
-            job.fake.fail(On::call(action), fault);
-            let refused = job.run(&["plan", "api"]).ended_with(REFUSED);
-            assert!(refused.said().contains(action), "{action}: {}", refused.said());
-        }
-        let job = Job::new(|_| {});
-        job.fake.fail(On::call("QueryApplicationStatus"), fault);
-        let failed = job.run(&["plan", "api"]).ended_with(1);
-        assert!(failed.said().contains("QueryApplicationStatus"), "{}", failed.said());
-    }
+    let reads = [
+        ("ListServerGroups", REFUSED),
+        ("ListServerGroupServers", REFUSED),
+        ("DescribeVServerGroups", REFUSED),
+        // Without this nothing is seen at all: it is asked for again for a while, and that has an end.
+        ("QueryApplicationStatus", 1),
+    ];
+    let cases: Vec<_> = [Fault::Throttle, Fault::Truncated]
+        .into_iter()
+        .flat_map(|fault| reads.map(|read| (fault, read)))
+        .collect();
+    beside_each_other(&cases, |(fault, (action, code))| {
+        let job = Job::new(|setup| setup.call_timeout = "500ms");
+        job.fake.fail(On::call(action), *fault);
+        let failed = job.run(&["plan", "api"]).ended_with(*code);
+        assert!(failed.said().contains(action), "{action}: {}", failed.said());
+    });
 }

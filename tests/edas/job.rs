@@ -492,6 +492,17 @@ impl Running {
         f64::from(most) / 1024.0
     }
 
+    /// What it has said so far.
+    pub fn talk(&self) -> String {
+        fs::read_to_string(&self.paths.1).unwrap()
+    }
+
+    /// Ctrl-C.
+    pub fn interrupt(&self) {
+        let pid = rustix::process::Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    }
+
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();

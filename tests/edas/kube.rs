@@ -2,11 +2,9 @@
 
 use std::fs;
 
-use deployer::rollout::Verdict;
-
 use crate::fake::{Call, Failure, Fault, GroupOptions, Kind, NODE, On, Settings, World};
 use crate::job::{Job, SIZE, image, is_read, until};
-use crate::lanes::{beside_each_other, kill_at};
+use crate::lanes::beside_each_other;
 
 const REFUSED: i32 = 10;
 const ROLLED_BACK: i32 = 11;
@@ -436,50 +434,4 @@ fn pods_that_kubernetes_replaces_meanwhile_are_looked_at_as_they_are() {
     rollout.wait().ended_with(0);
     promote.wait().ended_with(0);
     is_left_with(&job, ("api-green", "2.0.0"), ("api-blue", "b"));
-}
-
-/// No rollout of these tests has as many entries.
-const ENTRIES_MAX: usize = 120;
-/// Rollouts that crash one after another, each at every sixth boundary: together at every second one.
-const LANES: [usize; 3] = [1, 3, 5];
-
-#[test]
-fn killed_at_its_boundaries_a_rollout_on_kubernetes_is_resumed_to_its_end() {
-    beside_each_other(&LANES, |lane| {
-        for seq in (*lane..ENTRIES_MAX).step_by(2 * LANES.len()) {
-            let job = Job::on_kubernetes(|setup| setup.call_timeout = "1s");
-            let crashed = kill_at(&job, job.start(&["rollout", "api"]), 1, seq);
-            if !crashed && job.entries(1) < seq {
-                assert!(seq > 20, "it ended before the boundary {seq}");
-                break;
-            }
-            job.run(&["resume", "api"]).ended_with(0);
-            assert_eq!(job.state(1).verdict(), Some(&Verdict::Completed), "killed at {seq}");
-            is_left_with(&job, ("api-green", "2.0.0"), ("api-blue", "b"));
-        }
-    });
-}
-
-#[test]
-fn killed_at_its_boundaries_the_way_back_on_kubernetes_is_resumed_to_blue() {
-    beside_each_other(&LANES, |lane| {
-        for boundary in (*lane..ENTRIES_MAX).step_by(2 * LANES.len()) {
-            let job = Job::on_kubernetes(|setup| {
-                (setup.steps, setup.bake, setup.call_timeout) = ("[100]", "promote", "1s");
-            });
-            let blue = pods(&job, "api-blue");
-            job.run(&["rollout", "api"]).ended_with(14);
-            let seq = job.entries(1) + boundary;
-            let crashed = kill_at(&job, job.start(&["abort", "api"]), 1, seq);
-            if !crashed && job.entries(1) < seq {
-                assert!(boundary > 8, "it ended before the boundary {boundary}");
-                break;
-            }
-            job.run(&["resume", "api"]).ended_with(ROLLED_BACK);
-            let verdict = job.state(1).verdict().cloned();
-            assert!(matches!(verdict, Some(Verdict::RolledBack { .. })), "at {boundary}: {verdict:?}");
-            assert_eq!(pods(&job, "api-blue"), blue, "blue ran on untouched");
-            is_left_with(&job, ("api-blue", "1.0.0"), ("api-green", "a"));
-        }
-    });
 }

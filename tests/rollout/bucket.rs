@@ -375,3 +375,24 @@ fn a_github_job_takes_its_role_for_a_journal_in_oss_by_itself() {
     assert!(!format!("{}{}", done.out, done.err).contains("header.payload"));
     site.sound();
 }
+
+#[test]
+fn a_profile_of_the_cli_takes_its_role_for_a_journal_in_oss_as_well() {
+    let site = Site::new(Provider::Oss, |_| {});
+    let (address, asked) = issuer();
+    let folder = tempfile::tempdir().unwrap();
+    let profiles = folder.path().join("config.json");
+    let role = r#"{"name":"ci","mode":"RamRoleArn","access_key_id":"LTAI","access_key_secret":"hush","ram_role_arn":"acs:ram::1:role/deploy"}"#;
+    std::fs::write(&profiles, format!(r#"{{"current":"ci","profiles":[{role}]}}"#)).unwrap();
+    let mut command = site.command("one", &["rollout", "api", "--revision", "2.0.0"]);
+    command.env_remove("ALIBABA_CLOUD_ACCESS_KEY_ID").env_remove("ALIBABA_CLOUD_ACCESS_KEY_SECRET");
+    command
+        .env("ALIBABA_CLOUD_CONFIG_FILE", &profiles)
+        .env("DEPLOYER_ENDPOINT_STS", format!("http://{address}"));
+    let done = site.rig.launch(command, "rollout with a profile").wait().ended_with(0);
+    assert!(done.out.contains("COMPLETED"), "{}", done.out);
+    let asked = asked.lock().unwrap().clone();
+    assert!((1..=3).contains(&asked.len()) && asked.iter().all(|what| what == "role"), "{asked:?}");
+    assert!(!format!("{}{}", done.out, done.err).contains("hush"));
+    site.sound();
+}

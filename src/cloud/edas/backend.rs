@@ -9,10 +9,11 @@ use super::home::{Home, Kind};
 use super::memory::Memory;
 use super::patience::Site;
 use super::survey::Wish;
+use super::twin::Map;
 use super::{fleets, freeze, hold, kube, leave, look, preview, shift, traffic, weights};
 use crate::cloud::{Backend, Capability, Change, Fault, FaultKind, Floor, Leeway, Scope, clock};
 use crate::coverage::Retirement;
-use crate::model::{FleetId, Inventory, ServiceName, Span, Token};
+use crate::model::{FleetId, Inventory, Seen, ServiceName, Span, Token};
 use crate::spec::EdasSpec;
 
 /// One service in one region of one account.
@@ -164,18 +165,24 @@ impl EdasBackend {
     }
 
     async fn take_away(&self, proof: Retirement, token: &Token) -> Result<(), Fault> {
-        let (client, home) = (self.client().await?, &self.home);
-        let survey = Box::pin(leave::refuse_standing(client, home, &self.memory, &proof)).await?;
+        let (client, home, fleet) = (self.client().await?, &self.home, proof.fleet());
         let site = Site { client, home, memory: &self.memory, token: token.as_str() };
-        Box::pin(preview::sweep(site, &survey)).await?;
+        // By the look that the proof rests on. It takes its time, and whoever is attached somewhere behind the last look goes
+        // unseen: so it comes before.
+        let groups = proof.covered().keys().cloned().collect();
+        let map = Box::pin(Map::read(site, fleet, &groups)).await?;
+        Box::pin(preview::sweep(site, &map.survey)).await?;
+        let survey = Box::pin(leave::refuse_standing(client, home, &self.memory, &proof)).await?;
         match home.kind() {
             Kind::Ecs(ecs) => {
-                let bare = Box::pin(weights::sweep(site, &survey, proof.fleet())).await?;
+                let bare = Box::pin(weights::sweep(site, &survey, fleet)).await?;
                 // Nobody could give it back the weights that were noted.
                 let refused = |fault: Fault| if bare { fault.ambiguous() } else { fault };
-                Box::pin(fleets::empty_out(client, ecs, proof.fleet())).await.map_err(refused)
+                let known = survey.fleets.all.get(fleet).and_then(Seen::known);
+                let searched = known.map(|now| now.members.keys().cloned().collect()).unwrap_or_default();
+                Box::pin(fleets::empty_out(client, ecs, (fleet, &searched))).await.map_err(refused)
             }
-            Kind::Kube(kube) => Box::pin(kube::empty_out(client, (kube, &self.memory), proof.fleet())).await,
+            Kind::Kube(kube) => Box::pin(kube::empty_out(client, (kube, &self.memory), fleet)).await,
         }
     }
 }

@@ -199,6 +199,12 @@ fn standing<'a>(status: &'a Status, group: &str) -> Vec<&'a edas::Ecc> {
     status.ecc_list.all.iter().filter(|ecc| ecc.group_id == group).collect()
 }
 
+/// Whether an instance of EDAS runs on one of these hosts.
+fn is_of(status: &Status, ecc: &edas::Ecc, hosts: &BTreeSet<InstanceId>) -> bool {
+    let host = status.ecu_list.all.iter().find(|ecu| ecu.ecu_id == ecc.ecu_id);
+    host.is_some_and(|host| hosts.iter().any(|own| own.as_str() == host.instance_id))
+}
+
 /// One deploy group as a fleet, or why it cannot be told.
 fn fleet(status: &Status, group: &DeployGroup, failed: Option<String>) -> Result<FleetNow, String> {
     let name = &group.group_name;
@@ -449,7 +455,11 @@ pub(super) async fn instances(
 ///
 /// # Errors
 /// [`FaultKind::Conflict`] while EDAS is busy with something else; the call's fault.
-pub(super) async fn empty_out(client: &Client, service: Ecs<'_>, fleet: &FleetId) -> Result<(), Fault> {
+pub(super) async fn empty_out(
+    client: &Client,
+    service: Ecs<'_>,
+    (fleet, searched): (&FleetId, &BTreeSet<InstanceId>),
+) -> Result<(), Fault> {
     let application = &service.own.application;
     let orders = edas::list_recent_change_order(client, application).await?;
     let groups = edas::list_deploy_group(client, application).await?;
@@ -460,8 +470,15 @@ pub(super) async fn empty_out(client: &Client, service: Ecs<'_>, fleet: &FleetId
         return Ok(());
     }
     let status = edas::query_application_status(client, application).await?;
-    let eccs: Vec<&str> =
-        standing(&status, &group.group_id).into_iter().map(|ecc| ecc.ecc_id.as_str()).collect();
+    let standing = standing(&status, &group.group_id);
+    if let Some(ecc) = standing.iter().find(|ecc| !is_of(&status, ecc, searched)) {
+        let message = format!(
+            "the fleet `{fleet}` stays: nobody has searched where `{}` stands, which came into it just now",
+            ecc.ecc_id
+        );
+        return Err(Fault::new(FaultKind::Conflict, "ScaleInApplication", message));
+    }
+    let eccs: Vec<&str> = standing.into_iter().map(|ecc| ecc.ecc_id.as_str()).collect();
     // For other operations of EDAS an empty list means everybody.
     if eccs.is_empty() {
         return Ok(());
@@ -543,5 +560,18 @@ mod tests {
         assert_eq!(bound(&bare, &two("rsp-1", "rsp-1")).len(), 1);
         let whole = Application { slb_id: Some("lb-1".into()), ext_slb_id: None };
         assert!(bound(&whole, &two("", "")).iter().any(|why| why.contains("lb-1")));
+    }
+
+    #[test]
+    fn an_instance_that_came_after_the_search_is_none_of_those_that_were_searched() {
+        let status = status("p-1", &[]);
+        let [one, two] = &status.ecc_list.all[..] else { panic!("{status:?}") };
+        let searched = BTreeSet::from([InstanceId::new("i-1").unwrap()]);
+        assert!(is_of(&status, one, &searched));
+        assert!(!is_of(&status, two, &searched));
+        assert!(!is_of(&status, one, &BTreeSet::new()));
+        let mut hostless = self::status("p-1", &[]);
+        hostless.ecu_list.all.clear();
+        assert!(!is_of(&hostless, one, &searched));
     }
 }

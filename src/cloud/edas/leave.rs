@@ -39,7 +39,9 @@ pub(super) async fn refuse_standing(
             standing.insert(id.clone());
         }
         let Some(Ok(checks)) = survey.checks(id) else { continue };
-        let others = servers.iter().filter(|server| !is_own(server));
+        // What was proved is that a fleet of ours is well there: a stranger may be somebody else's.
+        let others =
+            servers.iter().filter(|server| !is_own(server) && survey.owners.of_server(server).is_some());
         if others.into_iter().any(|server| judge(server, servers, checks).0 == Health::Healthy) {
             lit.insert(id.clone());
         }

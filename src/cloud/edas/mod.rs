@@ -41,4 +41,4 @@ pub mod init;
 pub mod policy;
 
 pub use backend::EdasBackend;
-pub use client::{Oidc, Over};
+pub use client::{Oidc, Over, Profile};

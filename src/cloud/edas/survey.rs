@@ -74,7 +74,7 @@ impl Survey {
         let leeway = if home.kubernetes().is_some() { &none } else { wish.leeway };
         let mut fleets = match kind {
             Kind::Ecs(ecs) => Box::pin(fleets::read(client, ecs, memory, leeway)).await?,
-            Kind::Kube(kube) => Box::pin(kube::read(client, kube, memory)).await?,
+            Kind::Kube(kube) => Box::pin(kube::read(client, kube, memory, (leeway, begun))).await?,
         };
         let (mut owners, ours) = (Owners::of(&fleets), ours(home, wish.scope, &fleets));
         let products = |led: bool| {
@@ -107,7 +107,7 @@ impl Survey {
                 shelves.values_mut().filter_map(|shelf| shelf.as_mut().ok()).collect();
             if known.iter().any(|shelf| kube::has_strangers(kube, shelf, &owners)) {
                 // A pod that came after the pods were read has an address that nobody knows yet.
-                fleets = Box::pin(kube::read(client, kube, memory)).await?;
+                fleets = Box::pin(kube::read(client, kube, memory, (leeway, begun))).await?;
                 owners = Owners::of(&fleets);
             }
             for shelf in &mut known {

@@ -9,7 +9,8 @@ use opendal::services::{Oss, S3};
 use opendal::{HttpTransporter, Operator};
 use opendal_http_transport_reqwest::ReqwestTransport;
 use reqsign_aliyun_oss::{
-    DefaultCredentialProvider, RequestSigner, SigningVersion, StaticCredentialProvider,
+    DefaultCredentialProvider, OssProfileCredentialProvider, RequestSigner, SigningVersion,
+    StaticCredentialProvider,
 };
 use reqsign_aws_v4::StaticCredentialProvider as FixedKeys;
 use reqsign_core::{Context, OsEnv, ProvideCredentialChain, Signer};
@@ -19,7 +20,7 @@ use super::address::{Bucket, Provider};
 use super::ask::{Asker, Hand};
 use super::credentials::AwsChain;
 use super::sign::{Seen, Transport};
-use crate::cloud::RamOidc;
+use crate::cloud::{RamOidc, RamProfile};
 
 /// How long a connection may take to come up.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
@@ -255,14 +256,20 @@ fn oss_signer(
     }
 }
 
-/// The chain of OSS, and before it the role that a job takes for itself, where it has no key.
+/// The chain of OSS, and before it, where the environment has no key, the role that a job takes for itself and the CLI's
+/// profile: of profiles that chain knows only those with keys.
 fn oss_chain(region: &str) -> ProvideCredentialChain<reqsign_aliyun_oss::Credential> {
     let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let chain = ProvideCredentialChain::new();
-    let chain = match RamOidc::of(region, &set) {
-        Ok(oidc) if set("ALIBABA_CLOUD_ACCESS_KEY_ID").is_none() => chain.push(oidc),
-        Ok(_) => chain,
-        Err(why) => {
+    let keys = ["ALIBABA_CLOUD_ACCESS_KEY_ID", "OSS_ACCESS_KEY_ID"];
+    let chain = match (RamOidc::of(region, &set), RamProfile::of(region, &set)) {
+        _ if keys.iter().any(|name| set(name).is_some()) => chain,
+        (Ok(oidc), Ok(profile)) => {
+            let chain = chain.push(oidc).push(OssProfileCredentialProvider::new());
+            let off = set("ALIBABA_CLOUD_CLI_PROFILE_DISABLED").as_deref() == Some("true");
+            if off { chain } else { chain.push(profile) }
+        }
+        (Err(why), _) | (_, Err(why)) => {
             tracing::warn!("no role is taken for the journal: {why}");
             chain
         }

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use deployer::cloud::Backend;
-use deployer::model::{Health, Inventory, Share};
+use deployer::model::{Health, Inventory, Share, Sharing};
 
 use crate::harness::{Hand, Harness};
 use crate::story::{
-    at_rest, bring_up, change, green_in, look, only, register, same, same_but, side, stands_whole, token,
-    until, up_without, watch, well,
+    at_rest, bring_up, change, green_in, in_place, look, only, register, same, same_but, shift, side,
+    stands_whole, token, until, up_without, watch, well,
 };
 
 pub async fn registering_puts_every_instance_into_each_group_and_moves_no_traffic<H: Harness>(h: H) {
@@ -22,7 +22,7 @@ pub async fn registering_puts_every_instance_into_each_group_and_moves_no_traffi
             assert_eq!(side(seen, &given.blue.id, id), side(&before, &given.blue.id, id), "in `{id}`");
         }
     };
-    let whole = |seen: &Inventory| well(seen, &given.green, &twins);
+    let whole = |seen: &Inventory| in_place(&h, seen, &given.green, &twins);
     let seen = watch(&h, "green is well in each", without, whole).await;
     assert_eq!(seen.fleet(&given.green.id).unwrap().attached, twins);
     assert_eq!(seen.groups_of(&given.green.id), twins);
@@ -40,7 +40,7 @@ pub async fn in_a_shared_group_to_stand_is_to_share<H: Harness>(h: H) {
         let seen = look(&h).await;
         let groups = seen.groups.values().filter_map(|seen| seen.known());
         assert!(
-            groups.into_iter().all(|group| group.sharing == deployer::model::Sharing::Paired),
+            groups.into_iter().all(|group| matches!(group.sharing, Sharing::Paired | Sharing::Unproved)),
             "{seen:#?}"
         );
         return;
@@ -54,8 +54,12 @@ pub async fn in_a_shared_group_to_stand_is_to_share<H: Harness>(h: H) {
 pub async fn nobody_is_called_healthy_before_a_check_could_have_passed<H: Harness>(h: H) {
     let given = h.given();
     bring_up(&h, &given.green).await;
-    let (group, asked) = (&given.paired[0], h.now());
+    let (group, mut asked) = (&given.paired[0], h.now());
     change(&h, &register(&given.green, &only(group))).await;
+    if !h.ways().proves {
+        asked = h.now();
+        change(&h, &shift(group, &given.green, &given.blue, 100)).await;
+    }
     let mut judged: BTreeSet<_> = BTreeSet::new();
     let each = |seen: &Inventory| {
         let early = h.now().since(asked) < h.ways().verdict_min;
@@ -81,6 +85,9 @@ pub async fn an_ill_revision_is_seen_unhealthy_and_never_healthy<H: Harness>(h: 
     bring_up(&h, ill).await;
     let [sick, other] = &given.paired;
     change(&h, &register(ill, &[sick.clone(), other.clone()].into())).await;
+    if !h.ways().proves {
+        both_to(&h, ill, 100).await;
+    }
     let never = |seen: &Inventory| assert_eq!(side(seen, &ill.id, sick).healthy(), 0, "{seen:#?}");
     let judged = |seen: &Inventory| {
         let elsewhere = side(seen, &ill.id, other);
@@ -88,7 +95,18 @@ pub async fn an_ill_revision_is_seen_unhealthy_and_never_healthy<H: Harness>(h: 
         side(seen, &ill.id, sick).count(Health::Unhealthy) == ill.size && elsewhere.count(there) == ill.size
     };
     let seen = watch(&h, "every target is judged", never, judged).await;
-    same_but(&ill.id, &before, &seen);
+    if h.ways().proves {
+        same_but(&ill.id, &before, &seen);
+    } else {
+        both_to(&h, ill, 0).await;
+        same_but(&ill.id, &before, &at_rest(&h).await);
+    }
+}
+
+async fn both_to<H: Harness>(h: &H, green: &deployer::model::Fleet, percent: u64) {
+    for group in &h.given().paired {
+        change(h, &shift(group, green, &h.given().blue, percent)).await;
+    }
 }
 
 pub async fn a_fleet_that_falls_ill_is_seen_unhealthy_and_healthy_again_when_it_has_recovered<H: Harness>(
@@ -96,6 +114,10 @@ pub async fn a_fleet_that_falls_ill_is_seen_unhealthy_and_healthy_again_when_it_
 ) {
     let (green, group) = (&h.given().green, &h.given().paired[0]);
     green_in(&h, &only(group)).await;
+    if !h.ways().proves {
+        change(&h, &shift(group, green, &h.given().blue, 100)).await;
+        until(&h, "green is well", |seen| well(seen, green, &only(group))).await;
+    }
     h.by_hand(Hand::Sicken(green.id.clone(), group.clone())).await;
     let ill = |seen: &Inventory| side(seen, &green.id, group).count(Health::Unhealthy) == green.size;
     until(&h, "green is ill", ill).await;
@@ -131,7 +153,7 @@ pub async fn an_instance_that_comes_later_joins_the_groups_of_its_fleet<H: Harne
     h.by_hand(Hand::Kill(green.id.clone(), victim.clone())).await;
     let replaced = |seen: &Inventory| {
         let now: BTreeSet<_> = side(seen, &green.id, group).targets.into_keys().collect();
-        well(seen, green, &only(group)) && now != known
+        in_place(&h, seen, green, &only(group)) && now != known
     };
     if !h.ways().joins {
         until(&h, "its successor is up", |seen| up_without(seen, green, &victim)).await;

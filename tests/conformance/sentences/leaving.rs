@@ -7,8 +7,8 @@ use deployer::model::{GroupId, Health, Inventory};
 
 use crate::harness::{Hand, Harness};
 use crate::story::{
-    at_rest, change, deregister, green_in, group, look, only, register, same, side, stands_whole, token,
-    until, up, up_without, watch, well,
+    at_rest, change, deregister, green_in, group, in_place, look, only, register, same, side, stands_whole,
+    token, until, up, up_without, watch,
 };
 
 pub async fn a_fleet_that_leaves_drains_goes_and_stays_away_and_can_come_back<H: Harness>(h: H) {
@@ -17,12 +17,14 @@ pub async fn a_fleet_that_leaves_drains_goes_and_stays_away_and_can_come_back<H:
     let before = green_in(&h, &[left.clone(), kept.clone()].into()).await;
     let once = token();
     h.backend().change(&deregister(green, &only(left)), &once).await.unwrap();
+    let mut attached = before.fleet(&green.id).unwrap().attached.clone();
+    assert!(attached.remove(left));
     let mut drained = BTreeSet::new();
     let each = |seen: &Inventory| {
         let side = side(seen, &green.id, left);
         assert_eq!(side.count(Health::Draining) as usize, side.targets.len(), "{side:#?}");
         drained.extend(side.targets.into_keys());
-        assert_eq!(seen.fleet(&green.id).unwrap().attached, only(kept));
+        assert_eq!(seen.fleet(&green.id).unwrap().attached, attached);
         assert_eq!(group(seen, kept), group(&before, kept));
     };
     let seen = watch(&h, "green is out", each, |seen| gone(seen, &green.id, left)).await;
@@ -36,7 +38,7 @@ pub async fn a_fleet_that_leaves_drains_goes_and_stays_away_and_can_come_back<H:
     replace_one(&h, left, kept).await;
     change(&h, &register(green, &only(left))).await;
     let both = [left.clone(), kept.clone()].into();
-    until(&h, "green is back", |seen| well(seen, green, &both)).await;
+    until(&h, "green is back", |seen| in_place(&h, seen, green, &both)).await;
 }
 
 /// Whoever comes later joins where the fleet stands, and not where it has left.
@@ -68,6 +70,6 @@ pub async fn a_fleet_may_come_back_while_it_still_drains<H: Harness>(h: H) {
     change(&h, &deregister(green, &only(left))).await;
     look(&h).await;
     change(&h, &register(green, &only(left))).await;
-    until(&h, "green is back", |seen| well(seen, green, &only(left))).await;
+    until(&h, "green is back", |seen| in_place(&h, seen, green, &only(left))).await;
     assert!(at_rest(&h).await.fleet(&green.id).unwrap().attached.contains(left));
 }

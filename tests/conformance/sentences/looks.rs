@@ -31,10 +31,14 @@ pub async fn a_look_shows_who_stands_where_with_which_share<H: Harness>(h: H) {
         let seen_group = group(&seen, id);
         assert_eq!(side(&seen, &given.blue.id, id).share, Share::ALL, "{seen_group:#?}");
         assert!(!seen_group.routes.is_empty());
-        let sharing = if given.twins().contains(id) { Sharing::Paired } else { Sharing::Shared };
+        let sharing = match (given.twins().contains(id), h.ways().proves) {
+            (true, true) => Sharing::Paired,
+            (true, false) => Sharing::Unproved,
+            (false, _) => Sharing::Shared,
+        };
         assert_eq!(seen_group.sharing, sharing);
         if given.paired.contains(id) {
-            assert_eq!(seen_group.steps, Steps::Any);
+            assert_eq!(seen_group.steps, if h.ways().divides { Steps::Any } else { Steps::AllOrNothing });
         }
         if given.whole.as_ref() == Some(id) {
             assert_eq!(seen_group.steps, Steps::AllOrNothing);

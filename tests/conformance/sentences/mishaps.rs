@@ -6,8 +6,8 @@ use deployer::model::{Inventory, Token};
 
 use crate::harness::{Harness, Mishap};
 use crate::story::{
-    at_rest, come_up, deregister, freeze, leave_for_idle, provision, register, same, shift, thaw, token,
-    until,
+    at_rest, come_up, deregister, freeze, leave_for_idle, provision, put_in, register, same, shift, thaw,
+    token, until,
 };
 
 pub async fn a_change_whose_reply_was_lost_is_made_once_however_often_it_is_sent<H: Harness>(h: H) {
@@ -32,15 +32,21 @@ async fn every_change_meets<H: Harness>(h: &H, mishap: Mishap) {
     let comes = async |token: &Token| {
         send(h, &provision(green), token).await?;
         come_up(h, green, |_| {}).await;
+        if !h.ways().proves {
+            put_in(h, green).await;
+        }
         Ok(())
     };
     one_meets(h, mishap, "provision", comes, |_| true).await;
-    let mut changes = vec![
+    // Where a fleet stands as soon as it is up, to register it is a change only once it has left.
+    let left = if h.ways().proves { vec![] } else { vec![deregister(green, &twins)] };
+    let mut changes = left;
+    changes.extend([
         register(green, &twins),
-        shift(first, green, &given.blue, 50),
+        shift(first, green, &given.blue, if h.ways().divides { 50 } else { 100 }),
         shift(first, green, &given.blue, 0),
         deregister(green, &twins),
-    ];
+    ]);
     if h.backend().capability().freeze {
         changes.extend([freeze(&given.blue), thaw(&given.blue)]);
     }

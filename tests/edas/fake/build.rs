@@ -360,6 +360,7 @@ impl World {
             attached: Vec::new(),
             tags: BTreeMap::new(),
             activities: Vec::new(),
+            vswitches: vec![format!("vsw-of-{}", ZONES[0])],
         });
         id
     }

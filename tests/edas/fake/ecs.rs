@@ -59,10 +59,13 @@ fn security_group(world: &mut World, input: &Input) -> Answer {
 const VSWITCH: &str = "vsw-fa4e0000000000000001";
 
 fn vswitches(world: &mut World, input: &Input) -> Answer {
-    let is_it = input.text("VSwitchId").is_none_or(|id| id == VSWITCH);
-    let one =
-        json!({ "VSwitchId": VSWITCH, "VpcId": VPC, "ZoneId": world.vswitch_zone, "Status": "Available" });
-    let (page, mut answer) = by_number(world, input, is_it.then_some(one).into_iter().collect(), 10)?;
+    let zones = ["b", "c", "d"].map(|zone| format!("cn-hongkong-{zone}"));
+    let own = zones.iter().map(|zone| (format!("vsw-of-{zone}"), zone.as_str()));
+    let all = own.chain([(VSWITCH.to_owned(), world.vswitch_zone)]);
+    let asked = all.filter(|(id, _)| input.text("VSwitchId").is_none_or(|asked| asked == id));
+    let asked = asked
+        .map(|(id, zone)| json!({ "VSwitchId": id, "VpcId": VPC, "ZoneId": zone, "Status": "Available" }));
+    let (page, mut answer) = by_number(world, input, asked.collect(), 10)?;
     answer.insert("VSwitches".to_owned(), json!({ "VSwitch": page }));
     Ok(Value::Object(answer))
 }

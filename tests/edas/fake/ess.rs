@@ -71,6 +71,8 @@ fn shown(world: &World, group: &ScalingGroup) -> Value {
         "TotalCapacity": group.instances.len(),
         "ActiveCapacity": group.instances.len(),
         "SuspendedProcesses": group.suspended,
+        "VSwitchIds": group.vswitches,
+        "VSwitchId": group.vswitches.first(),
         "AlbServerGroups": alb.collect::<Vec<_>>(),
         "ServerGroups": newer.collect::<Vec<_>>(),
         "VServerGroups": vserver.collect::<Vec<_>>(),

@@ -1,6 +1,8 @@
 //! When a server is healthy: registered, in a group that a listener or rule sends traffic to, running, and passing its
 //! checks for long enough.
 
+use std::collections::BTreeSet;
+
 use super::world::{Family, Group, Host, Rule, Server, Shares, State, Verdict, World};
 
 /// Requests with this header are nobody's traffic.
@@ -39,10 +41,11 @@ impl World {
         listeners.chain(self.rules.iter().map(|rule| &rule.shares)).flatten()
     }
 
-    /// Whether the servers of a group are checked at all.
-    fn looked_at(&self, group: &str) -> bool {
+    /// The groups whose servers are checked at all.
+    fn looked_at(&self) -> BTreeSet<String> {
         let weightless = self.settings.checks_weightless_tuples;
-        self.all_shares().any(|(id, weight)| id == group && (*weight > 0 || weightless))
+        let used = self.all_shares().filter(|(_, weight)| *weight > 0 || weightless);
+        used.map(|(id, _)| id.clone()).collect()
     }
 
     /// How many servers of the group get new requests and pass their checks.
@@ -93,8 +96,9 @@ impl World {
     /// Moves every server of every group on.
     pub fn settle_servers(&mut self) {
         let ids: Vec<String> = self.groups.keys().cloned().collect();
+        let looked_at = self.looked_at();
         for id in ids {
-            let used = self.looked_at(&id);
+            let used = looked_at.contains(&id);
             let Some(group) = self.groups.get(&id) else { continue };
             let gone = |server: &&Server| server.state == State::Removing && self.now >= server.until;
             let servers = group.servers.iter().filter(|server| !gone(server));

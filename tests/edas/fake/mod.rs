@@ -10,6 +10,7 @@
 mod alb;
 mod build;
 mod clb;
+mod due;
 mod ecs;
 mod edas;
 mod ess;

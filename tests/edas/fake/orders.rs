@@ -216,7 +216,7 @@ impl World {
     }
 
     /// Whether everybody of a batch has a host that runs.
-    fn there(&self, order: &Order, batch: &Batch) -> bool {
+    pub fn there(&self, order: &Order, batch: &Batch) -> bool {
         if matches!(order.work, Work::Pods { .. }) && order.failure.is_none() && !self.is_scaled(&order.app) {
             return false;
         }

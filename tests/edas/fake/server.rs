@@ -116,6 +116,7 @@ impl Fake {
         let mut shared = lock(&self.shared);
         shared.catch_up();
         let result = work(&mut shared.world);
+        shared.world.stirred = true;
         shared.world.settle_servers();
         shared.world.judge("the test's own hands");
         shared.past = VecDeque::from([shared.world.clone()]);
@@ -407,6 +408,7 @@ impl Shared {
                 self.world.answers.insert(key, (input.tree.clone(), answer.clone()));
             }
             // Only what the call itself did: what follows from it by itself is the work of time.
+            self.world.stirred = true;
             self.world.settle_servers();
             self.world.judge(operation.name);
             if self.world.settings.lag > 0 {

@@ -233,6 +233,8 @@ pub struct ScalingGroup {
     pub attached: Vec<Attached>,
     pub tags: BTreeMap<String, String>,
     pub activities: Vec<(String, Ms)>,
+    /// Where it brings instances up.
+    pub vswitches: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -311,6 +313,8 @@ pub struct World {
     pub answers: BTreeMap<(String, String), (Value, Value)>,
     pub oracle: Oracle,
     pub last_id: u64,
+    /// Whether a call or a test's own hand has changed something since time last looked at everything.
+    pub stirred: bool,
 }
 
 impl World {
@@ -344,6 +348,7 @@ impl World {
             answers: BTreeMap::new(),
             oracle: Oracle::default(),
             last_id: 0,
+            stirred: false,
         }
     }
 
@@ -397,11 +402,16 @@ impl World {
         (seconds as f64 * self.settings.second) as Ms
     }
 
-    /// Lets time run to `now`, in steps small enough that what follows from what comes in order.
+    /// Lets time run to `now`, from one thing that happens to the next, and in steps small enough that what follows from
+    /// what comes in order.
     pub fn tick(&mut self, now: Ms) {
         while self.now < now {
             let step = (now - self.now).div_ceil(200).max(2);
-            self.now = (self.now + step).min(now);
+            let Some(due) = self.due().filter(|due| *due <= now) else {
+                self.now = now;
+                return;
+            };
+            self.now = (self.now + step).max(due).min(now);
             self.settle();
             self.judge("time");
         }
@@ -409,6 +419,7 @@ impl World {
 
     /// What is due now happens.
     fn settle(&mut self) {
+        self.stirred = false;
         for host in self.hosts.values_mut().filter(|host| host.state == "Pending") {
             if self.now >= host.launched.saturating_add(self.settings.launch) {
                 host.state = "Running";

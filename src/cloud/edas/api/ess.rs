@@ -35,6 +35,12 @@ pub struct Group {
     pub suspended_processes: Vec<String>,
     #[serde(default, deserialize_with = "list")]
     tags: Vec<OwnTag>,
+    /// Where it brings instances up.
+    #[serde(default, rename = "VSwitchIds", deserialize_with = "list")]
+    vswitches: Vec<String>,
+    /// The same of one that has a single one.
+    #[serde(default, rename = "VSwitchId")]
+    vswitch: Option<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -73,6 +79,11 @@ fn list<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Resul
 }
 
 impl Group {
+    /// The vSwitches in which it brings instances up.
+    pub fn vswitches(&self) -> impl Iterator<Item = &String> {
+        self.vswitches.iter().chain(&self.vswitch).filter(|id| !id.is_empty())
+    }
+
     /// Whether it has a tag of this key.
     pub fn is_tagged(&self, key: &str) -> bool {
         self.tags.iter().any(|tag| tag.tag_key == key)

@@ -28,4 +28,5 @@ pub(in crate::cloud::edas) use call::{Call, Method, Product};
 pub(in crate::cloud::edas) use credentials::Session;
 pub use endpoint::Over;
 pub use oidc::Oidc;
+pub use profile::Profile;
 pub(in crate::cloud::edas) use send::Client;

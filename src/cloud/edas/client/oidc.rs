@@ -18,6 +18,17 @@ use crate::cloud::clock;
 const AUDIENCE: &str = "sts.aliyuncs.com";
 const ACTION: &str = "AssumeRoleWithOIDC";
 
+/// Who takes which role, by whose word.
+pub(super) struct Who<'a> {
+    pub role: &'a str,
+    pub provider: &'a str,
+    pub session: &'a str,
+    pub token: &'a str,
+    /// For how long, and what at most, where that is said.
+    pub secs: Option<u64>,
+    pub policy: Option<&'a str>,
+}
+
 /// Takes a role by `AssumeRoleWithOIDC`, where the environment names one.
 #[derive(Debug)]
 pub struct Oidc {
@@ -49,7 +60,7 @@ struct Assumed {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Given {
+pub(super) struct Given {
     access_key_id: String,
     access_key_secret: String,
     security_token: String,
@@ -74,24 +85,29 @@ impl ProvideCredential for Oidc {
             None => github(context).await?,
         };
         let session = set("ALIBABA_CLOUD_ROLE_SESSION_NAME").unwrap_or_else(|| "deployer".to_owned());
-        self.assume(context, &[&role, &provider, &session, token.trim()]).await.map(Some)
+        let (role, provider, session, token) = (&role, &provider, &session, token.trim());
+        self.assume(context, &Who { role, provider, session, token, secs: None, policy: None })
+            .await
+            .map(Some)
     }
 }
 
 impl Oidc {
-    async fn assume(&self, context: &Context, who: &[&str; 4]) -> Result<Credential> {
-        let [role, provider, session, token] = *who;
+    pub(super) async fn assume(&self, context: &Context, who: &Who<'_>) -> Result<Credential> {
         let now = sign::date(clock::now());
-        let fields = [
+        let secs = who.secs.map(|secs| secs.to_string());
+        let mut fields = vec![
             ("Action", ACTION),
             ("Version", Product::Sts.version()),
             ("Format", "JSON"),
             ("Timestamp", &now),
-            ("RoleArn", role),
-            ("OIDCProviderArn", provider),
-            ("RoleSessionName", session),
-            ("OIDCToken", token),
+            ("RoleArn", who.role),
+            ("OIDCProviderArn", who.provider),
+            ("RoleSessionName", who.session),
+            ("OIDCToken", who.token),
         ];
+        fields.extend(secs.as_deref().map(|secs| ("DurationSeconds", secs)));
+        fields.extend(who.policy.map(|policy| ("Policy", policy)));
         let form = Url::parse_with_params("http://form/", fields).ok();
         let form = form.as_ref().and_then(Url::query).unwrap_or_default().to_owned();
         let request = hyper::Request::post(self.sts.as_str())
@@ -113,7 +129,11 @@ pub(super) fn taken(action: &'static str, answer: hyper::Response<Bytes>) -> Res
     // Its own words could show what the answer holds.
     let assumed =
         assumed.map_err(|_| Error::unexpected(format!("{action}: the answer holds no credentials")))?;
-    let given = assumed.credentials;
+    lent(action, assumed.credentials)
+}
+
+/// Keys for a while, as they are written.
+pub(super) fn lent(action: &str, given: Given) -> Result<Credential> {
     let expires = given.expiration.parse().map_err(|_| {
         Error::credential_invalid(format!("{action}: `{}` is no time of expiry", given.expiration))
     })?;

@@ -1,10 +1,11 @@
-//! The CLI's profiles, as the official chain reads them: keys, roles taken with them or with another profile's, what a
-//! command prints, and what a `CloudSSO` session left behind. What needs a browser is refused, with what to type.
+//! The CLI's profiles, as the official chain reads them: keys, roles taken with them, with another profile's or with a token
+//! in a file, an instance's role, what a command prints, and what a login to `CloudSSO` is good for. What needs a browser is
+//! refused, with what to type.
 
 use std::time::Duration;
 
 use hyper::body::Bytes;
-use reqsign_aliyun_oss::Credential;
+use reqsign_aliyun_oss::{Credential, EcsRamRoleCredentialProvider};
 use reqsign_core::time::Timestamp;
 use reqsign_core::{Context, Error, ProvideCredential, Result};
 use reqwest::Url;
@@ -24,16 +25,27 @@ const CHAIN_MAX: usize = 5;
 /// How long a command may take that prints keys, and how much it may print.
 const COMMAND_MAX: Duration = Duration::from_mins(1);
 const PRINTED_MAX: usize = 64 << 10;
-/// A session that ends this soon has ended.
+/// A session that ends this soon has ended; one that ends soon is replaced where it can be.
 const MARGIN_SECS: i64 = 60;
+const SOON_SECS: i64 = 15 * 60;
 /// How long a role is taken for where the profile does not say it; every role allows it.
 const SECS: u64 = 3600;
 const ACTION: &str = "AssumeRole";
 
 /// Keys by a profile of the CLI.
 #[derive(Debug)]
-pub(super) struct Profile {
-    pub sts: Url,
+pub struct Profile {
+    pub(super) sts: Url,
+}
+
+impl Profile {
+    /// With roles taken from the STS of a region, or where the environment says that it is.
+    ///
+    /// # Errors
+    /// An address that is none, in words.
+    pub fn of(region: &str, env: &dyn Fn(&str) -> Option<String>) -> std::result::Result<Self, String> {
+        oidc::Oidc::of(region, env).map(|oidc| Self { sts: oidc.sts })
+    }
 }
 
 #[derive(Deserialize)]
@@ -56,6 +68,16 @@ struct Entry {
     /// Seconds since 1970.
     sts_expiration: Option<i64>,
     ram_role_arn: Option<String>,
+    /// Of an instance.
+    ram_role_name: Option<String>,
+    oidc_provider_arn: Option<String>,
+    oidc_token_file: Option<String>,
+    cloud_sso_sign_in_url: Option<String>,
+    cloud_sso_account_id: Option<String>,
+    cloud_sso_access_config: Option<String>,
+    access_token: Option<String>,
+    /// Seconds since 1970.
+    cloud_sso_access_token_expire: Option<i64>,
     ram_session_name: Option<String>,
     expired_seconds: Option<u64>,
     external_id: Option<String>,
@@ -126,7 +148,9 @@ impl Profile {
                 self.assume(context, entry, &keys).await.map(Some)
             }
             "external" => printed(entry).await.map(Some),
-            "cloudsso" => signed_in(entry).map(Some),
+            "ecsramrole" => of_instance(context, entry).await.map(Some),
+            "oidc" => self.vouched(context, entry).await.map(Some),
+            "cloudsso" => signed_in(context, entry).await.map(Some),
             "oauth" => Err(bad(
                 entry,
                 "is one of OAuth, which needs a browser; use a role, a key or CloudSSO's cached session here",
@@ -136,10 +160,32 @@ impl Profile {
         }
     }
 
+    /// Takes the role of a profile with the token in its file, which somebody else keeps new.
+    async fn vouched(&self, context: &Context, entry: &Entry) -> Result<Credential> {
+        let needs =
+            |value: &Option<String>, what: &str| given(value.as_ref()).ok_or_else(|| bad(entry, what));
+        let role = needs(&entry.ram_role_arn, "names no role")?;
+        let provider = needs(&entry.oidc_provider_arn, "names no OIDC provider")?;
+        let path = needs(&entry.oidc_token_file, "names no file with an OIDC token")?;
+        let token = context
+            .file_read_as_string(&path)
+            .await
+            .map_err(|_| bad(entry, &format!("names the OIDC token file `{path}`, which cannot be read")))?;
+        let who = oidc::Who {
+            role: &role,
+            provider: &provider,
+            session: &entry.session(),
+            token: token.trim(),
+            secs: entry.expired_seconds.filter(|secs| *secs > 0),
+            policy: entry.policy.as_deref().map(str::trim).filter(|policy| !policy.is_empty()),
+        };
+        oidc::Oidc { sts: self.sts.clone() }.assume(context, &who).await
+    }
+
     /// Takes the role of a profile with somebody's keys.
     async fn assume(&self, context: &Context, entry: &Entry, with: &Credential) -> Result<Credential> {
         let role = given(entry.ram_role_arn.as_ref()).ok_or_else(|| bad(entry, "names no role"))?;
-        let session = given(entry.ram_session_name.as_ref()).unwrap_or_else(|| "deployer".to_owned());
+        let session = entry.session();
         let secs = entry.expired_seconds.filter(|secs| *secs > 0).unwrap_or(SECS);
         let mut call =
             Call::rpc(Product::Sts, ACTION).with("RoleArn", &role).with("RoleSessionName", &session);
@@ -176,6 +222,10 @@ impl Entry {
         self.mode.as_deref().unwrap_or_default().trim().to_ascii_lowercase()
     }
 
+    fn session(&self) -> String {
+        given(self.ram_session_name.as_ref()).unwrap_or_else(|| "deployer".to_owned())
+    }
+
     fn keys(&self) -> Option<Credential> {
         let token = given(self.sts_token.as_ref()).or_else(|| given(self.security_token.as_ref()));
         Some(Credential {
@@ -187,22 +237,77 @@ impl Entry {
     }
 }
 
-/// What the CLI left of a session that somebody began in a browser.
-fn signed_in(entry: &Entry) -> Result<Credential> {
-    let ended = || {
-        let what = format!(
-            "has no CloudSSO session that still goes on, and a new one needs a browser: sign in with `aliyun configure --mode CloudSSO --profile {}`",
-            entry.name
-        );
-        bad(entry, &what)
+/// The role of the instance that this is, by the name that the profile gives it.
+async fn of_instance(context: &Context, entry: &Entry) -> Result<Credential> {
+    let provider = EcsRamRoleCredentialProvider::new();
+    let provider = match given(entry.ram_role_name.as_ref()) {
+        Some(name) => provider.with_role_name(name),
+        None => provider,
     };
-    let until = entry.sts_expiration.and_then(|at| Timestamp::from_second(at).ok()).ok_or_else(ended)?;
+    let off = "is of an instance's role, and ALIBABA_CLOUD_ECS_METADATA_DISABLED forbids to ask for it";
+    provider.provide_credential(context).await?.ok_or_else(|| bad(entry, off))
+}
+
+/// What the CLI left of a login in a browser: keys for a while, and as long as the login is good others for it.
+async fn signed_in(context: &Context, entry: &Entry) -> Result<Credential> {
     let now = i64::try_from(clock::now().0 / 1000).unwrap_or(i64::MAX);
-    if until.as_second() <= now + MARGIN_SECS {
-        return Err(ended());
+    let left = entry.keys().filter(|keys| keys.security_token.is_some());
+    let until = entry.sts_expiration.filter(|at| *at > now + MARGIN_SECS);
+    let left = left.zip(until.and_then(|at| Timestamp::from_second(at).ok()));
+    let left = left.map(|(keys, until)| Credential { expires_in: Some(until), ..keys });
+    let lasts = |keys: &Credential| keys.expires_in.is_some_and(|at| at.as_second() > now + SOON_SECS);
+    if let Some(keys) = left.as_ref().filter(|keys| lasts(keys)) {
+        return Ok(keys.clone());
     }
-    let keys = entry.keys().filter(|keys| keys.security_token.is_some()).ok_or_else(ended)?;
-    Ok(Credential { expires_in: Some(until), ..keys })
+    let good = entry.cloud_sso_access_token_expire.is_some_and(|at| at > now + MARGIN_SECS);
+    let login = given(entry.access_token.as_ref()).filter(|_| good);
+    match (login, left) {
+        (Some(token), _) => exchanged(context, entry, &token).await,
+        (None, Some(keys)) => Ok(keys),
+        (None, None) => Err(bad(
+            entry,
+            &format!(
+                "has no CloudSSO session that still goes on, and a new one needs a browser: sign in with `aliyun configure --mode CloudSSO --profile {}`",
+                entry.name
+            ),
+        )),
+    }
+}
+
+/// Keys of an account for a login to `CloudSSO`, as the official SDK for Node.js asks for them (2026-11).
+async fn exchanged(context: &Context, entry: &Entry, token: &str) -> Result<Credential> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Answer {
+        cloud_credential: oidc::Given,
+    }
+    let needs = |value: &Option<String>, what: &str| given(value.as_ref()).ok_or_else(|| bad(entry, what));
+    let url = needs(&entry.cloud_sso_sign_in_url, "names no address to sign in at")?;
+    let account = needs(&entry.cloud_sso_account_id, "names no account of CloudSSO")?;
+    let config = needs(&entry.cloud_sso_access_config, "names no access configuration of CloudSSO")?;
+    let near = |url: &Url| matches!(url.host_str(), Some("127.0.0.1" | "localhost"));
+    // Whoever reads the token on its way has the account.
+    let mut url = Url::parse(&url)
+        .ok()
+        .filter(|url| url.scheme() == "https" || near(url))
+        .ok_or_else(|| bad(entry, "names an address to sign in at that is none of https"))?;
+    url.set_path("/cloud-credentials");
+    url.set_query(None);
+    let body = serde_json::json!({ "AccountId": account, "AccessConfigurationId": config }).to_string();
+    let request = hyper::Request::post(url.as_str())
+        .header("accept", "application/json")
+        .header("content-type", "application/json")
+        .header("authorization", format!("Bearer {token}"))
+        .body(Bytes::from(body))?;
+    let answer = context.http_send(request).await?;
+    let status = answer.status();
+    let said = serde_json::from_slice::<Answer>(answer.body()).ok().filter(|_| status.is_success());
+    let said = said.ok_or_else(|| {
+        let again = status.is_server_error() || status.as_u16() == 429;
+        Error::permission_denied(format!("CloudSSO gave no credentials (HTTP {})", status.as_u16()))
+            .set_retryable(again)
+    })?;
+    oidc::lent("CloudSSO", said.cloud_credential)
 }
 
 /// What a command of the user's own prints: a profile with keys.

@@ -136,3 +136,102 @@ async fn a_profile_that_cannot_be_used_says_which_and_why() {
         assert!(!format!("{fault:?}").contains("hush"), "{fault:?}");
     }
 }
+
+#[tokio::test]
+async fn an_instances_role_is_the_one_that_the_profile_names_also_before_a_credentials_file() {
+    let profile =
+        r#"{"current":"it","profiles":[{"name":"it","mode":"EcsRamRole","ram_role_name":"deploy"}]}"#;
+    let other = "[default]\ntype = access_key\naccess_key_id = LTAI\naccess_key_secret = hush\n";
+    let files = [(".aliyun/config.json", profile), (".alibabacloud/credentials.ini", other)];
+    let script = |_: usize, seen: &Seen| match seen.path.as_str() {
+        "/latest/api/token" => Act::ok("tok"),
+        "/latest/meta-data/ram/security-credentials/deploy" => Act::ok(
+            r#"{"Code":"Success","AccessKeyId":"STS.ecs","AccessKeySecret":"s","SecurityToken":"t","Expiration":"2099-01-02T05:00:00Z"}"#,
+        ),
+        _ => Act::Say(404, Vec::new(), String::new()),
+    };
+    let metadata = [
+        ("ALIBABA_CLOUD_ECS_METADATA_DISABLED", "false"),
+        ("ALIBABA_CLOUD_ECS_METADATA_SERVICE_ENDPOINT", "{server}"),
+    ];
+    let desk = desk(&metadata, &files, script).await;
+    assert_eq!(desk.credentials.keys("Do").await.unwrap().id, "STS.ecs");
+    let asked: Vec<_> = desk.server.seen().into_iter().map(|seen| (seen.method, seen.path)).collect();
+    assert_eq!(asked.len(), 2, "{asked:?}");
+    let off = with(r#"{"name":"it","mode":"EcsRamRole"}"#).await.credentials.keys("Do").await.unwrap_err();
+    assert!(off.message.contains("`it` is of an instance's role"), "{off}");
+}
+
+#[tokio::test]
+async fn a_role_is_taken_with_the_token_in_the_profiles_file_and_in_no_address() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    std::fs::write(&token, "header.payload.sig\n").unwrap();
+    let profile = |more: &str| {
+        format!(
+            r#"{{"name":"it","mode":"OIDC","oidc_token_file":"{}","oidc_provider_arn":"acs:ram::1:oidc-provider/ci"{more}}}"#,
+            token.display()
+        )
+    };
+    let desk = with(&profile(
+        r#","ram_role_arn":"acs:ram::1:role/deploy","ram_session_name":"me","expired_seconds":900"#,
+    ))
+    .await;
+    assert_eq!(desk.credentials.keys("Do").await.unwrap().id, "STS.0");
+    assert_eq!(desk.credentials.session().await, Session::Renewed);
+    let [asked] = &desk.server.seen()[..] else { panic!("{:?}", desk.server.seen()) };
+    assert_eq!((asked.query.as_str(), asked.headers.get("authorization")), ("", None));
+    let form: BTreeMap<String, String> =
+        Url::parse(&format!("http://x/?{}", asked.body)).unwrap().query_pairs().into_owned().collect();
+    for (name, value) in [
+        ("Action", "AssumeRoleWithOIDC"),
+        ("RoleArn", "acs:ram::1:role/deploy"),
+        ("OIDCProviderArn", "acs:ram::1:oidc-provider/ci"),
+        ("RoleSessionName", "me"),
+        ("OIDCToken", "header.payload.sig"),
+        ("DurationSeconds", "900"),
+    ] {
+        assert_eq!(form.get(name).map(String::as_str), Some(value), "{form:?}");
+    }
+    let bare = refused(&profile("")).await;
+    assert!(bare.message.contains("`it` names no role"), "{bare}");
+    std::fs::remove_file(&token).unwrap();
+    let gone = refused(&profile(r#","ram_role_arn":"acs:ram::1:role/deploy""#)).await;
+    assert!(gone.message.contains("which cannot be read"), "{gone}");
+}
+
+#[tokio::test]
+async fn a_login_to_cloud_sso_is_exchanged_for_keys_as_long_as_it_is_good() {
+    let now = clock::now().0 / 1000;
+    let profile = |url: &str, until: u64| {
+        format!(
+            r#"{{"current":"it","profiles":[{{"name":"it","mode":"CloudSSO","cloud_sso_sign_in_url":"{url}/login","cloud_sso_account_id":"12",
+            "cloud_sso_access_config":"ac-1","access_token":"hush","cloud_sso_access_token_expire":{until}}}]}}"#
+        )
+    };
+    let script = |_: usize, _: &Seen| {
+        Act::ok(
+            r#"{"CloudCredential":{"AccessKeyId":"STS.sso","AccessKeySecret":"s","SecurityToken":"t","Expiration":"2099-01-02T05:00:00Z"},"RequestId":"r"}"#,
+        )
+    };
+    // The address is known only once the server runs, so the profile is written then.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.json");
+    let file = path.display().to_string();
+    let desk = desk(&[("ALIBABA_CLOUD_CONFIG_FILE", &file)], &[], script).await;
+    std::fs::write(&path, profile(&desk.server.url, now + 30)).unwrap();
+    let ended = desk.credentials.keys("Do").await.unwrap_err();
+    assert!(ended.message.contains("aliyun configure --mode CloudSSO --profile it"), "{ended}");
+    std::fs::write(&path, profile("http://signin.example.com", now + 3600)).unwrap();
+    let open = desk.credentials.keys("Do").await.unwrap_err();
+    assert!(open.message.contains("none of https") && !open.message.contains("hush"), "{open}");
+    assert_eq!(desk.server.seen().len(), 0, "nobody was given the token");
+    std::fs::write(&path, profile(&desk.server.url, now + 3600)).unwrap();
+    assert_eq!(desk.credentials.keys("Do").await.unwrap().id, "STS.sso");
+    assert_eq!(desk.credentials.session().await, Session::Renewed);
+    let [asked] = &desk.server.seen()[..] else { panic!("{:?}", desk.server.seen()) };
+    assert_eq!((asked.method.as_str(), asked.path.as_str()), ("POST", "/cloud-credentials"));
+    assert_eq!(asked.headers["authorization"], "Bearer hush");
+    let body: serde_json::Value = serde_json::from_str(&asked.body).unwrap();
+    assert_eq!(body, serde_json::json!({ "AccountId": "12", "AccessConfigurationId": "ac-1" }));
+}

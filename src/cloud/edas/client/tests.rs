@@ -300,7 +300,7 @@ pub(super) async fn desk(
     let clock = Arc::clone(&now);
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let credentials = Credentials::clocked(
-        env(&[vars.as_slice(), &[("ALIBABA_CLOUD_ECS_METADATA_DISABLED", "true")]].concat(), home.path()),
+        env(&[&[("ALIBABA_CLOUD_ECS_METADATA_DISABLED", "true")], vars.as_slice()].concat(), home.path()),
         http,
         Url::parse(&server.url).unwrap(),
         Box::new(move || Time(clock.load(Ordering::Relaxed))),

@@ -13,7 +13,7 @@ use super::super::fleets::FleetNow;
 use super::super::home::{Ecs, Home, Kind, Kube};
 use super::super::memory::Memory;
 use super::super::servers::ServerGroup;
-use super::super::survey::Survey;
+use super::super::survey::{self, Survey};
 use super::zones::Placed;
 use crate::cloud::notes::Notes;
 use crate::cloud::{FaultKind, Finding, Scope};
@@ -69,7 +69,7 @@ pub(super) struct Facts<'a> {
     pub checked: BTreeSet<u16>,
     /// The balancers that lead to a server group of ours, by id.
     pub placed: BTreeMap<String, Placed>,
-    /// The zones in which green would come up, and what says so.
+    /// The zones in which green would come up, or grow, and what says so.
     pub zones_of_green: BTreeMap<String, BTreeSet<String>>,
     /// The zones in which blue is.
     pub zones_of_blue: BTreeSet<String>,
@@ -260,7 +260,7 @@ impl<'a> Facts<'a> {
             for (own, zone) in found.iter().filter_map(|own| Some((own, own.zone_id.clone()?))) {
                 let idle = self.idle.iter().flatten().any(|ecu| ecu.instance_id == own.instance_id);
                 if idle {
-                    self.zones_of_green.entry(zone).or_default().insert(own.instance_id.clone());
+                    self.zones_of_green.entry(zone).or_default().insert(format!("`{}`", own.instance_id));
                 } else {
                     self.zones_of_blue.insert(zone);
                 }
@@ -296,9 +296,10 @@ impl<'a> Facts<'a> {
                 (None, None) => None,
             };
             if let Some(zone) = zone {
-                self.zones_of_green.entry(zone).or_default().insert(id.clone());
+                self.zones_of_green.entry(zone).or_default().insert(format!("`{id}`"));
             }
         }
+        self.read_scaled_zones(client, notes).await;
         let families: BTreeSet<_> = self.server_groups().iter().map(|group| group.family.product()).collect();
         if families.contains(&Product::Alb) {
             let ids: BTreeSet<_> =
@@ -329,6 +330,32 @@ impl<'a> Facts<'a> {
                 let zones = zones.filter(|zone| !zone.is_empty()).collect();
                 let placed = Placed { zones, crosses: true, listeners: BTreeSet::new() };
                 self.placed.insert(own.load_balancer_id, placed);
+            }
+        }
+    }
+
+    /// Where Auto Scaling, and rules of EDAS that are on, bring up more of the instances that are there.
+    async fn read_scaled_zones(&mut self, client: &Client, notes: &mut Notes) {
+        let instances: Vec<String> = self.networks.keys().cloned().collect();
+        let scaling = notes.heard(survey::scaling_groups(client, &instances).await).unwrap_or_default();
+        let mut scalers: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for group in scaling.values() {
+            let who = format!("the scaling group `{}`", group.scaling_group_id);
+            for vswitch in group.vswitches() {
+                scalers.entry(vswitch.clone()).or_default().insert(who.clone());
+            }
+        }
+        for (group, rules) in &self.scaling {
+            let on = rules.iter().filter(|rule| rule.enable == Some(true));
+            let vswitches = on.filter_map(|rule| rule.v_switch_ids.as_deref()).flat_map(|all| all.split(','));
+            for vswitch in vswitches.map(str::trim).filter(|id| !id.is_empty()) {
+                let who = format!("a scaling rule of `{group}`");
+                scalers.entry(vswitch.to_owned()).or_default().insert(who);
+            }
+        }
+        for (vswitch, who) in scalers {
+            if let Some(zone) = notes.heard(ecs::zone(client, &vswitch).await).flatten() {
+                self.zones_of_green.entry(zone).or_default().extend(who);
             }
         }
     }

@@ -57,7 +57,7 @@ fn outside(facts: &Facts<'_>, group: &ServerGroup, id: &str, balancer: &Placed) 
         return None;
     }
     let who: BTreeSet<&str> = dark_zones.values().flatten().copied().collect();
-    let who: Vec<_> = who.into_iter().map(|name| format!("`{name}`")).collect();
+    let who: Vec<_> = who.into_iter().collect();
     let zones: Vec<_> = dark_zones.keys().map(|zone| format!("`{zone}`")).collect();
     let what = format!("{} is in {}, where `{id}` is not", who.join(" and "), zones.join(" and "));
     let title = facts.title(&group.id);
@@ -67,7 +67,7 @@ fn outside(facts: &Facts<'_>, group: &ServerGroup, id: &str, balancer: &Placed) 
             .mend("name a vSwitch in one of its zones, or add the zone to the load balancer")
     } else {
         Finding::fail("zones", what)
-            .why(format!("it sends the traffic of {title} into no other zone: green there gets none"))
+            .why(format!("it sends the traffic of {title} into no other zone: whoever comes up there gets none"))
             .mend("name a vSwitch in one of its zones, add the zone to the load balancer, or let it cross zones")
     })
 }

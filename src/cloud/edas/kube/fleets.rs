@@ -10,8 +10,8 @@ use super::super::home::Kube;
 use super::super::memory::Memory;
 use super::super::orders::{self, Progress};
 use super::{freeze, left, pods};
-use crate::cloud::Fault;
-use crate::model::{FleetId, FleetSeen, Revision, Scaling, Seen};
+use crate::cloud::{Fault, Leeway};
+use crate::model::{FleetId, FleetSeen, Revision, Scaling, Seen, Time};
 
 /// What is read of one application with every look.
 struct Now {
@@ -29,12 +29,13 @@ pub(in super::super) async fn read(
     client: &Client,
     kube: Kube<'_>,
     memory: &Memory,
+    of: (&Leeway, Time),
 ) -> Result<Fleets, Fault> {
     let [one, two] = memory.kube.ids(client, kube).await?;
     let (one, two) = tokio::try_join!(Box::pin(now(client, one)), Box::pin(now(client, two)))?;
     let applications = [(one.id.as_str(), &one.application), (two.id.as_str(), &two.application)];
-    let kept = memory.kube.read(client, kube, applications).await?;
-    let mut fleets = Fleets { by_address: true, ..Fleets::default() };
+    let (kept, unread) = memory.kube.of(client, kube, applications, of).await?;
+    let mut fleets = Fleets { by_address: true, unread: unread.into_iter().collect(), ..Fleets::default() };
     for (place, kept) in kept.iter().enumerate() {
         let twins = kube.home.spec.groups.values().filter_map(|group| group.servers.twins());
         let own = twins.map(|twins| &twins[place]);
@@ -63,7 +64,9 @@ pub(in super::super) async fn read(
         };
         let failed = failure(client, memory, &now.orders).await;
         let seen = fleet(kube, now, failed, &mut fleets.nodes).map(|mut fleet| {
-            fleet.seen.scaling = freeze::scaling(&kept.rules, &kept.tags);
+            // What is not known may be on.
+            fleet.seen.scaling =
+                kept.rules.as_ref().map_or(Scaling::Active, |rules| freeze::scaling(rules, &kept.tags));
             fleet
         });
         fleets.all.insert(name, seen.map_or_else(Seen::Unknown, Seen::Known));

@@ -7,11 +7,12 @@ use super::super::api::edas::{self, Tag};
 use super::super::api::{application, k8s};
 use super::super::client::Client;
 use super::super::home::Kube;
-use crate::cloud::{Fault, FaultKind, clock};
+use crate::cloud::{Fault, FaultKind, Leeway, clock};
 use crate::model::{Span, Time};
 
-/// How long settings are remembered that only somebody else's hand changes.
+/// How long settings are remembered that only somebody else's hand changes, and where traffic waits.
 const SETTINGS_FOR: Span = Span::secs(20);
+const SETTINGS_FOR_LONG: Span = Span::mins(1);
 
 /// What is not read with every look.
 #[derive(Debug, Default)]
@@ -19,13 +20,16 @@ pub(in super::super) struct Settings {
     kept: Mutex<Option<(Time, [Kept; 2])>>,
     /// The ids of the applications, in the order of the file.
     ids: Mutex<Option<[String; 2]>>,
+    /// When the look in a hurry began that went without them.
+    spared: Mutex<Option<Time>>,
 }
 
 /// Of one application.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Kept {
     pub tags: Vec<Tag>,
-    pub rules: Vec<k8s::Rule>,
+    /// Its scaling rules, where they were asked for.
+    pub rules: Option<Vec<k8s::Rule>>,
     /// What sends traffic to it that only EDAS or the cluster moves, as sentence fragments.
     pub bound: BTreeSet<String>,
     /// Ports of every node that lead to its pods, with the Services that they belong to.
@@ -72,20 +76,59 @@ impl Settings {
         Ok(if place == 0 { one } else { two })
     }
 
-    /// What is remembered of both, or read now.
-    pub(super) async fn read(
+    /// Those of both that a look needs, and why it lacks some. No traffic goes back by what leads to the applications or
+    /// scales them, and what is not known of it lets no rollout end: where traffic waits it is asked for once that had its
+    /// chance, and a refusal then is not the look's.
+    ///
+    /// # Errors
+    /// The call's fault.
+    pub(super) async fn of(
         &self,
         client: &Client,
         kube: Kube<'_>,
         applications: [(&str, &k8s::Application); 2],
-    ) -> Result<[Kept; 2], Fault> {
-        let now = clock::now();
+        (leeway, begun): (&Leeway, Time),
+    ) -> Result<([Kept; 2], Option<String>), Fault> {
+        if !leeway.urgent {
+            return Ok((self.read(client, kube, applications, SETTINGS_FOR).await?, None));
+        }
+        if let Some(kept) = self.known(SETTINGS_FOR_LONG) {
+            return Ok((kept, None));
+        }
+        let spared = *self.spared.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(begun);
+        let why = if spared == begun {
+            "not asked for yet, while traffic waits".to_owned()
+        } else {
+            match self.read(client, kube, applications, SETTINGS_FOR).await {
+                Ok(kept) => return Ok((kept, None)),
+                Err(fault) => fault.to_string(),
+            }
+        };
+        // Who has left which twin is told by the tags.
+        let (region, [one, two]) = (&kube.home.spec.region, applications.map(|(id, _)| id));
+        let (one, two) =
+            tokio::try_join!(edas::list_tags(client, region, one), edas::list_tags(client, region, two))?;
+        let kept = [one, two].map(|tags| Kept { tags, ..Kept::default() });
+        Ok((kept, Some(format!("the bindings, Services, Ingresses and scaling rules of EDAS: {why}"))))
+    }
+
+    /// What is remembered of both, unless it is older.
+    fn known(&self, at_most: Span) -> Option<[Kept; 2]> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some((at, kept)) = kept
-            && now.since(at) < SETTINGS_FOR
-        {
+        kept.filter(|(at, _)| clock::now().since(*at) < at_most).map(|(_, kept)| kept)
+    }
+
+    async fn read(
+        &self,
+        client: &Client,
+        kube: Kube<'_>,
+        applications: [(&str, &k8s::Application); 2],
+        at_most: Span,
+    ) -> Result<[Kept; 2], Fault> {
+        if let Some(kept) = self.known(at_most) {
             return Ok(kept);
         }
+        let now = clock::now();
         let [one, two] = applications;
         let (one, two) = tokio::try_join!(
             Box::pin(settings(client, kube, one.0, one.1)),
@@ -93,6 +136,7 @@ impl Settings {
         )?;
         let read = [one, two];
         *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, read.clone()));
+        *self.spared.lock().unwrap_or_else(PoisonError::into_inner) = None;
         Ok(read)
     }
 }
@@ -150,7 +194,7 @@ async fn settings(
         let ports = service.service_ports.iter().filter_map(|port| port.node_port.filter(|port| *port > 0));
         node_ports.extend(ports.map(|port| (port, format!("the Service `{name}`"))));
     }
-    Ok(Kept { tags, rules, bound, node_ports })
+    Ok(Kept { tags, rules: Some(rules), bound, node_ports })
 }
 
 /// Load balancers that EDAS itself binds to the application: their listeners are its own, and nobody else may move them.
