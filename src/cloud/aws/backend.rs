@@ -173,12 +173,11 @@ impl AwsBackend {
     }
 
     async fn take_away(&self, proof: Retirement, token: &Token) -> Result<(), Fault> {
-        let (api, home, memory) = (self.api().await?, &self.home, &self.memory);
+        let (api, home) = (self.api().await?, &self.home);
         if self.managed() {
-            let site = codedeploy::managed::Site { api, home, memory };
-            Box::pin(codedeploy::managed::retire(site, proof, token)).await
+            Box::pin(codedeploy::managed::retire(api, home, proof, token)).await
         } else {
-            Box::pin(fleet::retire(api, home, memory, proof)).await
+            Box::pin(fleet::retire(api, home, proof)).await
         }
     }
 }

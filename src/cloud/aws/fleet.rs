@@ -49,13 +49,13 @@ pub(super) async fn provision(
 ///
 /// # Errors
 /// [`FaultKind::Conflict`] where the fleet stands in a target group after all, or cannot go yet; the call's fault.
-pub(super) async fn retire(api: &Api, home: &Home, memory: &Memory, proof: Retirement) -> Result<(), Fault> {
+pub(super) async fn retire(api: &Api, home: &Home, proof: Retirement) -> Result<(), Fault> {
     let id = proof.fleet();
     if let AwsFleets::Pair(names) = &home.spec.fleets {
-        return Box::pin(pair::retire(api, home, memory, (names, &proof))).await;
+        return Box::pin(pair::retire(api, home, names, &proof)).await;
     }
     // What is asked last is asked at once: nothing changes while one answer waits for another.
-    let (going, standing) = tokio::join!(going(api, home, id), refuse_standing(api, home, memory, &proof));
+    let (going, standing) = tokio::join!(going(api, home, id), refuse_standing(api, home, &proof));
     let Some(Going { group, by_hook, policies, others }) = going? else { return Ok(()) };
     standing?;
     if matches!(home.spec.revision, AwsRevision::Bundle(_)) {
@@ -156,19 +156,13 @@ pub(super) async fn install(
     }
 }
 
-/// The last look before the one step without a way back: at every target group of the region, as it was a second ago at
-/// most.
+/// The last look before the one step without a way back: afresh, and at every target group of the region.
 ///
 /// # Errors
 /// [`FaultKind::Conflict`] with the groups in which it stands, but for those that may go dark.
-pub(super) async fn refuse_standing(
-    api: &Api,
-    home: &Home,
-    memory: &Memory,
-    proof: &Retirement,
-) -> Result<(), Fault> {
+pub(super) async fn refuse_standing(api: &Api, home: &Home, proof: &Retirement) -> Result<(), Fault> {
     let fleet = proof.fleet();
-    let (standing, lit) = look::stands_anywhere(api, home, memory, fleet).await?;
+    let (standing, lit) = look::stands_anywhere(api, home, fleet).await?;
     refuse_dark(home, proof, &lit)?;
     let waived = waived(home, proof);
     let left: Vec<_> =

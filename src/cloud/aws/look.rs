@@ -38,19 +38,18 @@ pub(super) async fn look(
 }
 
 /// The names of the target groups in which a fleet stands, or to which it is attached, and of those in which somebody
-/// else is healthy, read now: the oldest answer is a second old.
+/// else is healthy, read without any memory.
 ///
 /// # Errors
 /// Anything that could not be read: a group may be missing then.
 pub(super) async fn stands_anywhere(
     api: &Api,
     home: &Home,
-    memory: &Memory,
     fleet: &FleetId,
 ) -> Result<(BTreeSet<String>, BTreeSet<String>), Fault> {
     let scope =
         Scope { service: home.service.clone(), groups: BTreeSet::new(), fleets: [fleet.clone()].into() };
-    let survey = Box::pin(Survey::read_standing(api, home, memory, &scope)).await?;
+    let survey = Box::pin(Survey::read_standing(api, home, &scope)).await?;
     if let Some(id) = survey.unknown_instances().next() {
         let message = format!("`{id}` is in service, and EC2 does not know it: where it stands is unknown");
         return Err(Fault::new(FaultKind::Conflict, "DescribeInstances", message));

@@ -23,8 +23,8 @@ pub(super) const WELL_FOR: Span = Span::secs(60);
 pub(super) const SETTINGS_FOR: Span = Span::mins(5);
 /// How many paces a settled target group may be remembered; never longer than its targets go unchecked.
 const SETTLED_PACES: u64 = 5;
-/// How old a reading of routes may be when they are changed, and any when a fleet is taken away.
-pub(super) const NOW: Span = Span::secs(1);
+/// How old a reading of routes may be when they are changed.
+const NOW: Span = Span::secs(1);
 /// The oldest look that a change may go by; the machine itself takes none that is older. Where one takes long it may be so
 /// many times as old.
 const LAST_FOR: Span = Span::secs(30);
@@ -92,18 +92,6 @@ impl Kept {
 }
 
 impl Memory {
-    /// What was read since, and none of what was read before.
-    pub fn since(&self, since: Time) -> Self {
-        let all = self.inner();
-        let recent = |read_at: &Time| *read_at >= since;
-        let instances = all.instances.clone().filter(|(read_at, _)| recent(read_at));
-        let tagged = all.tagged.clone().filter(|(read_at, _)| recent(read_at));
-        let sources = all.sources.iter().filter(|(_, (read_at, _))| recent(read_at));
-        let sources = sources.map(|(name, read)| (name.clone(), read.clone())).collect();
-        let inner = Remembered { instances, tagged, sources, ..Remembered::default() };
-        Self { inner: Mutex::new(inner), ..Self::default() }
-    }
-
     /// The last look, where it is fresh and shows the fleet.
     pub fn last(&self, fleet: &FleetId) -> Option<Arc<Survey>> {
         self.surroundings().filter(|last| last.fleets.contains_key(fleet))
@@ -240,28 +228,6 @@ impl Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn of_what_was_read_only_the_last_moment_counts_when_a_fleet_goes() {
-        let memory = Memory::default();
-        memory.keep(Time(1_000), |memory, at| {
-            memory.instances = Some((at, BTreeMap::new()));
-            memory.tagged = Some((at, vec!["api".to_owned()]));
-            memory.sources.insert("api".to_owned(), (at, Vec::new()));
-            memory.groups = Some((at, Groups::default()));
-            memory.fleets = Some((at, Fleets::new()));
-        });
-        memory.keep_targets("arn", Time(1_000), &[]);
-        let known = |memory: &Memory| {
-            let inner = memory.inner();
-            (inner.instances.is_some(), inner.tagged.is_some(), inner.sources.len())
-        };
-        let (recent, old) = (memory.since(Time(1_000)), memory.since(Time(1_001)));
-        assert_eq!((known(&recent), known(&old)), ((true, true, 1), (false, false, 0)));
-        // Who stands where and what is attached is asked again, or shared with whoever asks now.
-        let inner = recent.inner();
-        assert!(inner.targets.is_empty() && inner.groups.is_none() && inner.fleets.is_none());
-    }
 
     #[test]
     fn a_fleet_that_we_made_is_read_by_its_name_and_one_that_we_may_have_made_is_searched_for() {

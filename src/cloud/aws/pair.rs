@@ -13,7 +13,6 @@ use super::asgs::{Home, REVISION, by_name, given, tag};
 use super::detach::ATTACHED_MAX;
 use super::fleet::{self, PENDING, Sizes};
 use super::limit::Family;
-use super::memory::Memory;
 use super::template::Launch;
 use super::{codedeploy, freeze};
 use crate::cloud::{Fault, FaultKind};
@@ -78,14 +77,14 @@ pub(super) async fn provision(
 pub(super) async fn retire(
     api: &Api,
     home: &Home,
-    memory: &Memory,
-    (names, proof): (&[String; 2], &Retirement),
+    names: &[String; 2],
+    proof: &Retirement,
 ) -> Result<(), Fault> {
     let (group, serving) = halves(api, names, proof.fleet()).await?;
     if is_empty(&group) {
         return attach_again(api, home, &group, &serving).await;
     }
-    fleet::refuse_standing(api, home, memory, proof).await?;
+    fleet::refuse_standing(api, home, proof).await?;
     if matches!(home.spec.revision, AwsRevision::Bundle(_)) {
         Box::pin(codedeploy::inplace::remove(api, home, &group)).await?;
     }

@@ -13,7 +13,7 @@ use super::asgs::{Home, given, pages};
 use super::codedeploy;
 use super::ec2::Instance;
 use super::limit::Family;
-use super::memory::{Memory, NOW, OTHERS_FOR};
+use super::memory::{Memory, OTHERS_FOR};
 use super::reader::{Ahead, Fleets, Groups, Reader, balancers};
 use super::route::Route;
 use crate::cloud::{Fault, Leeway, Scope, clock};
@@ -117,20 +117,14 @@ impl Survey {
         self.attributes.extend(reader.attributes(&absent).await);
     }
 
-    /// Who stands where, without the routes and attributes, which say nothing of that, and without any memory: the oldest
-    /// answer in it was asked for [`NOW`] before. The call that takes a fleet away takes longer than that to take effect.
+    /// Who stands where, without the routes and attributes, which say nothing of that, and without any memory.
     ///
     /// # Errors
     /// As [`Survey::read`].
-    pub async fn read_standing(
-        api: &Api,
-        home: &Home,
-        memory: &Memory,
-        scope: &Scope,
-    ) -> Result<Self, Fault> {
-        let since = Time(clock::now().0.saturating_sub(NOW.0));
-        let (memory, leeway) = (memory.since(since), Leeway { surroundings: true, ..Leeway::default() });
-        let reader = Reader { others_for: Span::ZERO, ..reader(api, home, &memory, since, &leeway) };
+    pub async fn read_standing(api: &Api, home: &Home, scope: &Scope) -> Result<Self, Fault> {
+        let (memory, leeway) = (Memory::default(), Leeway::default());
+        let reader = reader(api, home, &memory, clock::now(), &leeway);
+        let reader = Reader { others_for: Span::ZERO, ..reader };
         let (fleets, groups) = found(&reader, home, scope).await?;
         let ours = ours(home, scope, &fleets, &groups);
         Self::standing_in(&reader, fleets, groups, &ours).await

@@ -9,11 +9,10 @@ use super::super::asgs::{FLEET, Home, by_name, given, tag};
 use super::super::fleet::refuse_dark;
 use super::super::limit::Family;
 use super::super::look::stands_anywhere;
-use super::super::memory::Memory;
 use super::deployment::{Post, active, go_on, id, look, stop};
 use super::events;
 use super::group::{fleets, named, point_at, post, read};
-use super::managed::{Site, copy_of, makes};
+use super::managed::{copy_of, makes};
 use super::progress::{CONTINUED, Stage, stage};
 use crate::cloud::{Fault, FaultKind};
 use crate::coverage::Retirement;
@@ -26,17 +25,16 @@ const INSTANCES_MAX: usize = 50;
 ///
 /// # Errors
 /// [`FaultKind::Conflict`] while `CodeDeploy` is not where that is safe; the calls' faults.
-pub async fn retire(site: Site<'_>, proof: Retirement, token: &Token) -> Result<(), Fault> {
-    site.api.seen.forget();
-    let done = Box::pin(leave(site, &proof, token)).await;
-    site.api.seen.forget();
+pub async fn retire(api: &Api, home: &Home, proof: Retirement, token: &Token) -> Result<(), Fault> {
+    api.seen.forget();
+    let done = Box::pin(leave(api, home, &proof, token)).await;
+    api.seen.forget();
     done
 }
 
-async fn leave(site: Site<'_>, proof: &Retirement, token: &Token) -> Result<(), Fault> {
-    let Site { api, home, memory } = site;
+async fn leave(api: &Api, home: &Home, proof: &Retirement, token: &Token) -> Result<(), Fault> {
     let fleet = proof.fleet();
-    refuse_standing(api, home, memory, proof).await?;
+    refuse_standing(api, home, proof).await?;
     let at = post(home)?;
     let ours = look(api, home, at, token).await?.ours;
     let green = ours.as_ref().map(|info| copy_of(at, info));
@@ -53,10 +51,9 @@ async fn leave(site: Site<'_>, proof: &Retirement, token: &Token) -> Result<(), 
     }
 }
 
-/// The last look before the one step without a way back: at every target group of the region, as it was a second ago at
-/// most.
-async fn refuse_standing(api: &Api, home: &Home, memory: &Memory, proof: &Retirement) -> Result<(), Fault> {
-    let (mut standing, lit) = stands_anywhere(api, home, memory, proof.fleet()).await?;
+/// The last look before the one step without a way back: afresh, at every target group of the region.
+async fn refuse_standing(api: &Api, home: &Home, proof: &Retirement) -> Result<(), Fault> {
+    let (mut standing, lit) = stands_anywhere(api, home, proof.fleet()).await?;
     refuse_dark(home, proof, &lit)?;
     for (id, _) in proof.covered().iter().filter(|(_, evidence)| evidence.waived.is_some()) {
         for name in named(home, id) {
