@@ -21,6 +21,9 @@ fn instances(world: &mut World, input: &Input) -> Answer {
     let shown = world.hosts.values().filter(|host| among(&ids, &host.id)).map(|host| {
         let first = [(format!("eni-of-{}", host.id), host.ip.clone())];
         let interfaces = first.iter().chain(&host.interfaces).map(|(id, ip)| {
+            if ip.contains(':') {
+                return json!({ "NetworkInterfaceId": id, "Ipv6Sets": { "Ipv6Set": [{ "Ipv6Address": ip }] } });
+            }
             json!({
                 "NetworkInterfaceId": id,
                 "PrimaryIpAddress": ip,
