@@ -93,6 +93,34 @@ fn a_group_in_which_blue_stands_by_its_address_refuses_the_plan() {
 }
 
 #[test]
+fn a_group_in_which_blue_stands_by_another_of_its_addresses_or_by_an_interface_refuses_the_plan() {
+    beside_each_other(&["10.77.0.1", "eni-second", "2001:db8::77"], |name| {
+        let job = Job::new(|_| {});
+        let kind = if name.starts_with("eni") { "Instance" } else { "Ip" };
+        let group = one_more(&job, &GroupOptions { kind, ..GroupOptions::default() });
+        let host = job.members("blue").remove(0);
+        job.fake.world(|world| {
+            let others = [("eni-second", "10.77.0.1"), ("eni-third", "2001:db8::77")];
+            let others = others.map(|(id, ip)| (id.to_owned(), ip.to_owned()));
+            world.hosts.get_mut(&host).unwrap().interfaces.extend(others);
+            world.stand(&group, name, 8080, 100);
+        });
+        refuses(&job, &group);
+    });
+}
+
+/// What ECS does not say of an instance, or of none, is unknown.
+#[test]
+fn whose_other_addresses_nobody_knows_refuses_the_plan() {
+    beside_each_other(&[Fault::Denied, Fault::Bare], |fault| {
+        let job = Job::new(|_| {});
+        job.fake.fail(On::call("DescribeInstances"), *fault);
+        let refused = job.run(&["plan", "api"]).ended_with(REFUSED);
+        assert!(refused.said().contains("under which other addresses"), "{}", refused.said());
+    });
+}
+
+#[test]
 fn a_group_of_an_nlb_and_a_vserver_group_and_the_default_group_of_a_clb_refuse_the_plan() {
     let nlb = |job: &Job| {
         job.fake.world(|world| {

@@ -32,10 +32,22 @@ const FILLING: &str = "deployer:filling:";
 /// One instance of a fleet.
 #[derive(Debug, Clone)]
 pub(super) struct Member {
-    /// Its private addresses, where EDAS knows them.
+    /// Its addresses, that which EDAS knows first, and behind them its interfaces: under any of them it may stand somewhere.
     pub addresses: Vec<String>,
     /// How far it is.
     pub state: InstanceState,
+}
+
+impl Member {
+    /// The address by which it is put into a group of addresses.
+    pub fn address(&self) -> Option<&String> {
+        self.addresses.iter().find(|name| is_address(name))
+    }
+}
+
+/// Whether a name is an address, and not an interface or an instance.
+pub(super) fn is_address(name: &str) -> bool {
+    name.parse::<std::net::IpAddr>().is_ok()
 }
 
 /// One deploy group that has instances.

@@ -131,7 +131,7 @@ fn named(
     weight: u32,
 ) -> Result<Named, Fault> {
     if group.by_address {
-        let address = member.addresses.first().cloned().ok_or_else(|| {
+        let address = member.address().cloned().ok_or_else(|| {
             let message = format!("`{}` takes addresses, and EDAS says none of `{id}`", group.id);
             Fault::new(FaultKind::Conflict, "AddServersToServerGroup", message)
         })?;

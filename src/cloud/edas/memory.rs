@@ -7,6 +7,7 @@ use super::api::ess;
 use super::api::pool::Server;
 use super::classic::Balancer;
 use super::drained::Left;
+use super::interfaces::Names;
 use super::kube;
 use super::settings::Settings;
 use super::spared::{Spared, WELL_FOR, others_for};
@@ -54,6 +55,8 @@ struct Remembered {
     pairs: BTreeMap<String, (Time, BTreeMap<String, Vec<Server>>)>,
     /// Of these instances, the scaling groups.
     attached: Option<(Time, Vec<String>, Attached)>,
+    /// Of these instances, the names under which they may stand.
+    names: Option<(Time, BTreeSet<String>, Names)>,
 }
 
 impl Memory {
@@ -178,6 +181,17 @@ impl Memory {
 
     pub fn keep_attached(&self, instances: &[String], now: Time, attached: &Attached) {
         self.inner().attached = Some((now, instances.to_vec(), attached.clone()));
+    }
+
+    /// Under which names just these instances may stand.
+    pub fn names(&self, instances: &BTreeSet<String>, leeway: &Leeway, now: Time) -> Option<Names> {
+        let inner = self.inner();
+        let (read_at, of, names) = inner.names.as_ref()?;
+        (of == instances && now.since(*read_at) < others_for(leeway)).then(|| names.clone())
+    }
+
+    pub fn keep_names(&self, instances: &BTreeSet<String>, now: Time, names: &Names) {
+        self.inner().names = Some((now, instances.clone(), names.clone()));
     }
 
     fn inner(&self) -> MutexGuard<'_, Remembered> {

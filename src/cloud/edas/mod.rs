@@ -15,6 +15,7 @@ mod health;
 mod hold;
 mod home;
 mod hosts;
+mod interfaces;
 mod kube;
 mod leave;
 mod look;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::api::pool::Server;
 use super::client::Product;
-use super::fleets::Fleets;
+use super::fleets::{Fleets, is_address};
 use super::health::Checks;
 use super::route::Route;
 use crate::cloud::Fault;
@@ -157,7 +157,7 @@ impl Owners {
     pub fn addresses(&self) -> Vec<String> {
         self.by_name
             .iter()
-            .filter(|(name, (_, id))| *name != id.as_str())
+            .filter(|(name, (_, id))| *name != id.as_str() && is_address(name))
             .map(|(name, _)| name.clone())
             .collect()
     }

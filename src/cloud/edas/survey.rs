@@ -11,6 +11,7 @@ use super::fleets::{self, Fleets};
 use super::health::Checks;
 use super::hold;
 use super::home::{Home, Kind};
+use super::interfaces;
 use super::kube;
 use super::memory::{Attached, Memory};
 use super::pools::{self, Reader};
@@ -73,7 +74,11 @@ impl Survey {
         let none = Leeway { urgent: wish.leeway.urgent, ..Leeway::default() };
         let leeway = if home.kubernetes().is_some() { &none } else { wish.leeway };
         let mut fleets = match kind {
-            Kind::Ecs(ecs) => Box::pin(fleets::read(client, ecs, memory, leeway)).await?,
+            Kind::Ecs(ecs) => {
+                let mut fleets = Box::pin(fleets::read(client, ecs, memory, leeway)).await?;
+                Box::pin(interfaces::add(client, memory, &mut fleets, (leeway, begun))).await;
+                fleets
+            }
             Kind::Kube(kube) => Box::pin(kube::read(client, kube, memory, (leeway, begun))).await?,
         };
         let (mut owners, ours) = (Owners::of(&fleets), ours(home, wish.scope, &fleets));
@@ -255,8 +260,8 @@ fn nowhere(fleets: &Fleets) -> Vec<String> {
     // A pod has one as soon as it can stand anywhere: that is looked at where it is read.
     let known = fleets.all.values().filter_map(Seen::known).filter(|_| !fleets.by_address);
     let members = known.flat_map(|now| now.members.iter());
-    let absent = members.filter(|(_, member)| member.addresses.is_empty());
-    absent.map(|(id, _)| format!("where `{id}` stands by its address, which EDAS does not say")).collect()
+    let absent = members.filter(|(_, member)| member.address().is_none());
+    absent.map(|(id, _)| format!("where `{id}` stands by its address, which nobody says")).collect()
 }
 
 async fn scaling(reader: Reader<'_>) -> Result<Attached, Fault> {

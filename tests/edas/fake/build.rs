@@ -41,8 +41,17 @@ impl World {
         let ip = format!("10.0.{}.{}", n / 250, n % 250 + 1);
         let security_groups = self.security_groups.keys().take(1).cloned().collect();
         let (launched, zone) = (self.now, if template.is_some() { self.vswitch_zone } else { ZONES[0] });
-        let host =
-            Host { id: id.clone(), ip, state: "Pending", launched, security_groups, zone, template, release };
+        let host = Host {
+            id: id.clone(),
+            ip,
+            interfaces: Vec::new(),
+            state: "Pending",
+            launched,
+            security_groups,
+            zone,
+            template,
+            release,
+        };
         self.hosts.insert(id.clone(), host);
         id
     }

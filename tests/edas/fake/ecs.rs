@@ -19,6 +19,17 @@ fn instances(world: &mut World, input: &Input) -> Answer {
     let ids = json_list(input, "InstanceIds")?;
     let ids: Vec<String> = ids.iter().filter_map(Value::as_str).map(str::to_owned).collect();
     let shown = world.hosts.values().filter(|host| among(&ids, &host.id)).map(|host| {
+        let first = [(format!("eni-of-{}", host.id), host.ip.clone())];
+        let interfaces = first.iter().chain(&host.interfaces).map(|(id, ip)| {
+            if ip.contains(':') {
+                return json!({ "NetworkInterfaceId": id, "Ipv6Sets": { "Ipv6Set": [{ "Ipv6Address": ip }] } });
+            }
+            json!({
+                "NetworkInterfaceId": id,
+                "PrimaryIpAddress": ip,
+                "PrivateIpSets": { "PrivateIpSet": [{ "PrivateIpAddress": ip, "Primary": true }] },
+            })
+        });
         json!({
             "InstanceId": host.id,
             "InstanceName": host.id,
@@ -26,6 +37,7 @@ fn instances(world: &mut World, input: &Input) -> Answer {
             "RegionId": REGION,
             "ZoneId": host.zone,
             "VpcAttributes": { "VpcId": VPC, "PrivateIpAddress": { "IpAddress": [host.ip] } },
+            "NetworkInterfaces": { "NetworkInterface": interfaces.collect::<Vec<_>>() },
             "SecurityGroupIds": { "SecurityGroupId": host.security_groups },
         })
     });

@@ -62,9 +62,20 @@ impl World {
         group.servers.iter().filter(well).count()
     }
 
+    /// The address of a server: of an instance its first one.
+    pub fn address_of(&self, server: &str) -> String {
+        let all = self.hosts.values().flat_map(|host| &host.interfaces);
+        let own = all.into_iter().find(|(id, _)| id == server).map(|(_, ip)| ip.clone());
+        own.or_else(|| self.hosts.get(server).map(|host| host.ip.clone()))
+            .unwrap_or_else(|| server.to_owned())
+    }
+
     /// The host of a server, which is named by its identity or by its address.
     pub fn host_named(&self, server: &str) -> Option<&Host> {
-        self.hosts.get(server).or_else(|| self.hosts.values().find(|host| host.ip == server))
+        let has = |host: &&Host| {
+            host.ip == server || host.interfaces.iter().any(|(id, ip)| id == server || ip == server)
+        };
+        self.hosts.get(server).or_else(|| self.hosts.values().find(has))
     }
 
     /// Whether somebody answers as he should.

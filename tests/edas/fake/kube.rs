@@ -134,6 +134,7 @@ impl World {
         let host = Host {
             id: id.clone(),
             ip,
+            interfaces: Vec::new(),
             state: "Pending",
             launched,
             security_groups: self.security_groups.keys().take(1).cloned().collect(),

@@ -29,6 +29,8 @@ pub const ZONES: [&str; 2] = ["cn-hongkong-b", "cn-hongkong-c"];
 pub struct Host {
     pub id: String,
     pub ip: String,
+    /// Further interfaces by their ids, with an address each.
+    pub interfaces: Vec<(String, String)>,
     /// `Pending`, `Running`, `Stopped`; one that is released is gone.
     pub state: &'static str,
     pub launched: Ms,

@@ -27,6 +27,15 @@ pub struct Instance {
     pub zone_id: Option<String>,
     #[serde(default)]
     security_group_ids: Option<Ids>,
+    /// What may tell of its addresses and interfaces.
+    #[serde(default)]
+    vpc_attributes: Value,
+    #[serde(default)]
+    network_interfaces: Value,
+    #[serde(default)]
+    eip_address: Value,
+    #[serde(default)]
+    public_ip_address: Value,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -41,6 +50,32 @@ impl Instance {
         let mut ids = self.security_group_ids.as_ref().map(|ids| ids.all.clone()).unwrap_or_default();
         ids.sort();
         ids
+    }
+
+    /// Under which names it may stand in a server group besides its id: the address in its VPC first, those of further
+    /// interfaces and of both families, public ones, and then the interfaces themselves (official SDK, 2026-11).
+    pub fn names(&self) -> Vec<String> {
+        let list = |value: &Value, path: &str| value.pointer(path).and_then(Value::as_array).cloned();
+        let interfaces = list(&self.network_interfaces, "/NetworkInterface").unwrap_or_default();
+        let mut found = list(&self.vpc_attributes, "/PrivateIpAddress/IpAddress").unwrap_or_default();
+        for interface in &interfaces {
+            found.push(interface["PrimaryIpAddress"].clone());
+            for (path, key) in
+                [("/PrivateIpSets/PrivateIpSet", "PrivateIpAddress"), ("/Ipv6Sets/Ipv6Set", "Ipv6Address")]
+            {
+                found.extend(list(interface, path).into_iter().flatten().map(|own| own[key].clone()));
+            }
+        }
+        found.push(self.eip_address["IpAddress"].clone());
+        found.extend(list(&self.public_ip_address, "/IpAddress").unwrap_or_default());
+        found.extend(interfaces.iter().map(|interface| interface["NetworkInterfaceId"].clone()));
+        let mut names: Vec<String> = Vec::new();
+        for name in found.iter().filter_map(Value::as_str).filter(|name| !name.is_empty()) {
+            if !names.iter().any(|known| known == name) {
+                names.push(name.to_owned());
+            }
+        }
+        names
     }
 }
 

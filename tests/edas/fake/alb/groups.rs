@@ -305,7 +305,7 @@ pub fn servers(world: &mut World, input: &Input, family: Family) -> Answer {
 }
 
 fn shown(world: &World, group: &Group, server: &Server) -> Value {
-    let ip = world.host_named(&server.id).map_or_else(|| server.id.clone(), |host| host.ip.clone());
+    let ip = world.address_of(&server.id);
     json!({
         "ServerGroupId": group.id,
         "ServerId": server.id,

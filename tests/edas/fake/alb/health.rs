@@ -26,7 +26,7 @@ pub fn not_well(world: &World, group: &Group, weight: u64) -> Vec<Value> {
             (false, Verdict::Unavailable) => ("Unavailable", None),
             (false, Verdict::Unhealthy) => ("Unhealthy", Some("RESPONSE_MISMATCH")),
         };
-        let ip = world.host_named(&server.id).map_or_else(|| server.id.clone(), |host| host.ip.clone());
+        let ip = world.address_of(&server.id);
         let mut one = json!({ "ServerId": server.id, "ServerIp": ip, "Port": server.port, "Status": status });
         if let (Some(code), Value::Object(fields)) = (reason, &mut one) {
             fields.insert("Reason".to_owned(), json!({ "ReasonCode": code }));
