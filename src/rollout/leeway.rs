@@ -53,10 +53,13 @@ impl Rollout {
             Phase::Bake { .. } | Phase::Drain { empty_since: Some(_) } if !over => {
                 Leeway { surroundings: true, routes: true, ..forward }
             }
-            // Blue is told to leave wherever it stands; that green is well there is read now.
-            Phase::Bake { .. } | Phase::Drain { empty_since: None } => forward,
+            // Where blue is told to leave, wherever it stands, that green is well there is read now.
+            Phase::Provision
+            | Phase::Register
+            | Phase::Settle { .. }
+            | Phase::Bake { .. }
+            | Phase::Drain { empty_since: None } => forward,
             Phase::Drain { empty_since: Some(_) } | Phase::Ended(_) => Leeway::default(),
-            Phase::Provision | Phase::Register | Phase::Settle { .. } => forward,
             Phase::Restore { .. } => Leeway { urgent: true, ..Leeway::default() },
             Phase::Withdraw { .. } => Leeway { busy, ..Leeway::default() },
         }

@@ -37,8 +37,8 @@ pub(super) async fn look(
     Ok(seen)
 }
 
-/// The names of the target groups in which a fleet stands, or to which it is attached, and of those in which somebody
-/// else is healthy, read without any memory.
+/// The names of the target groups in which a fleet stands, or to which it is attached, and of those in which another fleet
+/// of the service is healthy, read without any memory.
 ///
 /// # Errors
 /// Anything that could not be read: a group may be missing then.
@@ -57,12 +57,7 @@ pub(super) async fn stands_anywhere(
     let (mut found, mut lit) = (BTreeSet::new(), BTreeSet::new());
     for (arn, targets) in &survey.targets {
         let targets = targets.as_ref().map_err(Clone::clone)?;
-        let others =
-            targets.iter().filter(|target| survey.owner(target).is_none_or(|(owner, _)| owner != fleet));
-        if others
-            .filter_map(|target| target.target_health()?.state())
-            .any(|state| state.as_str() == "healthy")
-        {
+        if survey.is_lit_without(fleet, targets) {
             lit.insert(arn::target_group(arn).to_owned());
         }
         if targets.iter().any(|target| survey.owner(target).is_some_and(|(owner, _)| owner == fleet)) {

@@ -163,6 +163,15 @@ impl Survey {
         Some((fleet, instance))
     }
 
+    /// Whether another fleet of the service is healthy among these targets. What was proved is that one of ours is well
+    /// there: a stranger may be somebody else's.
+    pub fn is_lit_without(&self, fleet: &FleetId, targets: &[TargetHealthDescription]) -> bool {
+        let ours =
+            targets.iter().filter(|target| self.owner(target).is_some_and(|(owner, _)| owner != fleet));
+        let mut states = ours.filter_map(|target| target.target_health()?.state());
+        states.any(|state| state.as_str() == "healthy")
+    }
+
     /// Every target group in which one of the fleets has a target, whoever put it there.
     pub fn standing(&self) -> BTreeSet<String> {
         let known = self.targets.iter().filter_map(|(arn, targets)| Some((arn, targets.as_ref().ok()?)));
@@ -291,6 +300,7 @@ pub(super) async fn targets(api: &Api, arn: &str) -> Result<Vec<TargetHealthDesc
 #[cfg(test)]
 mod tests {
     use aws_sdk_autoscaling::types::{Instance as Member, LifecycleState};
+    use aws_sdk_elasticloadbalancingv2::types::{TargetDescription, TargetHealth, TargetHealthStateEnum};
 
     use super::*;
     use crate::cloud::FaultKind;
@@ -318,6 +328,25 @@ mod tests {
         let known = |state| survey(state).unknown_instances().map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(known(LifecycleState::InService), ["i-1"]);
         assert!(known(LifecycleState::Terminating).is_empty());
+    }
+
+    #[test]
+    fn a_stranger_that_is_well_does_not_stand_in_for_a_green_that_fell_ill_behind_the_proof() {
+        let (blue, green) = (FleetId::new("api").unwrap(), FleetId::new("api-v2").unwrap());
+        let owners = [("i-1", &blue), ("i-2", &green)];
+        let owners = owners.map(|(id, fleet)| (id.to_owned(), (fleet.clone(), id.to_owned()))).into();
+        let survey = Survey { owners, ..survey(LifecycleState::InService) };
+        let target = |id: &str, state: TargetHealthStateEnum| {
+            let health = TargetHealth::builder().state(state).build();
+            let target = TargetDescription::builder().id(id).build();
+            TargetHealthDescription::builder().target(target).target_health(health).build()
+        };
+        let (well, ill) = (TargetHealthStateEnum::Healthy, TargetHealthStateEnum::Unhealthy);
+        let lit = |targets: &[TargetHealthDescription]| survey.is_lit_without(&blue, targets);
+        assert!(lit(&[target("i-2", well.clone())]));
+        assert!(!lit(&[target("i-2", ill.clone()), target("i-9", well.clone())]), "nobody knows whose it is");
+        assert!(!lit(&[target("i-1", well)]), "that is who goes");
+        assert!(!lit(&[target("i-2", ill)]) && !lit(&[]));
     }
 
     #[test]
