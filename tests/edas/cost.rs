@@ -63,13 +63,13 @@ fn a_rollout_asks_for_no_more_than_it_needs() {
     let asked = asked(&wide.job, &["rollout", "api"]);
     wide.all_on("green", "blue");
     let count = |action: &str| asked.get(action).copied().unwrap_or(0);
-    // One for each look, one before each step of bringing up, holding still and taking away.
-    let looks = count("QueryApplicationStatus");
+    // Some thirty looks. Which fleets there are is spared in most of them, so nothing counts the looks themselves.
+    assert!(count("QueryApplicationStatus") < 30, "what runs is not asked each time: {asked:?}");
     assert!(
-        count("DescribeLoadBalancers") < looks * 2,
+        count("DescribeLoadBalancers") < 40,
         "where our instances stand is not asked each time: {asked:?}"
     );
-    assert!(count("ListServerGroupServers") < looks * 4, "who is well is not asked each time: {asked:?}");
+    assert!(count("ListServerGroupServers") < 90, "who is well is not asked each time: {asked:?}");
     assert_eq!(count("GetChangeOrderInfo"), 0, "nobody reads how far a change order is");
     assert!(asked.values().sum::<usize>() < 900, "{asked:?}");
 }
