@@ -5,14 +5,19 @@ mod common;
 mod scenes;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::{NOW, actor, green, opened};
 use deployer::cloud::Change;
-use deployer::cloud::sim::Trouble;
+use deployer::cloud::sim::{Oracle, SimCloud, Trouble};
 use deployer::drill::{Ending, Run, Scene, run, summary};
+use deployer::drive::{self, Clock, Hands, Notice, Outcome, Settings, Stop};
+use deployer::journal::{Journal, MemoryStore, Mishap, StoreAction, StoreFaultKind};
 use deployer::model::{Share, Token};
-use deployer::rollout::{Event, Order, Recorded, Verdict};
+use deployer::rollout::{Event, Order, Recorded, Rollout, Verdict};
 use scenes::{declared, scenes, unproved, weighed};
+use tokio::sync::watch;
 
 fn seeds() -> u64 {
     std::env::var("SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(10_000)
@@ -114,6 +119,56 @@ fn an_answer_behind_the_end_of_a_first_deployment_can_be_read() {
         .into_iter()
         .fold(opened(first.plan.clone()), |state, event| state.evolve(&Recorded { at: NOW, event }).unwrap());
     assert!(matches!(state.verdict(), Some(Verdict::Failed { .. })));
+}
+
+/// Whatever the driver was writing: its entry arrives, neither the answer nor the look for it does, and before it can
+/// ask again another driver has taken over. Where the entry announced calls, they are not sent.
+#[tokio::test(start_paused = true)]
+async fn who_wrote_under_a_lost_answer_and_was_fenced_meanwhile_sends_nothing_more() {
+    let mut announced = 0;
+    for nth in 1..=12 {
+        let scene = declared();
+        let (clock, store) = (Clock::starting(scene.world.now), MemoryStore::new());
+        let oracle = Oracle::of(scene.world.clone(), &scene.plan);
+        let cloud = SimCloud::new(scene.world.clone(), oracle, 1, BTreeSet::new(), Vec::new());
+        let (_keep, stop) = watch::channel(Stop::No);
+        let hands = |nonce| {
+            let onlooker = |_: &Rollout, _: &Notice<'_>| {};
+            Hands { me: actor(nonce), clock, settings: Settings::default(), stop: stop.clone(), onlooker }
+        };
+        let (one, two) = (Journal::new(store.clone(), "one"), Journal::new(store.clone(), "two"));
+        let id = scene.plan.rollout.clone();
+        let mut first = drive::open(&one, &cloud, scene.plan.clone(), hands("one")).await.unwrap();
+        let lost = Arc::new(AtomicBool::new(false));
+        let (noted, mut writes, mut silent) = (Arc::clone(&lost), 0, false);
+        store.on_call(move |call| {
+            writes += usize::from(call.action == StoreAction::Write);
+            if writes == nth && !noted.swap(true, Ordering::Relaxed) {
+                silent = true;
+                return Mishap::LostAfter(StoreFaultKind::Unreachable);
+            }
+            if std::mem::take(&mut silent) {
+                Mishap::LostBefore(StoreFaultKind::Unreachable)
+            } else {
+                Mishap::None
+            }
+        });
+        let rival = async {
+            while !lost.load(Ordering::Relaxed) {
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+            let before = cloud.log().len();
+            drop(drive::resume(&two, &cloud, &id, hands("two")).await.unwrap());
+            before
+        };
+        let (outcome, before) = tokio::join!(first.run(), rival);
+        assert!(matches!(outcome, Ok(Outcome::Fenced { by }) if by.nonce == "two"), "write {nth}");
+        assert_eq!(cloud.log().len(), before, "write {nth}: {:#?}", cloud.log());
+        let entries = one.read(&id).await.unwrap().into_recorded().unwrap();
+        let last = entries.iter().rev().find(|fact| !matches!(fact.event, Event::Resumed { .. })).unwrap();
+        announced += usize::from(matches!(last.event, Event::Changing { .. }));
+    }
+    assert!(announced >= 3, "calls were announced under a lost answer: {announced}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::driver::{DriveError, Driver, Intent, Notice};
 use crate::cloud::Backend;
 use crate::journal::{Appended, Entry, JournalFault, Store};
-use crate::model::{Inventory, Span};
+use crate::model::{Inventory, Span, Time};
 use crate::rollout::{Actor, Event, Recorded, Rollout};
 
 /// The wait between two attempts at a store that is unwell.
@@ -62,10 +62,12 @@ where
     pub(super) async fn intend(&mut self, event: Event) -> Result<Intent, DriveError> {
         let fact = self.stamped(event);
         let began = self.clock.now();
-        match self.append(&fact).await? {
+        let (appended, at_once) = self.append(&fact).await?;
+        match appended {
             Appended::Created(_) => {
                 self.fold(&fact)?;
-                self.ours_at = began;
+                // One that was sent again may have been there since the first time, and somebody else behind it.
+                self.ours_at = if at_once { began } else { Time::default() };
                 Ok(self.confirm().await?.map_or(Intent::Announced, Intent::Fenced))
             }
             Appended::Overtaken(entries) => {
@@ -74,8 +76,9 @@ where
         }
     }
 
-    /// Reads the log again behind an announcement that was long on its way: meanwhile another driver may have taken
-    /// over and waited out what we could have sent. Where even the reading is slow, the calls are not sent at all.
+    /// Reads the log again behind an announcement that was long on its way or sent again: meanwhile another driver may
+    /// have taken over and waited out what we could have sent. Where even the reading is slow or fails, the calls are not
+    /// sent at all.
     async fn confirm(&mut self) -> Result<Fenced, DriveError> {
         let slack = self.state.plan().pace.slack();
         if self.clock.now().since(self.ours_at) <= slack {
@@ -113,7 +116,7 @@ where
     pub(super) async fn keep(&mut self, event: Event) -> Result<Fenced, DriveError> {
         let fact = self.stamped(event);
         loop {
-            match self.append(&fact).await? {
+            match self.append(&fact).await?.0 {
                 Appended::Created(_) => {
                     self.fold(&fact)?;
                     return Ok(None);
@@ -146,13 +149,16 @@ where
         Recorded { at: self.clock.now(), event }
     }
 
-    /// Appends, asking a store that is unwell again for a while. The same fact is stored once however often it is sent.
-    async fn append(&mut self, fact: &Recorded) -> Result<Appended, DriveError> {
+    /// Appends, asking a store that is unwell again for a while. The same fact is stored once however often it is sent;
+    /// says too whether it was sent but once.
+    async fn append(&mut self, fact: &Recorded) -> Result<(Appended, bool), DriveError> {
         let give_up = self.clock.now() + self.settings.journal_max;
+        let mut at_once = true;
         loop {
             match self.log.append(fact).await {
-                Ok(appended) => return Ok(appended),
+                Ok(appended) => return Ok((appended, at_once)),
                 Err(fault) if transient(&fault) && self.clock.now() < give_up => {
+                    at_once = false;
                     (self.onlooker)(&self.state, &Notice::JournalFailed(&fault));
                     self.clock.sleep_until(self.clock.now() + STORE_RETRY).await;
                 }
