@@ -1,6 +1,5 @@
 //! What stands before moto: passes calls on, and answers or repairs the few in which moto is not as AWS.
 
-use std::collections::BTreeSet;
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -151,7 +150,7 @@ fn pass(scene: &Scene, signed: &str, action: &str, form: &str) -> io::Result<Mes
     let before = if moves { group(moto, signed, form)? } else { String::new() };
     let answered = send(moto, signed, form)?;
     if ENDERS.contains(&action) {
-        deregister_the_terminated(moto, signed)?;
+        scene.timeline.ended(ended(moto, signed)?);
     }
     if moves && answered.status < 300 {
         scene.timeline.acted(form, [&before, &group(moto, signed, form)?]);
@@ -182,27 +181,12 @@ fn not_in_moto(action: &str) -> Option<String> {
     ))
 }
 
-/// moto leaves instances that Auto Scaling terminates in their target groups, healthy for ever; on AWS they leave.
-fn deregister_the_terminated(moto: SocketAddr, signed: &str) -> io::Result<()> {
-    let of = |service: &str| scoped(signed, service);
+/// Instances that have ended, as EC2 says. moto leaves them in their target groups, healthy for ever; on AWS they leave.
+fn ended(moto: SocketAddr, signed: &str) -> io::Result<Vec<String>> {
     let state = "Action=DescribeInstances&Version=2016-11-15&Filter.1.Name=instance-state-name\
                  &Filter.1.Value.1=terminated";
-    let ended: BTreeSet<String> =
-        all(&send(moto, &of("ec2"), state)?.body, "instanceId").map(str::to_owned).collect();
-    let elb = of("elasticloadbalancing");
-    let groups = send(moto, &elb, "Action=DescribeTargetGroups&Version=2015-12-01")?.body;
-    for arn in all(&groups, "TargetGroupArn") {
-        let arn = encoded(arn);
-        let health = format!("Action=DescribeTargetHealth&Version=2015-12-01&TargetGroupArn={arn}");
-        let health = send(moto, &elb, &health)?.body;
-        for id in all(&health, "Id").filter(|id| ended.contains(*id)) {
-            let call = format!(
-                "Action=DeregisterTargets&Version=2015-12-01&TargetGroupArn={arn}&Targets.member.1.Id={id}"
-            );
-            send(moto, &elb, &call)?;
-        }
-    }
-    Ok(())
+    let seen = send(moto, &scoped(signed, "ec2"), state)?.body;
+    Ok(all(&seen, "instanceId").map(str::to_owned).collect())
 }
 
 /// A forced deletion ends every instance on AWS; moto lets those run on that are protected from scale-in.

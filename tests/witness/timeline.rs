@@ -2,7 +2,7 @@
 //! health is checked every so often, and what leaves a target group drains. So what a rollout cannot be faster than is
 //! known, and the rest is what the tool adds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Mutex, MutexGuard};
@@ -40,6 +40,8 @@ struct Seen {
     joined: BTreeMap<(String, String), Instant>,
     /// When an instance was taken out of a target group.
     left: BTreeMap<(String, String), Instant>,
+    /// Who has ended, at any time.
+    ended: BTreeSet<String>,
 }
 
 impl Timeline {
@@ -49,7 +51,13 @@ impl Timeline {
 
     /// Everything that is there now has always been.
     pub fn begin(&self) {
-        *self.seen() = Seen::default();
+        let mut seen = self.seen();
+        *seen = Seen { ended: std::mem::take(&mut seen.ended), ..Seen::default() };
+    }
+
+    /// These instances have ended, and stand nowhere any more.
+    pub fn ended(&self, instances: Vec<String>) {
+        self.seen().ended.extend(instances);
     }
 
     /// What was there before a call of this form, of which the group's answer tells; and what it has led to.
@@ -112,6 +120,9 @@ impl Timeline {
         let mut targets = String::new();
         for target in all(body, "member") {
             let id = all(target, "Id").next().unwrap_or_default();
+            if seen.ended.contains(id) {
+                continue;
+            }
             let healthy = self.healthy_at(&seen, arn, id);
             let launched = seen.born.get(id).is_none_or(|born| now >= *born + self.times.launch);
             if !launched {
