@@ -6,6 +6,7 @@ use deployer::rollout::Verdict;
 use serde_json::{Value, json};
 
 use crate::fake::{Fault, On};
+use crate::incident::one_more;
 use crate::rig::{Rig, Setup, until};
 
 const SNS: &str = "arn:aws:sns:eu-west-1:111122223333:ops";
@@ -250,6 +251,23 @@ fn blue_stays_until_green_has_what_scales_it() {
     rig.run(&["resume", "api"]).ended_with(0);
     scales_like_blue(&rig, "api-v001", "public-b");
     rig.is_left_with("api-v001");
+}
+
+#[test]
+fn blue_that_is_attached_somewhere_while_its_alarms_are_handed_over_stays() {
+    let mut rig = driven(|setup| {
+        quick(setup);
+        setup.deadlines = vec!["hold: 1s", "retire: 1s"];
+    });
+    let partner = one_more(&mut rig, "partner", "instance");
+    rig.fake.fail(On::call("PutMetricAlarm").first(1), Fault::Slow(1_000));
+    let rollout = rig.start(&["rollout", "api"]);
+    until("the alarms to be handed over", || rig.fake.count("PutMetricAlarm") > 0);
+    rig.fake.world(|world| world.attach("api", &partner));
+    let held = rollout.wait().ended_with(13);
+    assert!(held.said().contains("partner"), "{}", held.said());
+    assert_eq!(rig.members("api").len(), 2, "blue stands");
+    assert_eq!(rig.fake.count("DeleteAutoScalingGroup"), 0);
 }
 
 fn done_says(rig: &Rig, words: &str) -> bool {

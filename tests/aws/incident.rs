@@ -8,7 +8,7 @@ const REFUSED: i32 = 10;
 const HELD: i32 = 13;
 
 /// One more target group behind a listener of its own, in which nobody stands yet.
-fn one_more(rig: &mut Rig, name: &str, kind: &'static str) -> String {
+pub fn one_more(rig: &mut Rig, name: &str, kind: &'static str) -> String {
     let settings = TargetGroupSettings { protocol: "HTTP", ..TargetGroupSettings::default() };
     let arn = rig.fake.world(|world| {
         let balancer = world.alb(&format!("behind-{name}"));

@@ -58,7 +58,8 @@ pub(super) async fn retire(api: &Api, home: &Home, proof: Retirement) -> Result<
     let (going, standing) = tokio::join!(going(api, home, id), refuse_standing(api, home, &proof));
     let Some(Going { group, by_hook, policies, others }) = going? else { return Ok(()) };
     standing?;
-    if matches!(home.spec.revision, AwsRevision::Bundle(_)) {
+    let bundle = matches!(home.spec.revision, AwsRevision::Bundle(_));
+    if bundle {
         Box::pin(codedeploy::inplace::remove(api, home, &group)).await?;
     }
     let copied = matches!(home.spec.fleets, AwsFleets::Copy { .. });
@@ -66,6 +67,10 @@ pub(super) async fn retire(api: &Api, home: &Home, proof: Retirement) -> Result<
     // Without its alarms or its warm pool it is no longer what it was, though the last call may be refused.
     let touched = bare || group.warm_pool_configuration().is_some();
     let refused = |fault: Fault| if touched { fault.ambiguous() } else { fault };
+    // What was handed over took calls, and somebody may have come in meanwhile.
+    if bundle || copied && !policies.is_empty() {
+        Box::pin(refuse_standing(api, home, &proof)).await.map_err(refused)?;
+    }
     delete(api, &group, by_hook).await.or_else(gone).map_err(refused)
 }
 

@@ -87,6 +87,8 @@ pub(super) async fn retire(
     fleet::refuse_standing(api, home, proof).await?;
     if matches!(home.spec.revision, AwsRevision::Bundle(_)) {
         Box::pin(codedeploy::inplace::remove(api, home, &group)).await?;
+        // That took calls, and somebody may have come in meanwhile.
+        fleet::refuse_standing(api, home, proof).await?;
     }
     freeze::still(api, &group).await?;
     let max = group.max_size().unwrap_or(0);
