@@ -147,7 +147,9 @@ impl Memory {
     /// A route is written: nobody may go by what was read of it before. Whoever changes another one meanwhile may.
     pub fn route_written(&self, place: &Place) {
         let mut memory = self.inner();
-        memory.listeners.clear();
+        for (read_at, _) in memory.listeners.values_mut() {
+            *read_at = Time::default(); // Which ones there are is still a good guess.
+        }
         if matches!(place, Place::Rule(_)) {
             memory.rules.clear();
         }
@@ -161,6 +163,11 @@ impl Memory {
             memory.written.remove(&route.place);
         }
         memory.routes.insert(balancer, (read_at, routes.to_vec()));
+    }
+
+    /// The listeners that a balancer last had, however long ago, and whatever was changed in them since.
+    pub fn last_listeners(&self, balancer: &str) -> Vec<Listener> {
+        self.inner().listeners.get(balancer).map(|(_, listeners)| listeners.clone()).unwrap_or_default()
     }
 
     /// What is remembered of a target group.

@@ -342,10 +342,7 @@ impl Reader<'_> {
             {
                 return read.clone();
             }
-            let (listeners, afresh) = self.listeners(&balancer).await?;
-            let arns = listeners.iter().filter_map(|listener| listener.listener_arn.clone());
-            let others_for = self.others_for(listeners.len());
-            let rules = each(arns, |arn| self.rules(arn, placed, afresh, others_for)).await;
+            let (listeners, rules, afresh) = Box::pin(self.listeners_with_rules(&balancer, placed)).await?;
             let mut routes = Vec::new();
             for listener in &listeners {
                 routes.extend(Route::of_listener(listener));
@@ -361,14 +358,35 @@ impl Reader<'_> {
         .await
     }
 
-    /// The listeners of a balancer, and whether they were read now.
-    async fn listeners(&self, balancer: &str) -> Result<(Vec<Listener>, bool), Fault> {
-        if self.leeway.routes
-            && let Some(known) =
-                self.memory.recall(self.now, WELL_FOR, |memory| memory.listeners.get(balancer))
-        {
-            return Ok((known, false));
+    /// The listeners of a balancer with the rules of each, and whether the listeners were read now.
+    async fn listeners_with_rules(
+        &self,
+        balancer: &str,
+        placed: &BTreeSet<String>,
+    ) -> Result<(Vec<Listener>, Answers<String, Vec<Rule>>, bool), Fault> {
+        let names = |listeners: &[Listener]| -> BTreeSet<String> {
+            listeners.iter().filter_map(|listener| listener.listener_arn.clone()).collect()
+        };
+        let rules_of = |arns: BTreeSet<String>, afresh| {
+            let others_for = self.others_for(arns.len());
+            each(arns, move |arn| self.rules(arn, placed, afresh, others_for))
+        };
+        let known = self.memory.recall(self.now, WELL_FOR, |memory| memory.listeners.get(balancer));
+        if let Some(known) = known.filter(|_| self.leeway.routes) {
+            let rules = rules_of(names(&known), false).await;
+            return Ok((known, rules, false));
         }
+        // Most listeners are those of the last time: their rules are read beside the list.
+        let last = names(&self.memory.last_listeners(balancer));
+        let (listeners, mut rules) = tokio::join!(self.listeners_now(balancer), rules_of(last, true));
+        let listeners = listeners?;
+        let mut new = names(&listeners);
+        new.retain(|arn| !rules.contains_key(arn));
+        rules.extend(rules_of(new, true).await);
+        Ok((listeners, rules, true))
+    }
+
+    async fn listeners_now(&self, balancer: &str) -> Result<Vec<Listener>, Fault> {
         let reading = self.api.commons.listeners.read(balancer, self.api.wanted(self.now), |sent| {
             let (api, balancer) = (self.api.telling(sent), balancer.to_owned());
             async move { patiently(|| listeners(&api, &balancer)).await }
@@ -376,7 +394,7 @@ impl Reader<'_> {
         let (read_at, read) = reading.await?;
         self.memory
             .keep(read_at, |memory, at| memory.listeners.insert(balancer.to_owned(), (at, read.clone())));
-        Ok((read, true))
+        Ok(read)
     }
 
     async fn rules(
