@@ -321,15 +321,19 @@ where
                 (self.scope(), self.state.leeway(self.clock.now()), self.clock.now());
             let (backend, call_max) = (self.backend, self.settings.call_max);
             let look = limited(call_max, "look", async { backend.look_with(&scope, &leeway).await });
-            let fault = match self.unless_fenced(look).await? {
-                Err(by) => return Ok(Some(by)),
-                Ok(Ok(mut inventory)) => {
+            let answer = tokio::select! {
+                biased;
+                answer = look => answer,
+                by = self.called_off(leeway.urgent) => return Ok(by),
+            };
+            let fault = match answer {
+                Ok(mut inventory) => {
                     inventory.looked_at = began;
                     let still = leeway.busy.clone().filter(|fleet| inventory.busy.contains(fleet));
                     self.leeway = Leeway { busy: still, ..leeway };
                     return self.saw(inventory).await;
                 }
-                Ok(Err(fault)) => fault,
+                Err(fault) => fault,
             };
             (self.onlooker)(&self.state, &Notice::LookFailed(&fault));
             refused += u32::from(!fault.kind.retryable());

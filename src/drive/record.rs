@@ -112,6 +112,20 @@ where
         }
     }
 
+    /// Waits until the log names another driver, or holds an order for which traffic waits: whoever takes the way back
+    /// looks anew, and does not wait until everything was read that only the way forward needs.
+    pub(super) async fn called_off(&mut self, urgent: bool) -> Fenced {
+        loop {
+            self.clock.sleep_until(self.news_at).await;
+            match self.take_news().await {
+                Ok(Some(by)) => return Some(by),
+                Ok(None) if !urgent && self.state.leeway(self.clock.now()).urgent => return None,
+                Ok(None) => {}
+                Err(_) => std::future::pending().await,
+            }
+        }
+    }
+
     /// Appends a fact that stays true whatever came before it.
     pub(super) async fn keep(&mut self, event: Event) -> Result<Fenced, DriveError> {
         let fact = self.stamped(event);
