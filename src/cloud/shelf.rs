@@ -27,6 +27,10 @@ impl Sent {
     pub fn now(&self) {
         self.0.get_or_init(clock::now);
     }
+
+    fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 /// How fresh a reading has to be.
@@ -49,6 +53,30 @@ struct Reading<T> {
     sent: Sent,
     urgent: bool,
     answer: Shared<BoxFuture<'static, Result<T, Fault>>>,
+    /// How many wait for the answer.
+    waiting: usize,
+}
+
+/// Somebody who waits for a reading. When the last one stops waiting, it is let go: half done and polled by nobody, it
+/// would hold for ever what others need, such as the lock under which credentials are renewed.
+struct Waiting<'a, T: Clone> {
+    shelf: &'a Shelf<T>,
+    key: &'a str,
+    sent: Sent,
+}
+
+impl<T: Clone> Drop for Waiting<'_, T> {
+    fn drop(&mut self) {
+        let mut readings = self.shelf.readings.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(reading) = readings.get_mut(self.key).filter(|reading| reading.sent.is(&self.sent)) else {
+            return;
+        };
+        reading.waiting -= 1;
+        let abandoned = reading.waiting == 0 && reading.answer.peek().is_none();
+        let abandoned = abandoned.then(|| readings.remove(self.key));
+        drop(readings);
+        drop(abandoned);
+    }
 }
 
 impl<T> Default for Shelf<T> {
@@ -74,12 +102,14 @@ impl<T: Clone + Send + Sync + 'static> Shelf<T> {
     {
         let (sent, answer) = {
             let mut readings = self.readings.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(reading) = readings.get(key).filter(|reading| reading.suits(wanted)) {
+            if let Some(reading) = readings.get_mut(key).filter(|reading| reading.suits(wanted)) {
+                reading.waiting += 1;
                 (reading.sent.clone(), reading.answer.clone())
             } else {
                 let sent = Sent::default();
                 let answer = read(sent.clone()).boxed().shared();
-                let reading = Reading { sent: sent.clone(), urgent: wanted.urgent, answer: answer.clone() };
+                let (urgent, waiting) = (wanted.urgent, 1);
+                let reading = Reading { sent: sent.clone(), urgent, answer: answer.clone(), waiting };
                 if readings.len() >= KEPT_MAX {
                     let now = clock::now();
                     readings.retain(|_, kept| kept.sent.0.get().is_none_or(|at| now.since(*at) < WANTED_FOR));
@@ -88,6 +118,7 @@ impl<T: Clone + Send + Sync + 'static> Shelf<T> {
                 (sent, answer)
             }
         };
+        let _waiting = Waiting { shelf: self, key, sent: sent.clone() };
         let answer = answer.await?;
         Ok((sent.0.get().copied().unwrap_or(wanted.after), answer))
     }
@@ -145,6 +176,25 @@ mod tests {
         assert!(read(&shelf, &asked, to_come).await.is_err(), "it was sent before that moment");
         assert!(read(&shelf, &asked, long_ago).await.is_err(), "a failure is nobody else's answer");
         assert_eq!(asked.get(), 3);
+    }
+
+    #[tokio::test]
+    async fn one_that_nobody_waits_for_any_more_holds_nothing() {
+        let (shelf, lock) = (Shelf::default(), Arc::new(tokio::sync::Mutex::new(())));
+        let read = || {
+            let lock = Arc::clone(&lock);
+            shelf.read("key", Wanted { after: Time(0), urgent: false }, |sent| async move {
+                let _held = lock.lock().await;
+                sent.now();
+                std::future::pending::<Result<(), Fault>>().await
+            })
+        };
+        let (mut one, mut other) = (Box::pin(read()), Box::pin(read()));
+        assert!(one.as_mut().now_or_never().is_none() && other.as_mut().now_or_never().is_none());
+        drop(one);
+        assert!(lock.try_lock().is_err(), "the other one waits for it");
+        drop(other);
+        assert!(lock.try_lock().is_ok());
     }
 
     #[tokio::test]

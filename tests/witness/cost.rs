@@ -71,7 +71,7 @@ fn what_a_rollback_costs() {
 
 #[test]
 #[ignore = "prints a table: see the README"]
-fn what_a_rollout_costs_where_the_cloud_takes_no_time() {
+fn what_it_costs_where_the_cloud_takes_no_time() {
     println!("groups  calls  makespan       CPU     memory");
     for groups in [1, 5, 20] {
         let wide = Wide { groups, times: Times::default(), steps: AT_ONCE, bake: "0s", limit: UNLIMITED };
