@@ -167,8 +167,8 @@ async fn who_wrote_under_a_lost_answer_and_was_fenced_meanwhile_sends_nothing_mo
         assert!(matches!(outcome, Ok(Outcome::Fenced { by }) if by.nonce == "two"), "write {nth}");
         assert_eq!(cloud.log().len(), before, "write {nth}: {:#?}", cloud.log());
         let entries = one.read(&id).await.unwrap().into_recorded().unwrap();
-        let last = entries.iter().rev().find(|fact| !matches!(fact.event, Event::Resumed { .. })).unwrap();
-        announced += usize::from(matches!(last.event, Event::Changing { .. }));
+        let before = entries.iter().rev().find(|fact| !matches!(fact.event, Event::Resumed { .. })).unwrap();
+        announced += usize::from(matches!(before.event, Event::Changing { .. }));
     }
     assert!(announced >= 3, "calls were announced under a lost answer: {announced}");
 }
@@ -186,7 +186,7 @@ impl Backend for Sluggish {
 
     async fn look_with(&self, scope: &Scope, leeway: &Leeway) -> Result<Inventory, Fault> {
         if self.slow.load(Ordering::Relaxed) && !leeway.urgent {
-            tokio::time::sleep(Duration::from_secs(60)).await;
+            tokio::time::sleep(Duration::from_mins(1)).await;
         }
         self.cloud.look_with(scope, leeway).await
     }
