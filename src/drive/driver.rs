@@ -324,7 +324,7 @@ where
             let answer = tokio::select! {
                 biased;
                 answer = look => answer,
-                by = self.called_off(leeway.urgent) => return Ok(by),
+                by = self.called_off(leeway.urgent) => return by,
             };
             let fault = match answer {
                 Ok(mut inventory) => {
@@ -344,24 +344,22 @@ where
                 return Err(DriveError::Blind { fault });
             }
             self.floor = None;
-            self.wait_all(self.clock.now() + waits.take()).await;
+            let again = self.clock.now() + waits.take();
+            while self.clock.now() < again && *self.stop.borrow() == Stop::No {
+                self.wait(again).await;
+                if let Some(by) = self.take_news().await? {
+                    return Ok(Some(by));
+                }
+                if self.turned(leeway.urgent) {
+                    return Ok(None);
+                }
+            }
             if *self.stop.borrow() == Stop::Asked {
                 return Ok(None);
-            }
-            if let Some(by) = self.take_news().await? {
-                return Ok(Some(by));
             }
             if let Some(by) = self.take_floor().await? {
                 return Ok(Some(by));
             }
-        }
-    }
-
-    /// Waits until then, whatever orders come meanwhile; a stop ends it.
-    async fn wait_all(&mut self, until: Time) {
-        while self.clock.now() < until && *self.stop.borrow() == Stop::No {
-            self.news_at = until;
-            self.wait(until).await;
         }
     }
 
@@ -422,11 +420,13 @@ where
         &mut self,
         calls: impl Future<Output = T>,
     ) -> Result<Result<T, Box<Actor>>, DriveError> {
-        tokio::select! {
+        let mut failed = None;
+        let answers = tokio::select! {
             biased;
-            answers = calls => Ok(Ok(answers)),
-            fenced = self.fenced() => Ok(Err(fenced)),
-        }
+            answers = calls => Ok(answers),
+            fenced = self.fenced(&mut failed) => Err(fenced),
+        };
+        failed.map_or(Ok(answers), Err)
     }
 }
 

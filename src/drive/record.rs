@@ -37,19 +37,28 @@ where
         self.fold_others(entries)
     }
 
-    /// Folds entries of other writers; names whoever has taken over.
+    /// Folds entries of other writers; names whoever has taken over, whatever may be wrong with what they wrote behind that.
     fn fold_others(&mut self, entries: Vec<Entry>) -> Result<Fenced, DriveError> {
         let mut fenced = None;
         for entry in entries {
-            let fact = entry.into_recorded(self.log.rollout())?;
-            if let Event::Resumed { by } = &fact.event
-                && by.nonce != self.me.nonce
-            {
-                fenced = Some(Box::new(by.clone()));
+            match self.fold_other(entry) {
+                Ok(None) => {}
+                Ok(by) => fenced = by,
+                Err(_) if fenced.is_some() => return Ok(fenced),
+                Err(error) => return Err(error),
             }
-            self.fold(&fact)?;
         }
         Ok(fenced)
+    }
+
+    fn fold_other(&mut self, entry: Entry) -> Result<Fenced, DriveError> {
+        let fact = entry.into_recorded(self.log.rollout())?;
+        let by = match &fact.event {
+            Event::Resumed { by } if by.nonce != self.me.nonce => Some(Box::new(by.clone())),
+            _ => None,
+        };
+        self.fold(&fact)?;
+        Ok(by)
     }
 
     fn fold(&mut self, fact: &Recorded) -> Result<(), DriveError> {
@@ -98,8 +107,9 @@ where
         }
     }
 
-    /// Waits until the log names another driver. Whatever else goes wrong with the log shows at the next append.
-    pub(super) async fn fenced(&mut self) -> Box<Actor> {
+    /// Waits until the log names another driver. A log that can no longer be read ends no calls that are under way: what
+    /// is wrong with it is said when they are done.
+    pub(super) async fn fenced(&mut self, failed: &mut Option<DriveError>) -> Box<Actor> {
         let every = self.settings.orders_every.max(FENCE_EVERY);
         loop {
             self.clock.sleep_until(self.clock.now() + every).await;
@@ -107,23 +117,29 @@ where
             match self.take_news().await {
                 Ok(Some(by)) => return by,
                 Ok(None) => {}
-                Err(_) => std::future::pending::<()>().await,
+                Err(error) => {
+                    *failed = Some(error);
+                    std::future::pending::<()>().await;
+                }
             }
         }
     }
 
     /// Waits until the log names another driver, or holds an order for which traffic waits: whoever takes the way back
     /// looks anew, and does not wait until everything was read that only the way forward needs.
-    pub(super) async fn called_off(&mut self, urgent: bool) -> Fenced {
+    pub(super) async fn called_off(&mut self, urgent: bool) -> Result<Fenced, DriveError> {
         loop {
             self.clock.sleep_until(self.news_at).await;
-            match self.take_news().await {
-                Ok(Some(by)) => return Some(by),
-                Ok(None) if !urgent && self.state.leeway(self.clock.now()).urgent => return None,
-                Ok(None) => {}
-                Err(_) => std::future::pending().await,
+            let fenced = self.take_news().await?;
+            if fenced.is_some() || self.turned(urgent) {
+                return Ok(fenced);
             }
         }
+    }
+
+    /// Whether traffic waits for the next look, and did not for the last one.
+    pub(super) fn turned(&self, urgent: bool) -> bool {
+        !urgent && self.state.leeway(self.clock.now()).urgent
     }
 
     /// Appends a fact that stays true whatever came before it.

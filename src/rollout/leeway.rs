@@ -4,7 +4,7 @@ use super::phase::Phase;
 use super::sight::Sight;
 use super::state::{Action, Parting, Rollout};
 use crate::cloud::{Change, Leeway};
-use crate::model::{FleetId, Span, Time};
+use crate::model::{FleetId, Sharing, Span, Time};
 
 impl Rollout {
     /// What a look at `now` may spare. Whoever acts on a look asks again: it has to be as good as the phase then needs.
@@ -29,8 +29,11 @@ impl Rollout {
             Phase::Shift { step, reached } => {
                 let next = step + usize::from(over);
                 let holds = reached.is_some() && !over;
-                // What others put beside it is the bake's matter, and the drain's; a step moves none of it.
-                let surroundings = holds || next < self.plan.steps.len();
+                // What others put beside it is the bake's matter, and the drain's; a step moves none of it, but that the last
+                // one takes blue out of a group that both share.
+                let weights = self.expected().values().all(|group| group.sharing == Sharing::Paired);
+                let steps = self.plan.steps.len().saturating_sub(usize::from(!weights || blue.is_none()));
+                let surroundings = holds || next < steps;
                 Leeway { surroundings, routes: holds, ..forward }
             }
             // Blue has just been told to leave. Whether it does is seen in its groups; whatever follows takes another look.

@@ -39,14 +39,14 @@ async fn leave(api: &Api, home: &Home, proof: &Retirement, token: &Token) -> Res
     let ours = look(api, home, at, token).await?.ours;
     let green = ours.as_ref().map(|info| copy_of(at, info));
     match ours {
-        Some(info) if makes(&info, fleet) => withdraw(api, home, at, fleet, &info).await,
+        Some(info) if makes(&info, fleet) => withdraw(api, home, at, proof, &info).await,
         ours => {
             let Some(name) = group_of(api, home, fleet).await? else { return Ok(()) };
             if let Some(info) = ours.filter(active) {
-                return by_codedeploy(api, at, &info, &name).await;
+                return by_codedeploy(api, home, at, proof, (&info, &name)).await;
             }
             // Stopped, or kept alive: CodeDeploy has no more to say, and its group may still point here.
-            remove(api, at, &name, green.as_deref()).await
+            remove(api, home, at, proof, (&name, green.as_deref())).await
         }
     }
 }
@@ -72,7 +72,7 @@ async fn withdraw(
     api: &Api,
     home: &Home,
     at: Post<'_>,
-    fleet: &FleetId,
+    proof: &Retirement,
     info: &DeploymentInfo,
 ) -> Result<(), Fault> {
     if active(info) {
@@ -82,16 +82,22 @@ async fn withdraw(
         return Err(Fault::new(FaultKind::Conflict, "StopDeployment", message));
     }
     let mut others = home.fleets(api, &BTreeSet::new()).await?;
-    others.remove(fleet);
+    others.remove(proof.fleet());
     let copy = copy_of(at, info);
     let names = others.into_values().filter_map(|group| group.auto_scaling_group_name);
     let names: Vec<_> = names.filter(|name| *name != copy).collect();
     let blue = if let [only] = names.as_slice() { Some(only.as_str()) } else { None };
-    remove(api, at, &copy, blue).await
+    remove(api, home, at, proof, (&copy, blue)).await
 }
 
 /// `CodeDeploy` terminates blue now, if it would take exactly this fleet.
-async fn by_codedeploy(api: &Api, at: Post<'_>, info: &DeploymentInfo, leaving: &str) -> Result<(), Fault> {
+async fn by_codedeploy(
+    api: &Api,
+    home: &Home,
+    at: Post<'_>,
+    proof: &Retirement,
+    (info, leaving): (&DeploymentInfo, &str),
+) -> Result<(), Fault> {
     let wait = |words: &str| {
         let message = format!("CodeDeploy {}: {words}", id(info));
         Err(Fault::new(FaultKind::Conflict, "ContinueDeployment", message))
@@ -110,6 +116,8 @@ async fn by_codedeploy(api: &Api, at: Post<'_>, info: &DeploymentInfo, leaving: 
         let whom = if blue.is_empty() { "nobody knows whom".to_owned() } else { format!("{strangers:?}") };
         return wait(&format!("it would terminate more than `{leaving}`: {whom}; stopped instead"));
     }
+    // All of this took calls, and somebody may have come in meanwhile.
+    refuse_standing(api, home, proof).await?;
     go_on(api, id(info), DeploymentWaitType::TerminationWait).await
 }
 
@@ -139,7 +147,13 @@ async fn group_of(api: &Api, home: &Home, fleet: &FleetId) -> Result<Option<Stri
 
 /// Deletes a group with its instances. The deployment group points at the fleet that stays first: one that names a group
 /// which does not exist can make no deployment any more.
-async fn remove(api: &Api, at: Post<'_>, leaving: &str, staying: Option<&str>) -> Result<(), Fault> {
+async fn remove(
+    api: &Api,
+    home: &Home,
+    at: Post<'_>,
+    proof: &Retirement,
+    (leaving, staying): (&str, Option<&str>),
+) -> Result<(), Fault> {
     let info = read(api, at).await?;
     if fleets(&info).iter().any(|name| name == leaving) {
         let Some(staying) = staying else {
@@ -151,6 +165,8 @@ async fn remove(api: &Api, at: Post<'_>, leaving: &str, staying: Option<&str>) -
         };
         point_at(api, at, &info, staying).await?;
     }
+    // All of this took calls, and somebody may have come in meanwhile.
+    refuse_standing(api, home, proof).await?;
     let call =
         api.autoscaling.delete_auto_scaling_group().auto_scaling_group_name(leaving).force_delete(true);
     match api.send(Family::AutoScaling, "DeleteAutoScalingGroup", call.send()).await {
