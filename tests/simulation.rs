@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use common::{NOW, actor, green, opened};
 use deployer::cloud::sim::{Oracle, SimCloud, Trouble};
-use deployer::cloud::{Backend, Capability, Change, Fault, Leeway, Scope};
+use deployer::cloud::{Backend, Capability, Change, Fault, FaultKind, Leeway, Scope};
 use deployer::coverage::Retirement;
 use deployer::drill::{Ending, Run, Scene, run, summary};
 use deployer::drive::{self, Clock, Hands, Notice, Outcome, Settings, Stop};
@@ -173,10 +173,11 @@ async fn who_wrote_under_a_lost_answer_and_was_fenced_meanwhile_sends_nothing_mo
     assert!(announced >= 3, "calls were announced under a lost answer: {announced}");
 }
 
-/// A cloud in which a look takes a minute once it is told to, unless traffic waits for it.
+/// A cloud in which a look takes a minute once it is told to, or fails, unless traffic waits for it.
 struct Sluggish {
     cloud: SimCloud,
     slow: Arc<AtomicBool>,
+    fails: bool,
 }
 
 impl Backend for Sluggish {
@@ -186,6 +187,9 @@ impl Backend for Sluggish {
 
     async fn look_with(&self, scope: &Scope, leeway: &Leeway) -> Result<Inventory, Fault> {
         if self.slow.load(Ordering::Relaxed) && !leeway.urgent {
+            if self.fails {
+                return Err(Fault::new(FaultKind::Unreachable, "look", "no answer"));
+            }
             tokio::time::sleep(Duration::from_mins(1)).await;
         }
         self.cloud.look_with(scope, leeway).await
@@ -206,12 +210,21 @@ impl Backend for Sluggish {
 
 #[tokio::test(start_paused = true)]
 async fn a_way_back_does_not_wait_for_a_look_that_only_the_way_forward_needs() {
+    goes_back_at_once(false).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_way_back_does_not_wait_until_a_look_that_failed_is_tried_again() {
+    goes_back_at_once(true).await;
+}
+
+async fn goes_back_at_once(fails: bool) {
     let scene = declared();
     let (clock, store) = (Clock::starting(scene.world.now), MemoryStore::new());
     let oracle = Oracle::of(scene.world.clone(), &scene.plan);
     let cloud = SimCloud::new(scene.world.clone(), oracle, 1, BTreeSet::new(), Vec::new());
     let (shifted, slow) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-    let door = Sluggish { cloud: cloud.clone(), slow: Arc::clone(&slow) };
+    let door = Sluggish { cloud: cloud.clone(), slow: Arc::clone(&slow), fails };
     let seen = Arc::clone(&shifted);
     let onlooker = move |state: &Rollout, _: &Notice<'_>| {
         if state.phase().name() == "bake" {

@@ -7,11 +7,11 @@ use deployer::cloud::{Backend, Capability, Change, Fault, Leeway, Scope};
 use deployer::coverage::Retirement;
 use deployer::drive::{Clock, Hands, Outcome, Settings, Stop, open};
 use deployer::journal::{Journal, MemoryStore};
-use deployer::model::{Health, Hold, Inventory, Seen, Share, Span, Time, Token};
-use deployer::rollout::{Cause, Next, Order, Verdict};
+use deployer::model::{Health, Hold, Inventory, Seen, Share, Sharing, Span, Steps, Time, Token};
+use deployer::rollout::{Cause, Next, Order, Phase, Verdict};
 
 use crate::common::{LANDS, NOW, actor, blue, green, group, plan};
-use crate::rig::{Reply, both, two_groups};
+use crate::rig::{Reply, Rig, both, two_groups};
 
 /// What something rests on: how much the last look was spared.
 #[derive(Debug, Clone, PartialEq)]
@@ -165,6 +165,25 @@ fn what_others_put_beside_a_step_is_read_before_blue_leaves_and_not_before_each_
     assert!(rig.state.leeway(rig.now()).surroundings);
     let leaves = rig.state.leeway(end);
     assert!(!leaves.surroundings && !leaves.routes && leaves.settled == [blue()].into());
+}
+
+#[test]
+fn the_step_that_takes_blue_out_of_a_shared_group_rests_on_what_is_read_afresh() {
+    let mut world = two_groups(1);
+    for group in world.groups.values_mut() {
+        (group.sharing, group.steps) = (Sharing::Shared, Steps::AllOrNothing);
+    }
+    let plan = plan(&world, &["internal", "public"]);
+    let mut rig = Rig::new(world, plan);
+    rig.until_phase("shift");
+    let mut spared = Vec::new();
+    while let &Phase::Shift { step, reached } = rig.phase() {
+        if reached.is_none() {
+            spared.push((step, rig.state.leeway(rig.now()).surroundings));
+        }
+        rig.step();
+    }
+    assert!(spared.contains(&(1, false)) && !spared.contains(&(1, true)), "{spared:?}");
 }
 
 #[test]
