@@ -10,13 +10,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use common::{NOW, actor, green, opened};
+use deployer::cloud::Change;
 use deployer::cloud::sim::{Oracle, SimCloud, Trouble};
-use deployer::cloud::{Backend, Capability, Change, Fault, FaultKind, Leeway, Scope};
-use deployer::coverage::Retirement;
 use deployer::drill::{Ending, Run, Scene, run, summary};
 use deployer::drive::{self, Clock, Hands, Notice, Outcome, Settings, Stop};
 use deployer::journal::{Journal, MemoryStore, Mishap, StoreAction, StoreFaultKind};
-use deployer::model::{Inventory, Share, Span, Time, Token};
+use deployer::model::{Share, Span, Token};
 use deployer::rollout::{Event, Order, Recorded, Rollout, Verdict};
 use scenes::{declared, scenes, unproved, weighed};
 use tokio::sync::watch;
@@ -171,92 +170,6 @@ async fn who_wrote_under_a_lost_answer_and_was_fenced_meanwhile_sends_nothing_mo
         announced += usize::from(matches!(before.event, Event::Changing { .. }));
     }
     assert!(announced >= 3, "calls were announced under a lost answer: {announced}");
-}
-
-/// A cloud in which a look takes a minute once it is told to, or fails, unless traffic waits for it.
-struct Sluggish {
-    cloud: SimCloud,
-    slow: Arc<AtomicBool>,
-    fails: bool,
-}
-
-impl Backend for Sluggish {
-    async fn look(&self, scope: &Scope) -> Result<Inventory, Fault> {
-        self.cloud.look(scope).await
-    }
-
-    async fn look_with(&self, scope: &Scope, leeway: &Leeway) -> Result<Inventory, Fault> {
-        if self.slow.load(Ordering::Relaxed) && !leeway.urgent {
-            if self.fails {
-                return Err(Fault::new(FaultKind::Unreachable, "look", "no answer"));
-            }
-            tokio::time::sleep(Duration::from_mins(1)).await;
-        }
-        self.cloud.look_with(scope, leeway).await
-    }
-
-    async fn change(&self, change: &Change, token: &Token) -> Result<(), Fault> {
-        self.cloud.change(change, token).await
-    }
-
-    async fn retire(&self, proof: Retirement, token: &Token) -> Result<(), Fault> {
-        self.cloud.retire(proof, token).await
-    }
-
-    fn capability(&self) -> Capability {
-        self.cloud.capability()
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_way_back_does_not_wait_for_a_look_that_only_the_way_forward_needs() {
-    goes_back_at_once(false).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_way_back_does_not_wait_until_a_look_that_failed_is_tried_again() {
-    goes_back_at_once(true).await;
-}
-
-async fn goes_back_at_once(fails: bool) {
-    let scene = declared();
-    let (clock, store) = (Clock::starting(scene.world.now), MemoryStore::new());
-    let oracle = Oracle::of(scene.world.clone(), &scene.plan);
-    let cloud = SimCloud::new(scene.world.clone(), oracle, 1, BTreeSet::new(), Vec::new());
-    let (shifted, slow) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-    let door = Sluggish { cloud: cloud.clone(), slow: Arc::clone(&slow), fails };
-    let seen = Arc::clone(&shifted);
-    let onlooker = move |state: &Rollout, _: &Notice<'_>| {
-        if state.phase().name() == "bake" {
-            seen.store(true, Ordering::Relaxed);
-        }
-    };
-    let (_keep, stop) = watch::channel(Stop::No);
-    let hands = Hands { me: actor("one"), clock, settings: Settings::default(), stop, onlooker };
-    let journal = Journal::new(store.clone(), "one");
-    let mut driver = drive::open(&journal, &door, scene.plan.clone(), hands).await.unwrap();
-    let operator = async {
-        while !shifted.load(Ordering::Relaxed) {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        slow.store(true, Ordering::Relaxed);
-        tokio::time::sleep(Duration::from_secs(30)).await;
-        let (ordered, journal) = (clock.now(), Journal::new(store.clone(), "operator"));
-        drive::order(&journal, &scene.plan.rollout, Order::Rollback, &actor("operator"), &clock)
-            .await
-            .unwrap();
-        let back = |log: &[(Time, String)]| {
-            log.iter().any(|(at, what)| *at >= ordered && what.contains("0% to `api-2`"))
-        };
-        while !back(&cloud.log()) {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        slow.store(false, Ordering::Relaxed);
-        clock.now().since(ordered)
-    };
-    let (outcome, took) = tokio::join!(driver.run(), operator);
-    assert!(matches!(outcome, Ok(Outcome::Ended(Verdict::RolledBack { .. }))), "{outcome:?}");
-    assert!(took < Span::secs(2), "{took}");
 }
 
 #[test]

@@ -29,11 +29,11 @@ impl Rollout {
             Phase::Shift { step, reached } => {
                 let next = step + usize::from(over);
                 let holds = reached.is_some() && !over;
-                // What others put beside it is the bake's matter, and the drain's; a step moves none of it, but that the last
-                // one takes blue out of a group that both share.
-                let weights = self.expected().values().all(|group| group.sharing == Sharing::Paired);
-                let steps = self.plan.steps.len().saturating_sub(usize::from(!weights || blue.is_none()));
-                let surroundings = holds || next < steps;
+                // What others put beside it is the bake's matter, and the drain's: a step moves none of it. But the last one takes
+                // blue out of a group that both share, and a rollout without a blue may end on it.
+                let by_weight = self.expected().values().all(|group| group.sharing == Sharing::Paired);
+                let apart = usize::from(!by_weight || blue.is_none());
+                let surroundings = holds || next + apart < self.plan.steps.len();
                 Leeway { surroundings, routes: holds, ..forward }
             }
             // Blue has just been told to leave. Whether it does is seen in its groups; whatever follows takes another look.

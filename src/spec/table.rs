@@ -218,7 +218,7 @@ static DEADLINES: Place = Place {
             "then",
             Shape::Choice(&["rollback", "hold"]),
             Need::Default("rollback"),
-            "What a missed deadline leads to before blue is drained: `rollback` brings the traffic back to blue, `hold` leaves both fleets as they are.",
+            "What a missed deadline leads to until green carries everything: `rollback` brings the traffic back to blue, `hold` leaves both fleets as they are. From then on both stay in any case.",
         ),
     ]],
     either: &[],

@@ -10,7 +10,7 @@ pub(super) static AWS: Place = Place {
             "account",
             Shape::Digits(12),
             Need::Required,
-            "The account's number. Credentials of any other account are refused before anything is changed.",
+            "The account's number. Credentials of any other account are refused before the first call.",
         ),
         key("region", Shape::Slug, Need::Required, "The region, such as ap-east-1."),
         key("fleets", Shape::Place(&FLEETS), Need::Required, "How a fleet comes into being."),

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use deployer::cloud::{Backend, Capability, Change, Fault, FaultKind, Floor, Scope};
+use deployer::cloud::{Backend, Capability, Change, Fault, FaultKind, Floor, Leeway, Scope};
 use deployer::coverage::Retirement;
 use deployer::drive::{Clock, DriveError, Outcome, open, order};
 use deployer::journal::{Journal, MemoryStore};
@@ -23,13 +23,18 @@ struct Busy {
     full: [When; 2],
     /// When a look fails.
     blind: When,
+    /// When one for which no traffic waits takes a minute.
+    slow: When,
+    /// When such a one fails.
+    deaf: When,
     looks: Mutex<Vec<Time>>,
 }
 
 impl Busy {
     fn new() -> Self {
         let cloud = Cloud::new(Clock::starting(NOW), false);
-        Self { cloud, full: [|_| false; 2], blind: |_| false, looks: Mutex::default() }
+        let never: When = |_| false;
+        Self { cloud, full: [never; 2], blind: never, slow: never, deaf: never, looks: Mutex::default() }
     }
 
     /// Drives the planned rollout.
@@ -49,6 +54,16 @@ impl Backend for Busy {
             return Err(Fault::new(FaultKind::Throttled, "Look", "too much"));
         }
         self.cloud.look(scope).await
+    }
+    async fn look_with(&self, scope: &Scope, leeway: &Leeway) -> Result<Inventory, Fault> {
+        let now = self.cloud.clock.now();
+        if !leeway.urgent && (self.deaf)(now) {
+            return Err(Fault::new(FaultKind::Unreachable, "Look", "no answer"));
+        }
+        if !leeway.urgent && (self.slow)(now) {
+            tokio::time::sleep(Duration::from_mins(1)).await;
+        }
+        self.look(scope).await
     }
     async fn floor(&self, moved: bool) -> Floor {
         while (self.full[usize::from(!moved)])(self.cloud.clock.now()) {
@@ -86,6 +101,30 @@ async fn an_order_to_go_back_does_not_wait_for_its_turn() {
     assert!(matches!(outcome.unwrap(), Outcome::Ended(Verdict::RolledBack { .. })));
     let looked = busy.looks.lock().unwrap()[0];
     assert!(looked.since(ordered) <= Span::secs(2), "{}", looked.since(ordered));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_to_go_back_waits_neither_for_a_look_under_way_nor_until_one_that_failed_is_tried_again() {
+    let then: When = |now| (after(10)..after(20)).contains(&now);
+    for secs in 0..10 {
+        for busy in [Busy { slow: then, ..Busy::new() }, Busy { deaf: then, ..Busy::new() }] {
+            busy.cloud.world.lock().unwrap().launch = Span::mins(600);
+            let store = MemoryStore::new();
+            let operator = async {
+                tokio::time::sleep(Duration::from_secs(11 * 60 + secs)).await;
+                let (journal, clock) = (Journal::new(store.clone(), "operator"), busy.cloud.clock);
+                let ordered =
+                    order(&journal, &planned().1, Order::Rollback, &actor("operator"), &clock).await;
+                ordered.map(drop).unwrap();
+                clock.now()
+            };
+            let (outcome, ordered) = futures_util::join!(busy.drive(&store), operator);
+            assert!(matches!(outcome.unwrap(), Outcome::Ended(Verdict::RolledBack { .. })));
+            let looks = busy.looks.lock().unwrap();
+            let looked = looks.iter().find(|at| **at >= ordered).unwrap().since(ordered);
+            assert!(looked <= Span::secs(2), "after {looked}, ordered {secs} s past the minute");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

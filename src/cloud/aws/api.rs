@@ -39,9 +39,8 @@ pub(super) struct Api {
     pub ec2: Ec2,
     pub cloudwatch: CloudWatch,
     pub iam: Iam,
-    /// Whose the credentials are, once that was asked.
-    who: Arc<OnceCell<Caller>>,
-    sts: aws_sdk_sts::Client,
+    /// Whose the credentials are, by ARN.
+    pub caller: String,
     /// What looks have read of CodeDeploy.
     pub seen: Arc<super::codedeploy::Seen>,
     /// What all services read together.
@@ -53,32 +52,15 @@ pub(super) struct Api {
     sent: Sent,
 }
 
-/// Whose credentials are.
-#[derive(Debug)]
-struct Caller {
-    account: Option<String>,
-    arn: String,
-}
-
 impl Api {
     /// Finds credentials by the SDK's own chain, and refuses those of another account than the file names.
     ///
     /// # Errors
     /// [`FaultKind::Denied`] without credentials, or with another account's.
     pub async fn connect(spec: &AwsSpec, sdk: Option<&SdkConfig>) -> Result<Self, Fault> {
-        let api = Self::reach(spec, sdk).await?;
-        Box::pin(api.refuse_others(spec)).await?;
-        Ok(api)
-    }
-
-    /// The same without a call: whose the credentials are is not known yet, and nothing may be changed with them.
-    ///
-    /// # Errors
-    /// Where no client can be made of the settings.
-    pub async fn reach(spec: &AwsSpec, sdk: Option<&SdkConfig>) -> Result<Self, Fault> {
         static ALL: OnceLock<Mutex<BTreeMap<String, Arc<OnceCell<Api>>>>> = OnceLock::new();
         if sdk.is_some() {
-            return Self::reach_alone(spec, sdk).await;
+            return Self::connect_alone(spec, sdk).await;
         }
         let shared = {
             let mut all = ALL.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
@@ -86,34 +68,28 @@ impl Api {
             let key = format!("{account}/{region}/{reads_per_second}/{call_timeout}");
             Arc::clone(all.entry(key).or_default())
         };
-        let first = shared.get_or_try_init(|| Box::pin(Self::reach_alone(spec, None))).await?;
+        let first = shared.get_or_try_init(|| Box::pin(Self::connect_alone(spec, None))).await?;
         Ok(Self { seen: Arc::default(), hurries: Arc::default(), ..first.clone() })
     }
 
-    async fn reach_alone(spec: &AwsSpec, sdk: Option<&SdkConfig>) -> Result<Self, Fault> {
+    async fn connect_alone(spec: &AwsSpec, sdk: Option<&SdkConfig>) -> Result<Self, Fault> {
         let config = config(Some(spec.region.clone()), spec.call_timeout.into(), sdk).await;
         let limits = match sdk {
             Some(_) => Limits::none(),
             None => Limits::of(&spec.account, &spec.region, spec.reads_per_second),
         };
-        Self::of(&config, limits, spec.call_timeout)
-    }
-
-    /// Refuses credentials of another account than the file names. Asks once.
-    ///
-    /// # Errors
-    /// [`FaultKind::Denied`] without credentials, or with another account's.
-    pub async fn refuse_others(&self, spec: &AwsSpec) -> Result<(), Fault> {
-        let account = self.who().await?.account.as_deref();
-        if account == Some(&spec.account) {
-            return Ok(());
+        let mut api = Self::of(&config, limits, spec.call_timeout)?;
+        match api.account(&config).await? {
+            Some(account) if account == spec.account => Ok(api),
+            other => {
+                let message = format!(
+                    "the credentials are for account {}, and the deployment file says {}",
+                    other.as_deref().unwrap_or("unknown"),
+                    spec.account
+                );
+                Err(Fault::new(FaultKind::Denied, "GetCallerIdentity", message))
+            }
         }
-        let message = format!(
-            "the credentials are for account {}, and the deployment file says {}",
-            account.unwrap_or("unknown"),
-            spec.account
-        );
-        Err(Fault::new(FaultKind::Denied, "GetCallerIdentity", message))
     }
 
     /// Takes the account that the credentials are for, and the region that was asked for or is configured.
@@ -129,8 +105,8 @@ impl Api {
             let message = "no region is configured: name one with --region or AWS_REGION";
             Fault::new(FaultKind::Invalid, "GetCallerIdentity", message)
         })?;
-        let api = Self::of(&config, Limits::of("unknown", &region, READS_PER_SECOND), call_timeout)?;
-        let account = api.who().await?.account.clone().ok_or_else(|| {
+        let mut api = Self::of(&config, Limits::of("unknown", &region, READS_PER_SECOND), call_timeout)?;
+        let account = api.account(&config).await?.ok_or_else(|| {
             Fault::new(FaultKind::Unexpected, "GetCallerIdentity", "the answer names no account")
         })?;
         Ok((api, account, region))
@@ -147,8 +123,7 @@ impl Api {
             ec2: Ec2(wire.to(&EC2)?),
             cloudwatch: CloudWatch(wire.to(&CLOUDWATCH)?),
             iam: Iam(wire.to(&IAM)?),
-            who: Arc::default(),
-            sts: aws_sdk_sts::Client::new(config),
+            caller: String::new(),
             seen: Arc::default(),
             commons: Arc::default(),
             limits,
@@ -187,18 +162,12 @@ impl Api {
         self.sent.now();
     }
 
-    /// Whose the credentials are, by ARN; empty before anybody asked.
-    pub fn caller(&self) -> &str {
-        self.who.get().map_or("", |who| &who.arn)
-    }
-
-    async fn who(&self) -> Result<&Caller, Fault> {
-        let ask = || async {
-            let call = self.sts.get_caller_identity();
-            let who = self.send(Family::Sts, "GetCallerIdentity", call.send()).await?;
-            Ok(Caller { account: who.account, arn: who.arn.unwrap_or_default() })
-        };
-        self.who.get_or_try_init(ask).await
+    /// Whose account the credentials are for; the caller is kept.
+    async fn account(&mut self, config: &SdkConfig) -> Result<Option<String>, Fault> {
+        let sts = aws_sdk_sts::Client::new(config);
+        let who = self.send(Family::Sts, "GetCallerIdentity", sts.get_caller_identity().send()).await?;
+        self.caller = who.arn.unwrap_or_default();
+        Ok(who.account)
     }
 
     /// Sends one call: in its turn, traced, with its fault in the port's shape.

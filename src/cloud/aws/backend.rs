@@ -51,15 +51,8 @@ impl AwsBackend {
         freeze::thaw_all(self.api().await?, &self.home).await
     }
 
-    /// The way to AWS, for whoever changes something there.
     async fn api(&self) -> Result<&Api, Fault> {
-        let api = self.reach().await?;
-        Box::pin(api.refuse_others(&self.home.spec)).await?;
-        Ok(api)
-    }
-
-    async fn reach(&self) -> Result<&Api, Fault> {
-        self.api.get_or_try_init(|| Box::pin(Api::reach(&self.home.spec, self.sdk.as_ref()))).await
+        self.api.get_or_try_init(|| Box::pin(Api::connect(&self.home.spec, self.sdk.as_ref()))).await
     }
 
     fn managed(&self) -> bool {
@@ -73,16 +66,12 @@ impl Backend for AwsBackend {
     }
 
     async fn look_with(&self, scope: &Scope, leeway: &Leeway) -> Result<Inventory, Fault> {
-        let (api, home) = (self.reach().await?, &self.home);
+        let (api, home) = (self.api().await?, &self.home);
         api.hurry(leeway.urgent);
         // What CodeDeploy moves comes and goes by its hand.
         let none = Leeway { urgent: leeway.urgent, ..Leeway::default() };
         let wish = Wish { scope, leeway: if self.managed() { &none } else { leeway } };
-        // Whose account it is, is asked beside the first look: to look does no harm.
-        let look = Box::pin(look::look(api, home, &self.memory, wish));
-        let (ours, seen) = tokio::join!(Box::pin(api.refuse_others(&home.spec)), look);
-        ours?;
-        let mut seen = seen?;
+        let mut seen = Box::pin(look::look(api, home, &self.memory, wish)).await?;
         // Nobody else watches CodeDeploy's clock while a rollout is held.
         if self.managed()
             && let Err(fault) = codedeploy::managed::shield(api).await

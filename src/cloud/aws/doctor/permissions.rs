@@ -34,7 +34,7 @@ pub(super) async fn check(api: &Api, document: &Value) -> Vec<Finding> {
             vec![Finding::ok(CHECK, what)]
         }
         Ok((findings, _)) => findings,
-        Err(fault) => vec![unchecked(api.caller(), &fault)],
+        Err(fault) => vec![unchecked(&api.caller, &fault)],
     }
 }
 
@@ -60,7 +60,7 @@ async fn denied(api: &Api, document: &Value) -> Result<(Vec<Finding>, usize), Fa
 async fn find(api: &Api, wish: Option<&Wish>) -> Result<String, Fault> {
     let nobody = |what: &str| Fault::new(FaultKind::Invalid, "SimulatePrincipalPolicy", what);
     let wish = wish.ok_or_else(|| nobody("the policy is empty"))?;
-    match principal(api.caller()) {
+    match principal(&api.caller) {
         Principal::Known(arn) => Ok(arn),
         Principal::Other => Err(nobody("the simulator judges roles and users only")),
         Principal::Role(name, arn) => {
