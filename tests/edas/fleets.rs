@@ -1,5 +1,7 @@
 //! How a fleet comes up on EDAS, is held still, and what becomes of it when EDAS fails.
 
+use std::collections::BTreeSet;
+
 use deployer::cloud::{Backend, Change, FaultKind};
 use deployer::model::{FleetSeen, Scaling};
 use deployer::spec::Hosts;
@@ -17,6 +19,37 @@ fn readings() -> [Settings; 3] {
     let other = Settings { newest_for_empty_groups: false, group_package_first: true, ..usual.clone() };
     let spelt = Settings { misspelt: true, code_as_text: true, page: Some(1), ..usual.clone() };
     [usual, other, spelt]
+}
+
+/// EDAS names it, and ECS, asked a moment later, does not know it any more.
+#[tokio::test]
+async fn instances_that_go_while_a_look_is_taken_are_seen_to_be_gone() {
+    for leavers in 1..=2 {
+        let rig = Rig::new(Settings::default(), Hosts::Idle);
+        let backend = rig.backend();
+        rig.fake.world(|world| {
+            for host in &rig.blue[..leavers] {
+                world.release_behind("QueryApplicationStatus", host);
+            }
+        });
+        let seen = look(&backend).await;
+        assert_eq!(seen.unread, BTreeSet::new());
+        assert_eq!(seen.fleet(&fleet("blue")).map_or(0, |blue| blue.instances.len()), 2 - leavers);
+        assert_eq!(rig.fake.count("QueryApplicationStatus"), leavers + 1, "once more for each");
+    }
+}
+
+/// It stays as unknown as it was, and the next look asks anew.
+#[tokio::test]
+async fn an_instance_that_edas_names_and_ecs_does_not_know_is_unread() {
+    let rig = Rig::new(Settings::default(), Hosts::Idle);
+    let backend = rig.backend();
+    rig.fake.world(|world| world.hidden.insert(rig.blue[0].clone()));
+    let seen = look(&backend).await;
+    assert!(seen.unread.iter().any(|what| what.contains("which ECS does not know")), "{seen:#?}");
+    assert_eq!(rig.fake.count("QueryApplicationStatus"), 2, "asked once more, and no further");
+    rig.fake.world(|world| world.hidden.clear());
+    assert_eq!(look(&backend).await.unread, BTreeSet::new());
 }
 
 #[tokio::test]

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::api::ecs;
 use super::client::Client;
-use super::fleets::Fleets;
+use super::fleets::{self, Fleets};
+use super::home::Ecs;
 use super::memory::Memory;
 use crate::cloud::{Fault, Leeway};
 use crate::model::{InstanceId, Seen, Time};
@@ -13,13 +14,43 @@ use crate::model::{InstanceId, Seen, Time};
 /// By instance, the names.
 pub(super) type Names = BTreeMap<String, Vec<String>>;
 
-/// Adds to what EDAS says of the instances what ECS says. What it does not say is unread: somebody may stand there.
-pub(super) async fn add(
+/// The service's fleets, each instance with every name under which it may stand.
+///
+/// Whoever is gone by the time ECS is asked stands nowhere, and EDAS is asked again. Whom EDAS names still is unread: it may
+/// stand where nobody would find it.
+///
+/// # Errors
+/// The call's fault, of EDAS; what ECS does not say is unread.
+pub(super) async fn fleets(
+    client: &Client,
+    service: Ecs<'_>,
+    memory: &Memory,
+    (leeway, now): (&Leeway, Time),
+) -> Result<Fleets, Fault> {
+    let again = Leeway { urgent: leeway.urgent, ..Leeway::default() };
+    let (mut leeway, mut missed) = (leeway, BTreeSet::new());
+    loop {
+        let mut fleets = fleets::read(client, service, memory, leeway).await?;
+        let absent = add(client, memory, &mut fleets, (leeway, now)).await;
+        if absent.is_empty() || !absent.is_disjoint(&missed) {
+            fleets.unread.extend(
+                absent
+                    .iter()
+                    .map(|id| format!("under which other addresses `{id}` stands, which ECS does not know")),
+            );
+            return Ok(fleets);
+        }
+        (leeway, missed) = (&again, absent);
+    }
+}
+
+/// Adds to what EDAS says of the instances what ECS says. Gives those that ECS does not know.
+async fn add(
     client: &Client,
     memory: &Memory,
     fleets: &mut Fleets,
     (leeway, now): (&Leeway, Time),
-) {
+) -> BTreeSet<String> {
     let known = fleets.all.values().filter_map(Seen::known);
     let ids: BTreeSet<String> =
         known.flat_map(|fleet| fleet.members.keys().map(InstanceId::to_string)).collect();
@@ -27,13 +58,9 @@ pub(super) async fn add(
         Ok(names) => names,
         Err(fault) => {
             fleets.unread.insert(format!("under which other addresses the instances stand: {fault}"));
-            return;
+            return BTreeSet::new();
         }
     };
-    let absent = ids.iter().filter(|id| !names.contains_key(*id));
-    fleets.unread.extend(
-        absent.map(|id| format!("under which other addresses `{id}` stands, which ECS does not know")),
-    );
     for fleet in fleets.all.values_mut() {
         let Seen::Known(fleet) = fleet else { continue };
         for (id, member) in &mut fleet.members {
@@ -44,6 +71,7 @@ pub(super) async fn add(
             }
         }
     }
+    ids.into_iter().filter(|id| !names.contains_key(id)).collect()
 }
 
 async fn read(
@@ -61,6 +89,8 @@ async fn read(
         let found = ecs::instances(client, some).await?;
         names.extend(found.into_iter().map(|own| (own.instance_id.clone(), own.names())));
     }
-    memory.keep_names(ids, now, &names);
+    if ids.iter().all(|id| names.contains_key(id)) {
+        memory.keep_names(ids, now, &names);
+    }
     Ok(names)
 }

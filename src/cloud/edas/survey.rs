@@ -7,7 +7,7 @@ use super::api::pool::Server;
 use super::classic;
 use super::client::{Client, Product};
 use super::drained;
-use super::fleets::{self, Fleets};
+use super::fleets::Fleets;
 use super::health::Checks;
 use super::hold;
 use super::home::{Home, Kind};
@@ -74,11 +74,7 @@ impl Survey {
         let none = Leeway { urgent: wish.leeway.urgent, ..Leeway::default() };
         let leeway = if home.kubernetes().is_some() { &none } else { wish.leeway };
         let mut fleets = match kind {
-            Kind::Ecs(ecs) => {
-                let mut fleets = Box::pin(fleets::read(client, ecs, memory, leeway)).await?;
-                Box::pin(interfaces::add(client, memory, &mut fleets, (leeway, begun))).await;
-                fleets
-            }
+            Kind::Ecs(ecs) => Box::pin(interfaces::fleets(client, ecs, memory, (leeway, begun))).await?,
             Kind::Kube(kube) => Box::pin(kube::read(client, kube, memory, (leeway, begun))).await?,
         };
         let (mut owners, ours) = (Owners::of(&fleets), ours(home, wish.scope, &fleets));

@@ -464,6 +464,11 @@ impl World {
         }
     }
 
+    /// An instance is gone right behind the next answer of an operation: who asks somebody else about it then asks too late.
+    pub fn release_behind(&mut self, action: &str, host: &str) {
+        self.leavers.push((action.to_owned(), host.to_owned()));
+    }
+
     /// The agent of a host answers, or does not.
     pub fn agent(&mut self, host: &str, online: bool) {
         for ecu in self.ecus.iter_mut().filter(|ecu| ecu.host == host) {

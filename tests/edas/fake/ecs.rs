@@ -18,7 +18,8 @@ pub const OPERATIONS: &[&[Operation]] = &[&[
 fn instances(world: &mut World, input: &Input) -> Answer {
     let ids = json_list(input, "InstanceIds")?;
     let ids: Vec<String> = ids.iter().filter_map(Value::as_str).map(str::to_owned).collect();
-    let shown = world.hosts.values().filter(|host| among(&ids, &host.id)).map(|host| {
+    let named = world.hosts.values().filter(|host| !world.hidden.contains(&host.id));
+    let shown = named.filter(|host| among(&ids, &host.id)).map(|host| {
         let first = [(format!("eni-of-{}", host.id), host.ip.clone())];
         let interfaces = first.iter().chain(&host.interfaces).map(|(id, ip)| {
             if ip.contains(':') {

@@ -321,6 +321,10 @@ impl Shared {
             return (Err(ApiError::in_body(code, message)), fault);
         }
         let result = if operation.reads { self.read(operation, input) } else { self.write(operation, input) };
+        if let Some(at) = self.world.leavers.iter().position(|(of, _)| of == action) {
+            let (_, host) = self.world.leavers.remove(at);
+            self.world.kill(&host, "released");
+        }
         let result = if fault == Some(Fault::Bare) { result.map(bare) } else { result };
         if let Ok(reply) = &result {
             let strange =

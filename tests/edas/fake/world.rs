@@ -309,6 +309,10 @@ pub struct World {
     pub failures: Vec<(Kind, Failure)>,
     /// Operations that EDAS will refuse inside a body, once each, with a code and a message.
     pub refusals: Vec<(String, u64, String)>,
+    /// Instances that are gone right behind the next answer of an operation, once each.
+    pub leavers: Vec<(String, String)>,
+    /// Instances that ECS does not name.
+    pub hidden: BTreeSet<String>,
     /// Jobs that will fail, once each, by operation, with an error code.
     pub failing_jobs: Vec<(String, String)>,
     /// Answers by operation and client token, with what was asked for.
@@ -346,6 +350,8 @@ impl World {
             sick: BTreeSet::new(),
             failures: Vec::new(),
             refusals: Vec::new(),
+            leavers: Vec::new(),
+            hidden: BTreeSet::new(),
             failing_jobs: Vec::new(),
             answers: BTreeMap::new(),
             oracle: Oracle::default(),
