@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 use crate::coverage::Retirement;
 use crate::model::{Fleet, FleetId, GroupId, Inventory, ServiceName, Share, Span, Token};
 
-pub use edas::{Oidc as RamOidc, Profile as RamProfile};
+pub use edas::{KeysFile as RamFile, Oidc as RamOidc, Profile as RamProfile};
 pub use fault::{Fault, FaultKind};
 pub use finding::{Finding, Severity};
 pub use floor::Floor;

@@ -42,4 +42,4 @@ pub mod init;
 pub mod policy;
 
 pub use backend::EdasBackend;
-pub use client::{Oidc, Over, Profile};
+pub use client::{KeysFile, Oidc, Over, Profile};

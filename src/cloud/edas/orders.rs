@@ -102,24 +102,38 @@ pub(super) fn turn_of(orders: &[ChangeOrder]) -> Turn {
 }
 
 /// Begins a change order beside those that there were, and waits until it is listed: who looks too early would begin
-/// another one.
+/// another one. So whose answer was lost waits for it as well, for the time that one call may take.
 ///
 /// # Errors
-/// The fault of whatever begins it.
+/// The fault of whatever begins it; [`FaultKind::Conflict`] where EDAS refuses it while a new one runs, which may be that of
+/// an earlier try: it says so with codes of its own.
 pub(super) async fn begun(
     client: &Client,
     (home, application): (&Home, &str),
     before: &[ChangeOrder],
     work: impl Future<Output = Result<(), Fault>>,
 ) -> Result<(), Fault> {
-    work.await?;
     let before: BTreeSet<&str> = before.iter().map(|order| order.change_order_id.as_str()).collect();
-    let is_new = |order: &ChangeOrder| !before.contains(order.change_order_id.as_str());
-    shown(home, async || {
-        let orders = edas::list_recent_change_order(client, application).await?;
-        Ok(orders.iter().any(is_new))
-    })
-    .await
+    let is_new = |order: &&ChangeOrder| !before.contains(order.change_order_id.as_str());
+    let list = async || edas::list_recent_change_order(client, application).await;
+    let listed = async || shown(home, async || Ok(list().await?.iter().any(|order| is_new(&order)))).await;
+    let Err(fault) = work.await else { return listed().await };
+    if fault.ambiguous {
+        // Whether it is there now or not, the next try begins with the list.
+        listed().await.unwrap_or_else(|fault| tracing::debug!("the change orders cannot be listed: {fault}"));
+        return Err(fault);
+    }
+    let orders = list().await.unwrap_or_default();
+    let running = |order: &&ChangeOrder| !Progress::of(order).is_over();
+    match orders.iter().filter(is_new).find(running) {
+        None => Err(fault),
+        Some(order) => {
+            let id = &order.change_order_id;
+            let message =
+                format!("{}, while the change order {id} runs, which has just begun", fault.message);
+            Err(Fault { kind: FaultKind::Conflict, message, ..fault }.ambiguous())
+        }
+    }
 }
 
 /// How far a change order is, as people read it: `Deploy, stage 2/4`. Empty where EDAS does not say.

@@ -20,7 +20,7 @@ use super::address::{Bucket, Provider};
 use super::ask::{Asker, Hand};
 use super::credentials::AwsChain;
 use super::sign::{Seen, Transport};
-use crate::cloud::{RamOidc, RamProfile};
+use crate::cloud::{RamFile, RamOidc, RamProfile};
 
 /// How long a connection may take to come up.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
@@ -256,20 +256,23 @@ fn oss_signer(
     }
 }
 
-/// The chain of OSS, and before it, where the environment has no key, the role that a job takes for itself and the CLI's
-/// profile: of profiles that chain knows only those with keys.
+/// The chain of OSS, and before it, where the environment has no key, the role that a job takes for itself, the CLI's
+/// profile and the credentials file: of both that chain knows only those with keys.
 fn oss_chain(region: &str) -> ProvideCredentialChain<reqsign_aliyun_oss::Credential> {
     let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let chain = ProvideCredentialChain::new();
     let keys = ["ALIBABA_CLOUD_ACCESS_KEY_ID", "OSS_ACCESS_KEY_ID"];
-    let chain = match (RamOidc::of(region, &set), RamProfile::of(region, &set)) {
+    let ram = || Ok((RamOidc::of(region, &set)?, RamProfile::of(region, &set)?, RamFile::of(region, &set)?));
+    let chain = match ram() {
         _ if keys.iter().any(|name| set(name).is_some()) => chain,
-        (Ok(oidc), Ok(profile)) => {
+        Ok((oidc, profile, file)) => {
             let chain = chain.push(oidc).push(OssProfileCredentialProvider::new());
             let off = set("ALIBABA_CLOUD_CLI_PROFILE_DISABLED").as_deref() == Some("true");
-            if off { chain } else { chain.push(profile) }
+            let chain = if off { chain } else { chain.push(profile) };
+            chain.push(file)
         }
-        (Err(why), _) | (_, Err(why)) => {
+        Err(why) => {
+            let why: String = why;
             tracing::warn!("no role is taken for the journal: {why}");
             chain
         }

@@ -97,8 +97,7 @@ pub struct Rule {
 #[serde(rename_all = "PascalCase")]
 pub struct Report {
     pub server_group_id: String,
-    /// NLB spells it so.
-    #[serde(default, alias = "HeathCheckEnabled", deserialize_with = "switch")]
+    #[serde(default, deserialize_with = "switch")]
     pub health_check_enabled: Option<bool>,
     /// How many servers were counted; NLB does not say it.
     #[serde(default, deserialize_with = "number")]

@@ -83,8 +83,7 @@ pub const ECS: u32 = 2;
 pub async fn describe(client: &Client, id: &str) -> Result<Described, Fault> {
     #[derive(Deserialize)]
     struct Reply {
-        // The older SDKs know it by its misspelt name, which the server may still send.
-        #[serde(rename = "Application", alias = "Applcation")]
+        #[serde(rename = "Application")]
         application: Described,
     }
     let call = Call::roa(Product::Edas, "GetApplication", Method::Post, "/pop/v5/app/app_info");

@@ -145,8 +145,7 @@ pub struct Application {
 pub async fn get_application(client: &Client, application: &str) -> Result<Application, Fault> {
     #[derive(Deserialize)]
     struct Reply {
-        // The older SDKs know it by its misspelt name, which the server may still send.
-        #[serde(rename = "Application", alias = "Applcation")]
+        #[serde(rename = "Application")]
         application: Application,
     }
     let call = post("GetApplication", "/pop/v5/app/app_info").with("AppId", application).read();
@@ -252,7 +251,7 @@ pub struct Task {
 pub async fn get_change_order_info(client: &Client, order: &str) -> Result<OrderInfo, Fault> {
     #[derive(Deserialize)]
     struct Reply {
-        #[serde(rename = "changeOrderInfo", alias = "ChangeOrderInfo")]
+        #[serde(rename = "ChangeOrderInfo")]
         info: OrderInfo,
     }
     let call = post("GetChangeOrderInfo", "/pop/v5/changeorder/change_order_info");

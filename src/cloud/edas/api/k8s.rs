@@ -42,8 +42,7 @@ pub struct Image {
 pub async fn application(client: &Client, id: &str) -> Result<Application, Fault> {
     #[derive(Deserialize)]
     struct Reply {
-        // Misspelt in the official SDKs; a server that mends it is understood too.
-        #[serde(rename = "Applcation", alias = "Application")]
+        #[serde(rename = "Application")]
         application: Application,
     }
     let call = get("GetK8sApplication", "/pop/v5/changeorder/co_application").with("AppId", id);

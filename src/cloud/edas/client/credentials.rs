@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use hyper::body::Bytes;
 use reqsign_aliyun_oss::{
-    Credential, CredentialsFileCredentialProvider, CredentialsUriCredentialProvider,
-    EcsRamRoleCredentialProvider, EnvCredentialProvider,
+    Credential, CredentialsUriCredentialProvider, EcsRamRoleCredentialProvider, EnvCredentialProvider,
 };
 use reqsign_core::{Context, Env as _, Error, HttpSend, OsEnv, ProvideCredentialDyn, StaticEnv};
 use reqsign_file_read_tokio::TokioFileRead;
@@ -14,6 +13,7 @@ use reqwest::Url;
 use tokio::sync::Mutex;
 
 use super::fault;
+use super::keys_file::KeysFile;
 use super::oidc::Oidc;
 use super::profile::Profile;
 use crate::cloud::{Fault, FaultKind, clock};
@@ -73,13 +73,20 @@ enum Source {
 pub(super) struct Credentials {
     source: Source,
     clock: Box<dyn Fn() -> Time + Send + Sync>,
-    kept: Mutex<Option<Kept>>,
+    held: Mutex<Held>,
+}
+
+/// What was given, and by whom.
+#[derive(Default)]
+struct Held {
+    /// The provider that answered first. From then on it alone is asked: another one may speak for somebody else, of another
+    /// account, and whose account it is was looked at once.
+    by: Option<usize>,
+    kept: Option<Kept>,
 }
 
 struct Kept {
     keys: Keys,
-    /// Which provider gave them: it is asked first the next time.
-    by: usize,
     expires: Option<Time>,
     /// When to ask again.
     due: Option<Time>,
@@ -124,9 +131,9 @@ impl Credentials {
             ("OIDC", Box::new(Oidc { sts: sts.clone() })),
         ];
         if profiles {
-            providers.push(("the CLI's profile", Box::new(Profile { sts })));
+            providers.push(("the CLI's profile", Box::new(Profile { sts: sts.clone() })));
         }
-        providers.push(("the credentials file", Box::new(CredentialsFileCredentialProvider::new())));
+        providers.push(("the credentials file", Box::new(KeysFile { sts })));
         providers.push((INSTANCE, Box::new(EcsRamRoleCredentialProvider::new())));
         providers.push(("the credentials URI", Box::new(CredentialsUriCredentialProvider::new())));
         let context = Context::new().with_file_read(TokioFileRead).with_env(env).with_http_send(Http(http));
@@ -134,7 +141,7 @@ impl Credentials {
     }
 
     fn of(source: Source, clock: Box<dyn Fn() -> Time + Send + Sync>) -> Self {
-        Self { source, clock, kept: Mutex::new(None) }
+        Self { source, clock, held: Mutex::default() }
     }
 
     /// Keys that are good now.
@@ -147,18 +154,17 @@ impl Credentials {
             Source::Fixed(keys) => return Ok(keys.clone()),
             Source::Chain { providers, context } => (providers, context),
         };
-        let mut kept = self.kept.lock().await;
+        let mut held = self.held.lock().await;
         let now = (self.clock)();
-        if let Some(good) = kept.as_ref().filter(|kept| kept.due.is_none_or(|due| now < due)) {
+        if let Some(good) = held.kept.as_ref().filter(|kept| kept.due.is_none_or(|due| now < due)) {
             return Ok(good.keys.clone());
         }
-        let before = kept.as_ref().map(|kept| kept.by);
-        match ask(action, providers, context, before).await {
+        match ask(action, providers, context, held.by).await {
             Ok((by, fresh)) => {
-                let fresh = Kept::new(fresh, by, now);
-                Ok(kept.insert(fresh).keys.clone())
+                held.by = Some(by);
+                Ok(held.kept.insert(Kept::new(fresh, now)).keys.clone())
             }
-            Err(fault) => match kept.as_mut() {
+            Err(fault) => match held.kept.as_mut() {
                 Some(old) if old.expires.is_none_or(|at| now < at) => {
                     tracing::warn!("credentials cannot be renewed yet: {}", fault.message);
                     old.due = Some(now + PATIENCE);
@@ -171,17 +177,17 @@ impl Credentials {
 
     /// The provider refused these keys as expired or taken back. Whether there are others now.
     pub async fn renewed(&self, action: &str, refused: &Keys) -> bool {
-        let mut kept = self.kept.lock().await;
-        if kept.as_ref().is_some_and(|kept| kept.keys == *refused) {
-            *kept = None;
+        let mut held = self.held.lock().await;
+        if held.kept.as_ref().is_some_and(|kept| kept.keys == *refused) {
+            held.kept = None;
         }
-        drop(kept);
+        drop(held);
         self.keys(action).await.is_ok_and(|keys| keys != *refused)
     }
 
     /// How long the keys that were used last are good.
     pub async fn session(&self) -> Session {
-        match self.kept.lock().await.as_ref() {
+        match self.held.lock().await.kept.as_ref() {
             Some(kept) if kept.expires.is_some() => Session::Renewed,
             Some(kept) if kept.keys.token.is_some() => Session::Borrowed,
             Some(_) | None => Session::Lasting,
@@ -191,18 +197,18 @@ impl Credentials {
     /// When the keys that were used last expire, where they do.
     #[cfg(test)]
     pub async fn expires(&self) -> Option<Time> {
-        self.kept.lock().await.as_ref().and_then(|kept| kept.expires)
+        self.held.lock().await.kept.as_ref().and_then(|kept| kept.expires)
     }
 }
 
 impl Kept {
-    fn new(given: Credential, by: usize, now: Time) -> Self {
+    fn new(given: Credential, now: Time) -> Self {
         let expires = given
             .expires_in
             .map(|at| Time(u64::try_from(at.as_second()).unwrap_or_default().saturating_mul(1000)));
         let keys =
             Keys { id: given.access_key_id, secret: given.access_key_secret, token: given.security_token };
-        Self { keys, by, expires, due: expires.map(|at| due(now, at)) }
+        Self { keys, expires, due: expires.map(|at| due(now, at)) }
     }
 }
 
@@ -214,21 +220,22 @@ fn due(now: Time, expires: Time) -> Time {
 
 const INSTANCE: &str = "the instance's role";
 
-/// Asks one after the other, the one that answered before first.
+/// Asks one after the other, or only the one that answered before.
 async fn ask(
     action: &str,
     providers: &[(&'static str, Provider)],
     context: &Context,
     before: Option<usize>,
 ) -> Result<(usize, Credential), Fault> {
-    let mut order: Vec<usize> = (0..providers.len()).collect();
-    order.sort_by_key(|n| Some(*n) != before);
     let (mut said, mut again) = (Vec::new(), false);
-    for n in order {
-        let (name, provider) = &providers[n];
+    let asked = providers.iter().enumerate().filter(|(n, _)| before.is_none_or(|before| before == *n));
+    for (n, (name, provider)) in asked {
         match provider.provide_credential_dyn(context).await {
             Ok(Some(found)) if !found.access_key_id.is_empty() && !found.access_key_secret.is_empty() => {
                 return Ok((n, found));
+            }
+            Ok(_) if before.is_some() => {
+                said.push(format!("{name} gave them before, and gives none any more"))
             }
             Ok(_) => {}
             Err(error) => {

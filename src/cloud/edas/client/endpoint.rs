@@ -86,7 +86,9 @@ impl Endpoints {
         for product in Product::ALL {
             let own = format!("DEPLOYER_ENDPOINT_{}", short(product).1);
             let named = |name: &str| set(name).map(|value| (name.to_owned(), value));
-            let given = named(&own).or_else(|| named("DEPLOYER_ENDPOINT_ALIBABA"));
+            // CLB is called SLB by its own interface, and by who has known it for long.
+            let older = (product == Product::Clb).then(|| named("DEPLOYER_ENDPOINT_SLB")).flatten();
+            let given = named(&own).or(older).or_else(|| named("DEPLOYER_ENDPOINT_ALIBABA"));
             let url = match given {
                 Some((name, value)) if value == "vpc" => parse(&name, &inside(product, region))?,
                 Some((name, value)) => parse(&name, &value)?,

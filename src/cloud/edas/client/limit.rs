@@ -1,6 +1,6 @@
 //! How often each operation may be called, shared by every rollout of this process in an account and region.
 //!
-//! Alibaba Cloud counts calls of an operation a minute. To wait here costs less than to be refused there.
+//! Alibaba Cloud counts calls of an operation a minute, NLB its reads a second. To wait here costs less than to be refused there.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -12,16 +12,20 @@ use tokio::time::Instant;
 use super::call::Product;
 use crate::cloud::Floor;
 
-/// A minute, and what a call may be late on its way.
-const WINDOW: Duration = Duration::from_secs(61);
+/// What a call may be late on its way, of a minute and of a second.
+const MINUTE: Duration = Duration::from_secs(61);
+const SECOND: Duration = Duration::from_millis(1200);
 
 /// How many services look and act at a time: the scarcest operation of a look may be called forty times a minute.
 const FLOOR: usize = 6;
 
-/// How many calls a minute an operation takes (help.aliyun.com, 2026-11; EDAS's from an older page).
-fn budget(product: Product, action: &str) -> usize {
+/// How many calls an operation takes in which time (help.aliyun.com, 2026-11; EDAS's from an older page).
+fn budget(product: Product, action: &str) -> (usize, Duration) {
     let reads = ["Get", "List", "Describe", "Query"].iter().any(|word| action.starts_with(word));
-    match (product, action) {
+    if product == Product::Nlb && reads {
+        return (if action == "GetListenerHealthStatus" { 10 } else { 20 }, SECOND);
+    }
+    let minute = match (product, action) {
         (Product::Edas, "GetChangeOrderInfo" | "QueryApplicationStatus") => 100,
         (Product::Edas, "ListDeployGroup") => 200,
         (Product::Edas, "ListApplication") => 60,
@@ -30,17 +34,17 @@ fn budget(product: Product, action: &str) -> usize {
         // The rest are not published: reads are taken to be like those of an application's status, writes like deployments.
         (Product::Edas, _) if reads => 100,
         (Product::Edas, _) => 40,
-        (Product::Nlb, "GetListenerHealthStatus") => 600,
         (Product::Clb, _) if reads => 3000,
-        (Product::Alb | Product::Nlb, _) if reads => 1200,
+        (Product::Alb, _) if reads => 1200,
         (Product::Clb, _) => 90,
         (Product::Alb | Product::Nlb, _) => 200,
         (Product::Ess | Product::Ecs, _) => 300,
         (Product::Sts, _) => 6000,
-    }
+    };
+    (minute, MINUTE)
 }
 
-/// Where several services look and act, a burst may have so much of a minute's calls, and the rest come evenly. Else
+/// Where several services look and act, a burst may have so much of the budget, and the rest come evenly. Else
 /// nobody would be served for most of a minute, and every look would be old when it is done. One alone need not be held up.
 const BURST: usize = 4;
 
@@ -49,7 +53,7 @@ const BURST: usize = 4;
 pub(super) enum Haste {
     /// It waits as everybody does.
     None,
-    /// Traffic waits for it: it borrows from the minute to come, a whole one at most. The limits are our own guess at what
+    /// Traffic waits for it: it borrows from the time to come, a whole minute or second at most. The limits are our own guess at what
     /// the provider takes; whoever has to bring traffic back asks the provider itself.
     Traffic,
 }
@@ -74,10 +78,10 @@ struct Book {
 
 impl Book {
     /// When the next call may be sent where a burst is over; none within one.
-    fn spaced(&self, now: Instant, most: usize) -> Option<Instant> {
+    fn spaced(&self, now: Instant, (most, window): (usize, Duration)) -> Option<Instant> {
         let burst = most.div_ceil(BURST);
-        let recent = self.sent.iter().rev().take_while(|at| **at + WINDOW > now).count();
-        let each = WINDOW / u32::try_from((most - burst).max(1)).unwrap_or(u32::MAX);
+        let recent = self.sent.iter().rev().take_while(|at| **at + window > now).count();
+        let each = window / u32::try_from((most - burst).max(1)).unwrap_or(u32::MAX);
         (recent >= burst).then(|| self.sent.back().map_or(now, |last| *last + each))
     }
 }
@@ -143,12 +147,12 @@ impl Limits {
             return open;
         }
         // Who waits has taken a place already, so all are served in order.
-        let most = budget(product, action);
+        let (most, window) = budget(product, action);
         let full = book.sent.len() >= most;
         let oldest = if full { book.sent.pop_front() } else { None };
         let several = haste == Haste::None && self.floor.available_permits() + 1 < FLOOR;
-        let spaced = if several { book.spaced(now, most) } else { None };
-        let at = oldest.map_or(open, |oldest| (oldest + WINDOW).max(open)).max(spaced.unwrap_or(open));
+        let spaced = if several { book.spaced(now, (most, window)) } else { None };
+        let at = oldest.map_or(open, |oldest| (oldest + window).max(open)).max(spaced.unwrap_or(open));
         match haste {
             Haste::None => {
                 book.sent.push_back(at);
@@ -158,7 +162,7 @@ impl Limits {
                 // It is counted where it would have come, so that everybody else waits behind it.
                 let counted = book.sent.back().map_or(at, |last| at.max(*last));
                 book.sent.push_back(counted);
-                counted.checked_sub(WINDOW).map_or(open, |early| early.max(open))
+                counted.checked_sub(window).map_or(open, |early| early.max(open))
             }
         }
     }

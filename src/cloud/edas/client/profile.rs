@@ -58,32 +58,35 @@ struct File {
 /// One profile. What the CLI does not use for its mode it leaves empty.
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct Entry {
-    name: String,
-    mode: Option<String>,
-    access_key_id: Option<String>,
-    access_key_secret: Option<String>,
-    sts_token: Option<String>,
-    security_token: Option<String>,
+pub(super) struct Entry {
+    pub name: String,
+    pub mode: Option<String>,
+    /// A section of the credentials file, and none of the CLI's profiles.
+    #[serde(skip)]
+    pub is_section: bool,
+    pub access_key_id: Option<String>,
+    pub access_key_secret: Option<String>,
+    pub sts_token: Option<String>,
+    pub security_token: Option<String>,
     /// Seconds since 1970.
-    sts_expiration: Option<i64>,
-    ram_role_arn: Option<String>,
+    pub sts_expiration: Option<i64>,
+    pub ram_role_arn: Option<String>,
     /// Of an instance.
-    ram_role_name: Option<String>,
-    oidc_provider_arn: Option<String>,
-    oidc_token_file: Option<String>,
-    cloud_sso_sign_in_url: Option<String>,
-    cloud_sso_account_id: Option<String>,
-    cloud_sso_access_config: Option<String>,
-    access_token: Option<String>,
+    pub ram_role_name: Option<String>,
+    pub oidc_provider_arn: Option<String>,
+    pub oidc_token_file: Option<String>,
+    pub cloud_sso_sign_in_url: Option<String>,
+    pub cloud_sso_account_id: Option<String>,
+    pub cloud_sso_access_config: Option<String>,
+    pub access_token: Option<String>,
     /// Seconds since 1970.
-    cloud_sso_access_token_expire: Option<i64>,
-    ram_session_name: Option<String>,
-    expired_seconds: Option<u64>,
-    external_id: Option<String>,
-    policy: Option<String>,
-    source_profile: Option<String>,
-    process_command: Option<String>,
+    pub cloud_sso_access_token_expire: Option<i64>,
+    pub ram_session_name: Option<String>,
+    pub expired_seconds: Option<u64>,
+    pub external_id: Option<String>,
+    pub policy: Option<String>,
+    pub source_profile: Option<String>,
+    pub process_command: Option<String>,
 }
 
 impl ProvideCredential for Profile {
@@ -140,7 +143,7 @@ impl Profile {
     }
 
     /// The keys of a profile that needs no other one.
-    async fn first(&self, context: &Context, entry: &Entry) -> Result<Option<Credential>> {
+    pub(super) async fn first(&self, context: &Context, entry: &Entry) -> Result<Option<Credential>> {
         match entry.mode().as_str() {
             "" | "ak" | "ststoken" | "sts_token" | "sts" => Ok(entry.keys()),
             "ramrolearn" => {
@@ -227,7 +230,10 @@ impl Entry {
     }
 
     fn keys(&self) -> Option<Credential> {
+        // A profile that was of another mode once keeps the token that it had then.
+        let lent = matches!(self.mode().as_str(), "ststoken" | "sts_token" | "sts" | "cloudsso");
         let token = given(self.sts_token.as_ref()).or_else(|| given(self.security_token.as_ref()));
+        let token = token.filter(|_| lent);
         Some(Credential {
             access_key_id: given(self.access_key_id.as_ref())?,
             access_key_secret: given(self.access_key_secret.as_ref())?,
@@ -313,7 +319,9 @@ async fn exchanged(context: &Context, entry: &Entry, token: &str) -> Result<Cred
 /// What a command of the user's own prints: a profile with keys.
 async fn printed(entry: &Entry) -> Result<Credential> {
     let line = given(entry.process_command.as_ref()).ok_or_else(|| bad(entry, "names no command"))?;
-    let mut words = line.split_whitespace();
+    let words =
+        shlex::split(&line).ok_or_else(|| bad(entry, "has a command with a quote that does not end"))?;
+    let mut words = words.into_iter();
     let mut command = Command::new(words.next().unwrap_or_default());
     command.args(words).kill_on_drop(true).stdin(std::process::Stdio::null());
     // What it prints may be a secret, so nothing of it is told.
@@ -336,6 +344,7 @@ fn given(value: Option<&String>) -> Option<String> {
     value.map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
 }
 
-fn bad(entry: &Entry, what: &str) -> Error {
-    Error::config_invalid(format!("the CLI's profile `{}` {what}", entry.name))
+pub(super) fn bad(entry: &Entry, what: &str) -> Error {
+    let whose = if entry.is_section { "the credentials file's section" } else { "the CLI's profile" };
+    Error::config_invalid(format!("{whose} `{}` {what}", entry.name))
 }

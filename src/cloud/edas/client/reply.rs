@@ -55,7 +55,7 @@ pub(super) fn read(product: Product, action: &str, reply: &Reply) -> Result<Valu
         None => product != Product::Edas,
     };
     if good && yes && success != Some(false) {
-        return Ok(Value::Object(body));
+        return Ok(spelt(Value::Object(body)));
     }
     if good && code.is_none() && product == Product::Edas {
         let fault = unreadable(action, "it does not say whether the call succeeded");
@@ -69,7 +69,41 @@ pub(super) fn read(product: Product, action: &str, reply: &Reply) -> Result<Valu
         None => message,
     };
     let fault = Fault { request_id: id, ..fault::coded(action, &code, &said, reply.status) };
+    // Whoever is told how long to wait is told to come again, whatever the code is called (the official SDK).
+    let kind = if !good && reply.wait.is_some() { FaultKind::Throttled } else { fault.kind };
+    let fault = Fault { kind, ..fault };
     Err(Failure { wait: reply.wait, stale: fault::stale(&code), fault })
+}
+
+/// Names that were misspelt once, or are not spelt as all others, and the right ones. A server that mends one of them has to
+/// send both, for whoever reads the old one.
+const SPELLINGS: [(&str, &str); 3] = [
+    ("Applcation", "Application"),
+    ("changeOrderInfo", "ChangeOrderInfo"),
+    ("HeathCheckEnabled", "HealthCheckEnabled"),
+];
+
+/// The same with the right names only.
+fn spelt(mut said: Value) -> Value {
+    match &mut said {
+        Value::Object(fields) => {
+            for (wrong, right) in SPELLINGS {
+                if let Some(value) = fields.remove(wrong) {
+                    fields.entry(right).or_insert(value);
+                }
+            }
+            for field in fields.values_mut() {
+                *field = spelt(field.take());
+            }
+        }
+        Value::Array(list) => {
+            for one in list {
+                *one = spelt(one.take());
+            }
+        }
+        _ => {}
+    }
+    said
 }
 
 /// An answer from which nothing can be learned: the call may have been applied.
@@ -94,7 +128,13 @@ fn text(body: &Map<String, Value>, keys: &[&str]) -> Option<String> {
 /// The most of a provider's words that is kept: they go into a journal.
 const WORDS_MAX: usize = 600;
 
+/// Where a refusal of a signature begins to repeat what was signed, in which the session's token stands.
+const REPEATS: [&str; 3] = ["server stringtosign", "server canonicalrequest", "server string to sign"];
+
 fn shortened(words: &str) -> String {
+    let lower = words.to_ascii_lowercase();
+    let repeats = REPEATS.iter().filter_map(|begin| lower.find(begin)).min();
+    let words = repeats.map_or(words, |at| words[..at].trim_end());
     match words.char_indices().nth(WORDS_MAX) {
         Some((at, _)) => format!("{}…", &words[..at]),
         None => words.to_owned(),
