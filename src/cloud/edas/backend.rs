@@ -1,19 +1,21 @@
 //! Alibaba Cloud behind the port to a cloud.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::OnceCell;
 
 use super::client::{Client, Over};
-use super::home::{Home, Kind};
+use super::hold::LetGo;
+use super::home::{Ecs, Home, Kind};
 use super::memory::Memory;
 use super::patience::Site;
-use super::survey::Wish;
+use super::survey::{Survey, Wish};
 use super::twin::Map;
-use super::{fleets, freeze, hold, kube, leave, look, preview, shift, traffic, weights};
+use super::{fleets, freeze, hold, kube, leave, look, preview, shift, traffic, weight_note, weights};
 use crate::cloud::{Backend, Capability, Change, Fault, FaultKind, Floor, Leeway, Scope, clock};
 use crate::coverage::Retirement;
-use crate::model::{FleetId, Inventory, Seen, ServiceName, Span, Token};
+use crate::model::{FleetId, InstanceId, Inventory, Seen, ServiceName, Span, Token};
 use crate::spec::EdasSpec;
 
 /// One service in one region of one account.
@@ -53,8 +55,12 @@ impl EdasBackend {
             Kind::Ecs(ecs) => ecs,
             Kind::Kube(kube) => return Box::pin(kube::thaw_all(client, (kube, &self.memory))).await,
         };
-        Box::pin(hold::release(client, ecs, None, &format!("thaw-{}", clock::now().0))).await?;
-        freeze::thaw_all(client, ecs).await
+        let token = format!("thaw-{}", clock::now().0);
+        let held = hold::noted(client, ecs, LetGo::All).await?;
+        hold::let_go(client, ecs, &held, &token).await?;
+        let mut thawed = freeze::thaw_all(client, ecs).await?;
+        thawed.extend(held.fleets(ecs));
+        Ok(thawed)
     }
 
     async fn client(&self) -> Result<&Client, Fault> {
@@ -88,9 +94,10 @@ impl Backend for EdasBackend {
 
     async fn retire(&self, proof: Retirement, token: &Token) -> Result<(), Fault> {
         self.memory.spared.forget_all();
-        let answer = self.bounded("Retire", self.take_away(proof, token)).await;
+        let told = AtomicBool::new(false);
+        let answer = self.bounded("Retire", self.take_away(proof, token, &told)).await;
         self.memory.spared.forget_all();
-        answer
+        answer.map_err(|fault| if told.load(Ordering::Relaxed) { fault } else { harmless(fault) })
     }
 
     fn capability(&self) -> Capability {
@@ -145,7 +152,7 @@ impl EdasBackend {
             Kind::Ecs(ecs) => {
                 freeze::freeze(client, ecs, fleet).await?;
                 let instances = fleets::instances(client, ecs, fleet).await?;
-                hold::hold(client, ecs, &instances, token.as_str()).await
+                hold::hold(client, ecs, (fleet, &instances), token.as_str()).await
             }
             Kind::Kube(kube) => kube::freeze(client, (kube, &self.memory), fleet).await,
         }
@@ -157,32 +164,87 @@ impl EdasBackend {
         match self.home.kind() {
             Kind::Ecs(ecs) => {
                 freeze::thaw(client, ecs, fleet).await?;
-                let instances = fleets::instances(client, ecs, fleet).await?;
-                hold::release(client, ecs, Some(&instances), token.as_str()).await.map(drop)
+                // The other fleet is gone, and its scaling groups would have nobody else who lets them go.
+                let held = hold::noted(client, ecs, LetGo::All).await?;
+                hold::let_go(client, ecs, &held, token.as_str()).await
             }
             Kind::Kube(kube) => kube::thaw(client, (kube, &self.memory), fleet).await,
         }
     }
 
-    async fn take_away(&self, proof: Retirement, token: &Token) -> Result<(), Fault> {
+    /// Nothing before the fleet is told to go can have harmed it: a fault there is a certain refusal, and leaves the way back
+    /// open.
+    async fn take_away(&self, proof: Retirement, token: &Token, told: &AtomicBool) -> Result<(), Fault> {
         let (client, home, fleet) = (self.client().await?, &self.home, proof.fleet());
         let site = Site { client, home, memory: &self.memory, token: token.as_str() };
-        // By the look that the proof rests on. It takes its time, and whoever is attached somewhere behind the last look goes
-        // unseen: so it comes before.
-        let groups = proof.covered().keys().cloned().collect();
-        let map = Box::pin(Map::read(site, fleet, &groups)).await?;
-        Box::pin(preview::sweep(site, &map.survey)).await?;
-        let survey = Box::pin(leave::refuse_standing(client, home, &self.memory, &proof)).await?;
+        let (survey, left) = Box::pin(self.ready(site, &proof)).await.map_err(harmless)?;
         match home.kind() {
             Kind::Ecs(ecs) => {
-                let bare = Box::pin(weights::sweep(site, &survey, fleet)).await?;
-                // Nobody could give it back the weights that were noted.
-                let refused = |fault: Fault| if bare { fault.ambiguous() } else { fault };
                 let known = survey.fleets.all.get(fleet).and_then(Seen::known);
                 let searched = known.map(|now| now.members.keys().cloned().collect()).unwrap_or_default();
-                Box::pin(fleets::empty_out(client, ecs, (fleet, &searched))).await.map_err(refused)
+                let clear = async {
+                    told.store(true, Ordering::Relaxed);
+                    // Nobody could give it back what was noted.
+                    left.clear(site, ecs).await.map_err(Fault::ambiguous)
+                };
+                let gone = Box::pin(fleets::empty_out(client, ecs, (fleet, &searched), clear)).await;
+                let spoilt = told.load(Ordering::Relaxed) && !left.is_empty();
+                gone.map_err(|fault| if spoilt { fault.ambiguous() } else { fault })
             }
-            Kind::Kube(kube) => Box::pin(kube::empty_out(client, (kube, &self.memory), fleet)).await,
+            Kind::Kube(kube) => {
+                told.store(true, Ordering::Relaxed);
+                Box::pin(kube::empty_out(client, (kube, &self.memory), fleet)).await
+            }
         }
     }
+
+    /// Clears up behind the fleet, and looks for the last time.
+    async fn ready(&self, site: Site<'_>, proof: &Retirement) -> Result<(Survey, Left), Fault> {
+        // By the look that the proof rests on. It takes its time, and whoever is attached somewhere behind the last look goes
+        // unseen: so it comes before.
+        let (fleet, groups) = (proof.fleet(), proof.covered().keys().cloned().collect());
+        let map = Box::pin(Map::read(site, fleet, &groups)).await?;
+        Box::pin(preview::sweep(site, &map.survey)).await?;
+        let left = match self.home.kind() {
+            Kind::Ecs(ecs) => {
+                Box::pin(weights::give_back_others(site, &map.survey, fleet)).await?;
+                let others = map.survey.fleets.all.iter().filter(|(id, _)| *id != fleet);
+                let staying = others.filter_map(|(_, now)| now.known()).flat_map(|now| now.members.keys());
+                let staying = staying.map(InstanceId::to_string).collect();
+                Left {
+                    weights: weights::noted_of(site, fleet).await?,
+                    held: hold::noted(site.client, ecs, LetGo::Without(&staying)).await?,
+                }
+            }
+            Kind::Kube(_) => Left::default(),
+        };
+        let survey = Box::pin(leave::refuse_standing(site.client, &self.home, &self.memory, proof)).await?;
+        Ok((survey, left))
+    }
+}
+
+/// What is noted of a fleet that goes, and has to be cleared up while somebody knows of it: behind the last look, for until
+/// then it may stay.
+#[derive(Default)]
+struct Left {
+    /// The server groups in which its weights are noted.
+    weights: Vec<String>,
+    held: hold::Held,
+}
+
+impl Left {
+    fn is_empty(&self) -> bool {
+        self.weights.is_empty() && self.held.is_empty()
+    }
+
+    async fn clear(&self, site: Site<'_>, ecs: Ecs<'_>) -> Result<(), Fault> {
+        for group in &self.weights {
+            weight_note::forget(site, group).await?;
+        }
+        hold::let_go(site.client, ecs, &self.held, site.token).await
+    }
+}
+
+fn harmless(fault: Fault) -> Fault {
+    Fault { ambiguous: false, ..fault }
 }

@@ -143,7 +143,7 @@ async fn told(
     let full: Vec<_> = groups.iter().filter(|group| !standing(status, &group.group_id).is_empty()).collect();
     let (kept, unread) = settings.of(client, service, &full, leeway).await?;
     let mut fleets = Fleets { unread, ..Fleets::default() };
-    fleets.unread.extend(kept.iter().flat_map(|kept| bound(&kept.application, groups)));
+    fleets.unread.extend(kept.iter().flat_map(|kept| bound(&kept.application, groups, &service.own.pair)));
     for group in groups {
         let Ok(name) = FleetId::new(group.group_name.clone()) else { continue };
         let place = Place { application: application.clone(), group: Some(group.group_id.clone()) };
@@ -266,12 +266,17 @@ fn latest(status: &Status) -> BTreeMap<&str, &Record> {
     latest
 }
 
-/// Bindings by which EDAS itself puts green into production while it is scaled out, before anybody has judged it.
-fn bound(application: &Application, groups: &[DeployGroup]) -> BTreeSet<String> {
+/// Bindings by which EDAS itself puts green into production while it is scaled out, before anybody has judged it, and takes
+/// nobody out again: it knows no call that unbinds one deploy group.
+fn bound(application: &Application, groups: &[DeployGroup], pair: &[String; 2]) -> BTreeSet<String> {
     let given = |id: &Option<String>| id.clone().filter(|id| !id.is_empty());
-    let whole = [given(&application.slb_id), given(&application.ext_slb_id)];
+    let mut whole: Vec<String> =
+        [given(&application.slb_id), given(&application.ext_slb_id)].into_iter().flatten().collect();
+    if whole.is_empty() && edas::tells_balancers(&application.slb_info) {
+        whole.push("a load balancer".to_owned());
+    }
     let own = |group: &DeployGroup| [given(&group.vserver_group_id), given(&group.ext_vserver_group_id)];
-    let whole = whole.into_iter().flatten().map(|balancer| {
+    let whole = whole.into_iter().map(|balancer| {
         format!(
             "where EDAS puts new instances: it binds `{balancer}` to the whole application, so green would take its \
              traffic while it is scaled out. Unbind it in EDAS, keeping its listeners (UnbindSlb with \
@@ -284,14 +289,15 @@ fn bound(application: &Application, groups: &[DeployGroup]) -> BTreeSet<String> 
             by_group.entry(id).or_default().push(&group.group_name);
         }
     }
-    let shared = by_group.into_iter().filter(|(_, names)| names.len() > 1).map(|(id, names)| {
+    let is_ours = |names: &[&str]| names.iter().any(|name| pair.iter().any(|own| own == name));
+    let ours = by_group.into_iter().filter(|(_, names)| is_ours(names)).map(|(id, names)| {
         format!(
-            "where EDAS puts new instances: it binds the vServer group `{id}` to {}, so green would take its traffic \
-             while it is scaled out. Unbind it in EDAS and declare it here",
+            "where EDAS puts new instances: it binds the vServer group `{id}` to {}, so they would take its traffic \
+             while they are scaled out, and nobody could take them out of it. Unbind it in EDAS and declare it here",
             names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" and ")
         )
     });
-    whole.chain(shared).collect()
+    whole.chain(ours).collect()
 }
 
 /// Begins the next step to the fleet, if none is on its way.
@@ -463,7 +469,8 @@ pub(super) async fn instances(
     Ok(own.filter_map(|ecc| hosts.get(&ecc.ecu_id).map(|id| (*id).clone())).collect())
 }
 
-/// Takes every instance out of a fleet that carries nothing any more. The deploy group stays, to rest.
+/// Takes every instance out of a fleet that carries nothing any more. The deploy group stays, to rest. `clear` is done once
+/// nothing but the order itself can keep the fleet.
 ///
 /// # Errors
 /// [`FaultKind::Conflict`] while EDAS is busy with something else; the call's fault.
@@ -471,6 +478,7 @@ pub(super) async fn empty_out(
     client: &Client,
     service: Ecs<'_>,
     (fleet, searched): (&FleetId, &BTreeSet<InstanceId>),
+    clear: impl Future<Output = Result<(), Fault>>,
 ) -> Result<(), Fault> {
     let application = &service.own.application;
     let orders = edas::list_recent_change_order(client, application).await?;
@@ -495,6 +503,7 @@ pub(super) async fn empty_out(
     if eccs.is_empty() {
         return Ok(());
     }
+    clear.await?;
     let work = edas::scale_in(client, application, &eccs);
     orders::begun(client, (service.home, application), &orders, work).await
 }
@@ -561,17 +570,27 @@ mod tests {
 
     #[test]
     fn a_binding_that_would_put_green_into_production_by_itself_is_told() {
-        let bare = Application { slb_id: Some(String::new()), ext_slb_id: None };
+        let bare = |info| Application { slb_id: Some(String::new()), ext_slb_id: None, slb_info: info };
+        let pair = ["blue", "green"].map(str::to_owned);
         let two = |one: &str, other: &str| {
             [("blue", one), ("green", other)].map(|(name, id)| {
                 let text = json!({ "GroupId": name, "GroupName": name, "VServerGroupId": id });
                 serde_json::from_value::<DeployGroup>(text).unwrap()
             })
         };
-        assert!(bound(&bare, &two("rsp-1", "rsp-2")).is_empty());
-        assert_eq!(bound(&bare, &two("rsp-1", "rsp-1")).len(), 1);
-        let whole = Application { slb_id: Some("lb-1".into()), ext_slb_id: None };
-        assert!(bound(&whole, &two("", "")).iter().any(|why| why.contains("lb-1")));
+        let told = |app: &Application, groups: &[DeployGroup]| bound(app, groups, &pair);
+        for nothing in [json!(null), json!(""), json!("[]"), json!({})] {
+            assert!(told(&bare(nothing), &two("", "")).is_empty());
+        }
+        assert_eq!(told(&bare(json!(null)), &two("rsp-1", "rsp-2")).len(), 2, "each colour has its own");
+        assert_eq!(told(&bare(json!(null)), &two("rsp-1", "rsp-1")).len(), 1);
+        assert_eq!(told(&bare(json!(null)), &two("", "rsp-2")).len(), 1, "of the one that rests");
+        let others = ["red", "grey"].map(str::to_owned);
+        assert!(bound(&bare(json!(null)), &two("rsp-1", "rsp-1"), &others).is_empty(), "not ours");
+        let whole = Application { slb_id: Some("lb-1".into()), ..bare(json!("[{\"SlbId\":\"lb-2\"}]")) };
+        assert!(told(&whole, &two("", "")).iter().any(|why| why.contains("lb-1")));
+        let only_told = bare(json!("[{\"SlbId\":\"lb-2\"}]"));
+        assert!(told(&only_told, &two("", "")).iter().any(|why| why.contains("a load balancer")));
     }
 
     #[test]

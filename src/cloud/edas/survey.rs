@@ -18,7 +18,7 @@ use super::pools::{self, Reader};
 use super::route::Route;
 use super::servers::{Owners, ServerGroup, Shelf};
 use crate::cloud::{Fault, Leeway, Scope, clock};
-use crate::model::{FleetId, GroupId, Seen, Share, Time, share_of};
+use crate::model::{FleetId, GroupId, Scaling, Seen, Share, Time, share_of};
 use crate::spec::EdasServers;
 
 /// What a survey is for.
@@ -99,6 +99,7 @@ impl Survey {
             BTreeMap::new()
         });
         let Scaled { attached, stirring, held } = Scaled::of(kind, &owners, scaling);
+        unread.extend(clung(home, &attached));
         let mut shelves = BTreeMap::from([(Product::Alb, alb), (Product::Nlb, nlb), (Product::Clb, clb)]);
         if let (Kind::Ecs(_), Some(Ok(shelf))) = (kind, shelves.get_mut(&Product::Clb)) {
             drained::settle(home, &memory.left, shelf, &owners, begun);
@@ -216,10 +217,14 @@ impl Scaled {
         let mut scaled = Self::default();
         for (instance, group) in scaling {
             let Some((fleet, _)) = owners.of_name(&instance) else { continue };
-            if hold::stirs(&group) {
-                scaled.stirring.insert(fleet.clone());
-            } else if matches!(kind, Kind::Ecs(ecs) if hold::is_held(&group, ecs)) {
-                scaled.held.insert(fleet.clone());
+            let ecs = match kind {
+                Kind::Ecs(ecs) => Some(ecs),
+                Kind::Kube(_) => None,
+            };
+            match hold::scaling(&group, ecs, fleet) {
+                Scaling::Active => drop(scaled.stirring.insert(fleet.clone())),
+                Scaling::Frozen => drop(scaled.held.insert(fleet.clone())),
+                Scaling::Fixed => {}
             }
             for own in group.attached() {
                 let names = scaled.attached.entry(fleet.clone()).or_default().entry(own).or_default();
@@ -249,6 +254,23 @@ fn ours(home: &Home, scope: &Scope, fleets: &Fleets) -> BTreeSet<String> {
     let asked = scope.groups.iter().filter(|id| !home.spec.groups.contains_key(*id));
     let listed = fleets.all.values().filter_map(Seen::known).flat_map(|now| now.seen.attached.iter());
     declared.chain(asked.chain(listed).map(GroupId::to_string)).collect()
+}
+
+/// Declared groups that a scaling group puts a fleet's instances into: it would do so again, so that nobody can take them out.
+fn clung(home: &Home, attached: &BTreeMap<FleetId, BTreeMap<String, BTreeSet<String>>>) -> Vec<String> {
+    let declared: BTreeSet<&String> =
+        home.spec.groups.values().flat_map(|group| group.servers.ids()).collect();
+    let all = attached.iter().flat_map(|(fleet, groups)| groups.iter().map(move |own| (fleet, own)));
+    let ours = all.filter(|(_, (group, _))| declared.contains(group));
+    let told = ours.map(|(fleet, (group, names))| {
+        let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+        format!(
+            "where instances of `{fleet}` go: the scaling group {} is attached to `{group}`, and would put into it whom a \
+             rollout takes out. Detach it there",
+            names.join(", ")
+        )
+    });
+    told.collect()
 }
 
 /// Instances without an address: where they stand by their address cannot be searched.

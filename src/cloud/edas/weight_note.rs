@@ -92,7 +92,7 @@ fn weight(text: &str) -> Option<u32> {
 }
 
 /// Four bytes of a name's hash: names are longer than a tag has room for.
-fn mark(name: &str) -> String {
+pub(super) fn mark(name: &str) -> String {
     let hash = Sha256::digest(name.as_bytes());
     hash.iter().take(4).fold(String::new(), |mut hex, byte| {
         let _ = write!(hex, "{byte:02x}");

@@ -193,27 +193,47 @@ async fn give_back(
     Ok(true)
 }
 
-/// Before a fleet goes for good: what was noted of it is forgotten, and of another one given back. Says whether there was
-/// anything.
+/// Before a fleet goes: whoever stays gets back what was noted of it, which takes nothing from anybody.
 ///
 /// # Errors
-/// The first fault.
-pub(super) async fn sweep(site: Site<'_>, survey: &Survey, leaving: &FleetId) -> Result<bool, Fault> {
-    let declared = site.home.spec.groups.values().filter(|group| group.by == ShareBy::Weights);
-    let groups = declared.flat_map(|group| group.servers.ids()).filter_map(|id| survey.group(id));
-    let mut found = false;
-    for group in groups {
-        let Some(note) = notes::read(site, &group.id).await? else { continue };
-        if !note.is_of(leaving) {
-            let crowd = Crowd::read(site, &survey.owners, group, leaving).await?;
-            if let Some(other) = crowd.other(&survey.owners, group)? {
-                give_back(site, group, (&other, &crowd.others)).await?;
-            }
+/// The call's fault.
+pub(super) async fn give_back_others(
+    site: Site<'_>,
+    survey: &Survey,
+    leaving: &FleetId,
+) -> Result<(), Fault> {
+    for group in weighed(site).filter_map(|id| survey.group(id)) {
+        let note = notes::read(site, &group.id).await?;
+        if note.is_none_or(|note| note.is_of(leaving)) {
+            continue;
+        }
+        let crowd = Crowd::read(site, &survey.owners, group, leaving).await?;
+        if let Some(other) = crowd.other(&survey.owners, group)? {
+            give_back(site, group, (&other, &crowd.others)).await?;
         }
         notes::forget(site, &group.id).await?;
-        found = true;
     }
-    Ok(found)
+    Ok(())
+}
+
+/// The server groups in which it is noted what this fleet weighed.
+///
+/// # Errors
+/// The call's fault; a note that cannot be read.
+pub(super) async fn noted_of(site: Site<'_>, fleet: &FleetId) -> Result<Vec<String>, Fault> {
+    let mut groups = Vec::new();
+    for id in weighed(site) {
+        if notes::read(site, id).await?.is_some_and(|note| note.is_of(fleet)) {
+            groups.push(id.clone());
+        }
+    }
+    Ok(groups)
+}
+
+/// The server groups in which weights make the shares.
+fn weighed(site: Site<'_>) -> impl Iterator<Item = &String> {
+    let declared = site.home.spec.groups.values().filter(|group| group.by == ShareBy::Weights);
+    declared.flat_map(|group| group.servers.ids())
 }
 
 fn pairs<'a>(servers: &'a [Server], weights: &[u32]) -> impl Iterator<Item = (&'a Server, u32)> {

@@ -3,6 +3,7 @@
 //! Every parameter travels in the query, in a POST too. A list that an answer lacks is a fault, never an empty list.
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::cloud::Fault;
 use crate::cloud::edas::client::{Call, Client, Method, Product};
@@ -139,6 +140,18 @@ pub async fn list_deploy_group(client: &Client, application: &str) -> Result<Vec
 pub struct Application {
     pub slb_id: Option<String>,
     pub ext_slb_id: Option<String>,
+    /// Balancers that the two before do not name: a text, of which no source tells how it is written.
+    #[serde(default)]
+    pub slb_info: Value,
+}
+
+/// Whether EDAS says anything about load balancers in a field of which nobody knows how it is written.
+pub fn tells_balancers(info: &Value) -> bool {
+    let text = match info {
+        Value::String(text) => text.trim().to_owned(),
+        other => other.to_string(),
+    };
+    !matches!(text.as_str(), "" | "[]" | "{}" | "null")
 }
 
 /// The application.

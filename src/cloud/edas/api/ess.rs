@@ -47,6 +47,8 @@ pub struct Group {
 #[serde(rename_all = "PascalCase")]
 struct OwnTag {
     tag_key: String,
+    #[serde(default)]
+    tag_value: Option<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -84,9 +86,10 @@ impl Group {
         self.vswitches.iter().chain(&self.vswitch).filter(|id| !id.is_empty())
     }
 
-    /// Whether it has a tag of this key.
-    pub fn is_tagged(&self, key: &str) -> bool {
-        self.tags.iter().any(|tag| tag.tag_key == key)
+    /// The value of its tag of this key, if it has one.
+    pub fn tag(&self, key: &str) -> Option<&str> {
+        let own = self.tags.iter().find(|tag| tag.tag_key == key)?;
+        Some(own.tag_value.as_deref().unwrap_or_default())
     }
 
     /// The ids of the groups that it is attached to; a balancer's default one as `lb-…/default`.

@@ -29,7 +29,8 @@ pub struct Settings {
     #[serde(default, deserialize_with = "number")]
     pub instances: Option<u32>,
     /// What EDAS itself binds to it: a JSON text, or nothing.
-    pub slb_info: Option<Value>,
+    #[serde(default)]
+    pub slb_info: Value,
 }
 
 #[derive(Debug, Clone, Deserialize)]

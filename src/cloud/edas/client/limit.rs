@@ -208,6 +208,23 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn no_second_sees_more_reads_of_an_nlb_than_it_takes() {
+        for (action, most) in [("ListServerGroups", 20), ("GetListenerHealthStatus", 10)] {
+            let limits = Limits::new(false);
+            let (begun, mut sent) = (now(), Vec::new());
+            for _ in 0..50 {
+                limits.take(Product::Nlb, action, Haste::None).await;
+                sent.push(begun.elapsed());
+            }
+            for at in &sent {
+                let second = sent.iter().filter(|own| *own >= at && **own < *at + Duration::from_secs(1));
+                assert!(second.count() <= most, "{action}: {sent:?}");
+            }
+            assert!(sent[most - 1].is_zero(), "one alone is not held up: {sent:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn after_a_refusal_nobody_calls_before_the_provider_wants_it() {
         let limits = Limits::none();
         limits.refused(Product::Alb, "ListRules", Duration::from_millis(700));

@@ -102,6 +102,96 @@ async fn a_command_prints_keys_and_what_it_prints_is_never_told() {
     }
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn the_words_of_a_command_are_those_of_a_shell() {
+    let folder = tempfile::tempdir().unwrap();
+    let printed = folder.path().join("keys of mine");
+    std::fs::write(&printed, r#"{"mode":"AK","access_key_id":"LTAI","access_key_secret":"hush"}"#).unwrap();
+    let profile = |command: String| {
+        serde_json::json!({ "name": "it", "mode": "External", "process_command": command }).to_string()
+    };
+    let desk = with(&profile(format!("sh -c 'cat \"{}\"'", printed.display()))).await;
+    assert_eq!(desk.credentials.keys("Do").await.unwrap().id, "LTAI");
+    let open = refused(&profile("sh -c 'cat".to_owned())).await;
+    assert!(open.message.contains("a quote that does not end"), "{open}");
+}
+
+/// It was of another mode once, and the CLI leaves behind what it had then.
+#[tokio::test]
+async fn a_token_that_a_profile_has_no_use_for_is_not_sent() {
+    let key = r#""name":"it","access_key_id":"LTAI","access_key_secret":"hush","sts_token":"old""#;
+    for (mode, token) in [("AK", None), ("", None), ("StsToken", Some("old"))] {
+        let desk = with(&format!(r#"{{"mode":"{mode}",{key}}}"#)).await;
+        assert_eq!(desk.credentials.keys("Do").await.unwrap().token.as_deref(), token, "{mode}");
+    }
+    let desk =
+        with(&format!(r#"{{"mode":"RamRoleArn","ram_role_arn":"acs:ram::1:role/deploy",{key}}}"#)).await;
+    assert_eq!(desk.credentials.keys("Do").await.unwrap().id, "STS.0");
+    assert_eq!(desk.server.seen()[0].headers.get("x-acs-security-token"), None);
+}
+
+async fn section(text: &str) -> Desk {
+    let script = |n: usize, seen: &Seen| match seen.path.as_str() {
+        "/latest/api/token" => Act::ok("tok"),
+        "/latest/meta-data/ram/security-credentials/deploy" => Act::ok(
+            r#"{"Code":"Success","AccessKeyId":"STS.ecs","AccessKeySecret":"s","SecurityToken":"t","Expiration":"2099-01-02T05:00:00Z"}"#,
+        ),
+        _ => role(n, seen),
+    };
+    let metadata = [
+        ("ALIBABA_CLOUD_ECS_METADATA_DISABLED", "false"),
+        ("ALIBABA_CLOUD_ECS_METADATA_SERVICE_ENDPOINT", "{server}"),
+    ];
+    let text = format!("[default]\n{text}\n[other]\ntype = access_key\n");
+    desk(&metadata, &[(".alibabacloud/credentials.ini", &text)], script).await
+}
+
+#[tokio::test]
+async fn each_type_of_a_credentials_file_is_taken_and_another_is_refused_by_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    std::fs::write(&token, "header.payload.sig\n").unwrap();
+    let key = "access_key_id = LTAI # mine\naccess_key_secret = hush\\n\"";
+    let role = "role_arn = acs:ram::1:role/deploy\nrole_session_name = me";
+    let vouched = format!(
+        "oidc_provider_arn = acs:ram::1:oidc-provider/ci\noidc_token_file_path = {}\n{role}",
+        token.display()
+    );
+    for (text, id, asked) in [
+        (format!("type = access_key\n{key}"), "LTAI", None),
+        (key.to_owned(), "LTAI", None),
+        (format!("type = sts\n{key}\nsecurity_token = t"), "LTAI", None),
+        (format!("type = ram_role_arn\n{key}\n{role}"), "STS.0", Some("AssumeRole")),
+        (format!("type = oidc_role_arn\n{vouched}"), "STS.0", Some("AssumeRoleWithOIDC")),
+        ("type = ecs_ram_role\nrole_name = deploy".to_owned(), "STS.ecs", Some("/latest/api/token")),
+    ] {
+        let desk = section(&text).await;
+        let keys = desk.credentials.keys("Do").await.unwrap();
+        assert_eq!(keys.id, id, "{text}");
+        assert_eq!(keys.token.is_some(), text.contains("security_token") || asked.is_some(), "{text}");
+        if id == "LTAI" {
+            assert_eq!(keys.secret, "hush\\n\"", "as it is written");
+        }
+        let seen = desk.server.seen();
+        let said = seen.first().map(|one| format!("{} {:?} {}", one.path, one.headers, one.body));
+        assert_eq!(said.is_some(), asked.is_some(), "{said:?}");
+        assert!(said.unwrap_or_default().contains(asked.unwrap_or_default()), "{text}");
+    }
+    for (text, why) in [
+        ("type = rsa_key_pair\npublic_key_id = k\nprivate_key_file = hush", "of the type `rsa_key_pair`"),
+        ("type = ram_role_arn\nrole_arn = acs:ram::1:role/deploy", "has no keys for it"),
+        ("type = oidc_role_arn\nrole_arn = acs:ram::1:role/deploy", "names no OIDC provider"),
+    ] {
+        let fault = section(text).await.credentials.keys("Do").await.unwrap_err();
+        let whose = "the credentials file's section `default`";
+        assert!(fault.message.contains(whose) && fault.message.contains(why), "{fault}");
+        assert!(!format!("{fault:?}").contains("hush"), "{fault:?}");
+    }
+    let off = section(&format!("enable = false\ntype = access_key\n{key}")).await;
+    assert!(off.credentials.keys("Do").await.is_err());
+}
+
 #[tokio::test]
 async fn a_session_of_cloud_sso_is_used_while_it_goes_on_and_a_browser_is_never_opened() {
     let session = |until: u64| {
@@ -156,8 +246,11 @@ async fn an_instances_role_is_the_one_that_the_profile_names_also_before_a_crede
     ];
     let desk = desk(&metadata, &files, script).await;
     assert_eq!(desk.credentials.keys("Do").await.unwrap().id, "STS.ecs");
-    let asked: Vec<_> = desk.server.seen().into_iter().map(|seen| (seen.method, seen.path)).collect();
-    assert_eq!(asked.len(), 2, "{asked:?}");
+    let [token, role] = &desk.server.seen()[..] else { panic!("{:?}", desk.server.seen()) };
+    assert_eq!((token.method.as_str(), token.path.as_str()), ("PUT", "/latest/api/token"));
+    assert!(token.headers.contains_key("x-aliyun-ecs-metadata-token-ttl-seconds"), "{token:?}");
+    assert_eq!(role.method, "GET");
+    assert_eq!(role.headers["x-aliyun-ecs-metadata-token"], "tok", "{role:?}");
     let off = with(r#"{"name":"it","mode":"EcsRamRole"}"#).await.credentials.keys("Do").await.unwrap_err();
     assert!(off.message.contains("`it` is of an instance's role"), "{off}");
 }

@@ -168,6 +168,46 @@ mod tests {
     }
 
     #[test]
+    fn a_name_in_two_spellings_is_one_name_and_the_right_one_counts() {
+        for (body, expected) in [
+            (r#"{"Code":200,"Applcation":{"AppId":1}}"#, 1),
+            (r#"{"Code":200,"Application":{"AppId":2}}"#, 2),
+            (r#"{"Code":200,"Applcation":{"AppId":1},"Application":{"AppId":2}}"#, 2),
+        ] {
+            let said = said(Product::Edas, 200, body).unwrap();
+            assert_eq!(said["Application"]["AppId"], expected, "{body}");
+            assert_eq!(said.get("Applcation"), None);
+        }
+        let report = r#"{"Listeners":[{"HeathCheckEnabled":true}]}"#;
+        assert_eq!(said(Product::Nlb, 200, report).unwrap()["Listeners"][0]["HealthCheckEnabled"], true);
+    }
+
+    #[test]
+    fn a_refused_signature_does_not_repeat_what_was_signed() {
+        let body = r#"{"Code":"SignatureDoesNotMatch","Message":"Specified signature does not match our calculation. server StringToSign is [ACS3], server CanonicalRequest is [POST\nx-acs-security-token:whisper]"}"#;
+        for body in [body.to_owned(), body.replace("server StringToSign is [ACS3], ", "")] {
+            let (kind, _, words) = said(Product::Sts, 400, &body).unwrap_err();
+            assert_eq!(kind, FaultKind::Denied);
+            let expected = "SignatureDoesNotMatch: Specified signature does not match our calculation.";
+            assert_eq!(words, expected);
+        }
+    }
+
+    #[test]
+    fn whoever_is_told_when_to_come_again_is_throttled_whatever_the_code_is() {
+        let of = |status, wait| {
+            let body = br#"{"Code":"Flow.Control","Message":"later"}"#.to_vec();
+            let reply = Reply { status, wait, body };
+            let fault = read(Product::Clb, "Do", &reply).unwrap_err().fault;
+            (fault.kind, fault.ambiguous)
+        };
+        let wait = Some(Duration::from_millis(40));
+        assert_eq!(of(400, None), (FaultKind::Invalid, false));
+        assert_eq!(of(400, wait), (FaultKind::Throttled, false));
+        assert_eq!(of(503, wait), (FaultKind::Throttled, true), "whether it was done is as open as without");
+    }
+
+    #[test]
     fn an_answer_that_says_nothing_is_none() {
         let whole = r#"{"Code":200,"Message":"success","AppInfo":{"GroupList":{"Group":[]}}}"#;
         for n in 0..whole.len() {

@@ -378,6 +378,22 @@ async fn keys_that_are_still_good_are_used_while_sts_does_not_answer_and_no_long
     assert_eq!(fault.kind, FaultKind::Unreachable, "{fault}");
 }
 
+/// Whoever is next in the chain may be somebody else, of another account than the one that was looked at.
+#[tokio::test]
+async fn whoever_gave_the_keys_is_asked_for_new_ones_and_nobody_else() {
+    let profile = r#"{"current":"it","profiles":[{"name":"it","mode":"AK","access_key_id":"else","access_key_secret":"s"}]}"#;
+    let files = [(".aliyun/config.json", profile)];
+    let desk = desk(&GITHUB, &files, |n, seen| if n < 2 { github(n, seen) } else { Act::Drop }).await;
+    let first = desk.credentials.keys("Do").await.unwrap();
+    assert_eq!(first.id, "STS.1");
+    desk.now.store(NOW + 50 * 60_000, Ordering::Relaxed);
+    assert_eq!(desk.credentials.keys("Do").await.unwrap().id, "STS.1", "they are still good");
+    assert!(!desk.credentials.renewed("Do", &first).await);
+    let fault = desk.credentials.keys("Do").await.unwrap_err();
+    assert_eq!(fault.kind, FaultKind::Unreachable, "{fault}");
+    assert!(fault.message.contains("OIDC"), "{fault}");
+}
+
 #[tokio::test]
 async fn keys_that_are_refused_as_expired_are_asked_for_anew() {
     let desk = desk(&GITHUB, &[], github).await;
@@ -423,15 +439,26 @@ async fn the_chain_keeps_the_official_order() {
         "/uri" => Act::ok(
             r#"{"Code":"Success","AccessKeyId":"uri","AccessKeySecret":"s","SecurityToken":"t","Expiration":"2026-01-02T05:00:00Z"}"#,
         ),
+        "/latest/api/token" => Act::ok("tok"),
+        "/latest/meta-data/ram/security-credentials/deploy" => Act::ok(
+            r#"{"Code":"Success","AccessKeyId":"instance","AccessKeySecret":"s","SecurityToken":"t","Expiration":"2026-01-02T05:00:00Z"}"#,
+        ),
         _ => github(n, seen),
     };
     let off = [("ALIBABA_CLOUD_CLI_PROFILE_DISABLED", "true")];
+    let instance = [
+        ("ALIBABA_CLOUD_ECS_METADATA_DISABLED", "false"),
+        ("ALIBABA_CLOUD_ECS_METADATA_SERVICE_ENDPOINT", "{server}"),
+        ("ALIBABA_CLOUD_ECS_METADATA", "deploy"),
+    ];
     for (vars, files, expected) in [
         ([&keys[..], &GITHUB, &uri].concat(), &files[..], "env"),
         ([&GITHUB[..], &uri].concat(), &files, "STS.1"),
         (uri.to_vec(), &files, "profile"),
         ([&uri[..], &off].concat(), &files, "file"),
         (uri.to_vec(), &files[1..], "file"),
+        ([&uri[..], &instance].concat(), &files[1..], "file"),
+        ([&uri[..], &instance].concat(), &[], "instance"),
         (uri.to_vec(), &[], "uri"),
         // Half a pair is none.
         ([&keys[..1], &uri].concat(), &[], "uri"),

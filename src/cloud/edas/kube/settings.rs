@@ -205,12 +205,8 @@ fn bound(id: &str, described: &edas::Application, application: &k8s::Application
         .flatten()
         .map(|id| format!("`{id}`"))
         .collect();
-    let info = application.app.slb_info.as_ref().map(|info| match info {
-        serde_json::Value::String(text) => text.trim().to_owned(),
-        other => other.to_string(),
-    });
-    let says = |text: &String| !matches!(text.as_str(), "" | "[]" | "{}" | "null");
-    if found.is_empty() && info.as_ref().is_some_and(says) {
+    let told = [&described.slb_info, &application.app.slb_info].into_iter().any(edas::tells_balancers);
+    if found.is_empty() && told {
         found.push("a load balancer".to_owned());
     }
     let told = found.into_iter().map(|what| {
