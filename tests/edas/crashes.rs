@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use deployer::rollout::Verdict;
 
-use crate::job::{Job, Setup};
+use crate::job::{Job, Scaling, Setup};
 use crate::lanes::{beside_each_other, kill_at};
 
 /// Accounts in which rollouts crash one after another, each at every sixth boundary.
@@ -43,13 +43,14 @@ impl Boundaries {
 
 #[test]
 fn killed_at_every_boundary_a_rollout_on_alibaba_cloud_is_resumed_to_its_end() {
-    forward(|setup| setup.call_timeout = "1s");
+    forward(|setup| (setup.call_timeout, setup.scaling) = ("1s", Scaling::Together));
 }
 
 #[test]
 fn killed_at_every_boundary_a_rollout_by_weights_is_resumed_to_its_end() {
     forward(|setup| {
         (setup.call_timeout, setup.by, setup.weights) = ("1s", "weights", [90, 40]);
+        setup.scaling = Scaling::Apart;
         setup.steps = "[{ share: 10, hold: 50ms }, 80, 100]";
     });
 }
@@ -76,14 +77,17 @@ fn forward(edit: impl Fn(&mut Setup) + Sync) {
 
 #[test]
 fn killed_at_every_boundary_of_the_way_back_a_rollout_on_alibaba_cloud_is_resumed_to_blue() {
-    back(|setup| (setup.steps, setup.bake, setup.call_timeout) = ("[100]", "promote", "1s"));
+    back(|setup| {
+        (setup.steps, setup.bake, setup.call_timeout) = ("[100]", "promote", "1s");
+        setup.scaling = Scaling::Apart;
+    });
 }
 
 #[test]
 fn killed_at_every_boundary_of_the_way_back_by_weights_blue_has_its_own_weights_again() {
     back(|setup| {
         (setup.steps, setup.bake, setup.call_timeout) = ("[80, 100]", "promote", "1s");
-        (setup.by, setup.weights) = ("weights", [90, 40]);
+        (setup.by, setup.weights, setup.scaling) = ("weights", [90, 40], Scaling::Together);
     });
 }
 

@@ -91,8 +91,9 @@ fn all_end_well(operations: &[Operation]) {
             job.fake.fail(On::call(action).between(before + 1, before + times), *fault);
         }
         let done = job.run(&["rollout", "api"]);
-        // How often a thing is asked depends on the time that others take.
-        assert!(job.fake.fired() > 0, "a fault was met");
+        // How often a thing is asked depends on the time that others take; a change is made once at least.
+        let certain = wrong.iter().filter(|(action, ..)| !is_read(action)).count().max(1);
+        assert!(job.fake.fired() >= certain, "{} of {certain} faults were met", job.fake.fired());
         ends_as_clean(&job, done);
     });
 }

@@ -237,6 +237,41 @@ async fn a_scaling_group_is_kept_from_acting_by_itself_and_what_others_suspended
     assert_ne!(look(&backend).await.fleet(&fleet("blue")).unwrap().scaling, Scaling::Frozen);
 }
 
+/// Whoever stays would have nobody who lets it go, if it were taken to be held for itself too.
+#[tokio::test]
+async fn a_scaling_group_of_both_fleets_is_held_for_each_of_them_and_let_go_with_whoever_stays() {
+    let rig = Rig::new(Settings::default(), Hosts::Idle);
+    let backend = rig.backend();
+    provision_until(&backend, &green("2.0.0", 2), up(2, "2.0.0")).await;
+    let hosts = rig.fake.world(|world| {
+        let hosts = [rig.blue.clone(), world.running(&rig.app, "green", None)].concat();
+        world.scaling_group("all", &hosts);
+        hosts
+    });
+    assert_eq!(hosts.len(), 4);
+    let scaling = async || {
+        let seen = look(&rig.backend()).await;
+        ["blue", "green"].map(|name| seen.fleet(&fleet(name)).unwrap().scaling)
+    };
+    let freeze = async |name, n| {
+        backend.change(&Change::Freeze { fleet: fleet(name) }, &token(n)).await.unwrap();
+    };
+    assert_eq!(scaling().await, [Scaling::Active, Scaling::Active]);
+    freeze("blue", 1).await;
+    assert_eq!(scaling().await, [Scaling::Frozen, Scaling::Active]);
+    freeze("green", 2).await;
+    assert_eq!(scaling().await, [Scaling::Frozen, Scaling::Frozen]);
+    backend.change(&Change::Thaw { fleet: fleet("green") }, &token(3)).await.unwrap();
+    assert_eq!(scaling().await, [Scaling::Active, Scaling::Active]);
+    freeze("green", 4).await;
+    assert_eq!(rig.backend().thaw_all().await.unwrap(), [fleet("green")].into(), "it says whose it was");
+    let left = rig.fake.world(|world| {
+        let own = &world.scaling_groups[0];
+        (own.suspended.clone(), own.tags.clone())
+    });
+    assert_eq!(left, Default::default());
+}
+
 #[tokio::test]
 async fn a_list_that_an_answer_lacks_is_never_an_empty_one_and_a_page_for_people_no_answer() {
     let reads = ["QueryApplicationStatus", "ListDeployGroup", "ListRecentChangeOrder", "ListServerGroups"];

@@ -24,6 +24,17 @@ pub const TWINS: &str = "twins";
 /// Each fleet has its own server group behind a CLB that takes requests only.
 pub const PROVED: &str = "proved";
 
+/// The scaling groups of Auto Scaling that the hosts belong to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scaling {
+    /// None.
+    Nowhere,
+    /// Blue's hosts, and those that are idle, in one.
+    Together,
+    /// Blue's in one, those that are idle in another.
+    Apart,
+}
+
 /// What a test says of its service.
 pub struct Setup {
     pub settings: Settings,
@@ -38,6 +49,7 @@ pub struct Setup {
     /// What blue's servers weigh there.
     pub weights: [u64; SIZE],
     pub pace: &'static str,
+    pub scaling: Scaling,
 }
 
 impl Default for Setup {
@@ -53,6 +65,7 @@ impl Default for Setup {
             by: "membership",
             weights: [100; SIZE],
             pace: "250ms",
+            scaling: Scaling::Nowhere,
         }
     }
 }
@@ -305,6 +318,11 @@ impl Job {
             let off = group.rules.values().filter(|rule| rule["Enable"] == false).count();
             (previews, frozen, fleet == "blue" && off > 0)
         });
+        let held: Vec<_> = self.fake.world(|world| {
+            let groups = world.scaling_groups.iter();
+            groups.filter(|own| !own.suspended.is_empty() || !own.tags.is_empty()).cloned().collect()
+        });
+        assert!(held.is_empty(), "every scaling group acts by itself again: {held:?}");
         assert_eq!((previews, frozen, still), (vec![], false, false));
     }
 }
@@ -315,7 +333,15 @@ fn ecs(world: &mut World, ids: &mut BTreeMap<String, String>, setup: &Setup) -> 
     world.deploy_group(&app, "blue");
     let blue = world.deployed(&app, "blue", "1.0.0", SIZE);
     world.scaling_rules(&app, "blue", true, true);
-    world.idle(6);
+    let idle = world.idle(6);
+    match setup.scaling {
+        Scaling::Nowhere => {}
+        Scaling::Together => drop(world.scaling_group("all", &[blue.clone(), idle].concat())),
+        Scaling::Apart => {
+            world.scaling_group("blue", &blue);
+            world.scaling_group("idle", &idle);
+        }
+    }
     let (alb, nlb, clb) = (world.alb("edge"), world.nlb("inner"), world.clb("old"));
     let http = GroupOptions { drain: Some(100), ..GroupOptions::default() };
     let tcp = GroupOptions { protocol: "TCP", ..http.clone() };

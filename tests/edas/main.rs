@@ -29,6 +29,7 @@ mod official;
 mod plans;
 mod policy;
 mod rig;
+mod scaling;
 mod swaps;
 mod urgent;
 mod weights;
