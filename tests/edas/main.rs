@@ -26,6 +26,7 @@ mod lanes;
 mod last_look;
 mod many;
 mod official;
+mod orders;
 mod plans;
 mod policy;
 mod rig;

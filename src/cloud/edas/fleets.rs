@@ -342,7 +342,7 @@ pub(super) async fn provision(
         listed.ok_or_else(unseen)?
     };
     let turn = orders::turn(&orders, &group.group_id)?;
-    if matches!(turn, Turn::Taken) {
+    if matches!(turn, Turn::Taken(_)) {
         return Ok(());
     }
     let status = edas::query_application_status(client, application).await?;
@@ -473,7 +473,7 @@ pub(super) async fn instances(
 /// nothing but the order itself can keep the fleet.
 ///
 /// # Errors
-/// [`FaultKind::Conflict`] while EDAS is busy with something else; the call's fault.
+/// [`FaultKind::Conflict`] while EDAS is busy with something else, of this fleet too; the call's fault.
 pub(super) async fn empty_out(
     client: &Client,
     service: Ecs<'_>,
@@ -486,8 +486,9 @@ pub(super) async fn empty_out(
     let Some(group) = groups.into_iter().find(|group| group.group_name == fleet.as_str()) else {
         return Ok(());
     };
-    if matches!(orders::turn(&orders, &group.group_id)?, Turn::Taken) {
-        return Ok(());
+    if let Turn::Taken(order) = orders::turn(&orders, &group.group_id)? {
+        // Ours, or as good: whoever is left when it is over is asked to go then.
+        return if orders::takes_away(&order) { Ok(()) } else { Err(orders::in_the_way(&order, fleet)) };
     }
     let status = edas::query_application_status(client, application).await?;
     let standing = standing(&status, &group.group_id);

@@ -9,6 +9,7 @@ use super::client::Client;
 use super::home::Home;
 use super::patience::shown;
 use crate::cloud::{Fault, FaultKind};
+use crate::model::FleetId;
 
 /// How far a change order is (`GetChangeOrderInfo` in the official SDK).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,8 +64,8 @@ pub(super) enum Turn {
     Free,
     /// Nothing runs, and the last change order of this deploy group went wrong.
     Spoilt(ChangeOrder),
-    /// A change order of this very deploy group runs.
-    Taken,
+    /// This change order of the very deploy group has not ended.
+    Taken(ChangeOrder),
 }
 
 /// Whether a change of the deploy group may begin now.
@@ -73,32 +74,63 @@ pub(super) enum Turn {
 /// [`FaultKind::Conflict`] while EDAS changes something else of the application.
 pub(super) fn turn(orders: &[ChangeOrder], group: &str) -> Result<Turn, Fault> {
     let open: Vec<_> = orders.iter().filter(|order| !Progress::of(order).is_over()).collect();
-    match open.iter().find(|order| order.group_id.as_deref() != Some(group)) {
-        Some(other) => {
-            let kind = other.co_type.as_deref().unwrap_or("unknown type");
-            let message = format!(
-                "EDAS works on the change order {} ({kind}) of this application, and does one at a time",
-                other.change_order_id
-            );
-            Err(Fault::new(FaultKind::Conflict, "ListRecentChangeOrder", message))
-        }
-        None if !open.is_empty() => Ok(Turn::Taken),
-        None => Ok(match newest(orders, group) {
-            Some(last) if Progress::of(last) == Progress::Failed => Turn::Spoilt(last.clone()),
-            Some(_) | None => Turn::Free,
-        }),
+    if let Some(other) = open.iter().find(|order| order.group_id.as_deref() != Some(group)) {
+        let message = format!(
+            "EDAS works on {} of this application, and does one at a time: {WAY_OUT}",
+            described(other)
+        );
+        return Err(Fault::new(FaultKind::Conflict, "ListRecentChangeOrder", message));
     }
+    Ok(match (latest(open.into_iter()), newest(orders, group)) {
+        (Some(order), _) => Turn::Taken(order.clone()),
+        (None, Some(last)) if Progress::of(last) == Progress::Failed => Turn::Spoilt(last.clone()),
+        (None, _) => Turn::Free,
+    })
 }
 
 /// Whether a change of an application that is a fleet of its own may begin now: each of its change orders is the fleet's.
 pub(super) fn turn_of(orders: &[ChangeOrder]) -> Turn {
-    if orders.iter().any(|order| !Progress::of(order).is_over()) {
-        return Turn::Taken;
+    let open = orders.iter().filter(|order| !Progress::of(order).is_over());
+    match (latest(open), newest_of(orders)) {
+        (Some(order), _) => Turn::Taken(order.clone()),
+        (None, Some(last)) if Progress::of(last) == Progress::Failed => Turn::Spoilt(last.clone()),
+        (None, _) => Turn::Free,
     }
-    match newest_of(orders) {
-        Some(last) if Progress::of(last) == Progress::Failed => Turn::Spoilt(last.clone()),
-        Some(_) | None => Turn::Free,
-    }
+}
+
+/// What people can do about a change order that does not end. It is not aborted for them: nobody says what becomes of what
+/// it had begun, such as instances that are being bought and would come when nobody looks for them any more.
+const WAY_OUT: &str = "let it end, or abort it in the EDAS console";
+
+/// The change order by its id and its kind.
+fn described(order: &ChangeOrder) -> String {
+    let said = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    let kind = said(&order.co_type).or_else(|| said(&order.co_type_code));
+    format!("the change order {} ({})", order.change_order_id, kind.as_deref().unwrap_or("unknown type"))
+}
+
+/// The refusal to take a fleet away while a change order of it is open that does something else. Who took it for done would
+/// wait for a fleet to go that nobody has told to.
+pub(super) fn in_the_way(order: &ChangeOrder, fleet: &FleetId) -> Fault {
+    let message = format!("`{fleet}` cannot go while EDAS works on {} of it: {WAY_OUT}", described(order));
+    Fault::new(FaultKind::Conflict, "ListRecentChangeOrder", message)
+}
+
+/// Whether a change order takes instances away. No page of EDAS lists its codes: this is one of its sibling SAE, which has
+/// others that begin so, and the code and the words of EDAS's own example are of two kinds (help.aliyun.com, 2026-11). So
+/// either will do.
+pub(super) fn takes_away(order: &ChangeOrder) -> bool {
+    is_of_kind(order, "CoScaleIn", "scale in")
+}
+
+/// Whether a change order installs something, by the same words.
+pub(super) fn deploys(order: &ChangeOrder) -> bool {
+    is_of_kind(order, "CoDeploy", "deploy")
+}
+
+fn is_of_kind(order: &ChangeOrder, code: &str, words: &str) -> bool {
+    let by_code = order.co_type_code.as_deref().is_some_and(|own| own.starts_with(code));
+    by_code || order.co_type.as_deref().is_some_and(|own| own.to_lowercase().contains(words))
 }
 
 /// Begins a change order beside those that there were, and waits until it is listed: who looks too early would begin
@@ -201,6 +233,7 @@ mod tests {
             status,
             group_id: Some(group.into()),
             co_type: None,
+            co_type_code: None,
             create_time: Some(created.into()),
         }
     }
@@ -230,6 +263,48 @@ mod tests {
         assert_eq!(newest(&orders, "green").map(|order| order.change_order_id.as_str()), Some("new"));
         assert_eq!(newest(&orders, "grey").map(|order| order.change_order_id.as_str()), Some("bad"));
         assert!(newest(&orders, "black").is_none());
+    }
+
+    #[test]
+    fn a_change_order_of_another_group_is_in_the_way_and_one_of_its_own_is_handed_over() {
+        let orders = [
+            order("old", "green", 3, "2026-11-22 10:00:00"),
+            order("open", "green", 8, "2026-11-22 10:05:00"),
+        ];
+        assert!(matches!(turn(&orders, "green"), Ok(Turn::Taken(open)) if open.change_order_id == "open"));
+        assert!(matches!(turn_of(&orders), Turn::Taken(open) if open.change_order_id == "open"));
+        let fault = turn(&orders, "blue").unwrap_err();
+        assert_eq!((fault.kind, fault.ambiguous), (FaultKind::Conflict, false));
+        for word in ["the change order open (unknown type)", "one at a time", "EDAS console"] {
+            assert!(fault.message.contains(word), "{fault}");
+        }
+        assert!(matches!(turn(&orders[..1], "green"), Ok(Turn::Spoilt(_))));
+        assert!(matches!(turn(&orders[..1], "blue"), Ok(Turn::Free)));
+    }
+
+    #[test]
+    fn a_change_order_that_takes_instances_away_is_told_by_its_code_or_by_its_words() {
+        let of = |code: Option<&str>, words: &str| ChangeOrder {
+            co_type_code: code.map(str::to_owned),
+            co_type: Some(words.to_owned()),
+            ..order("o", "g", 1, "")
+        };
+        for (code, words) in [
+            (Some("CoScaleIn"), ""),
+            (Some("CoScaleInAppWithInstances"), "应用缩容"),
+            (None, "Scale In Application"),
+            (Some("CoDeploy"), "Application Scale In"),
+        ] {
+            assert!(takes_away(&of(code, words)), "{code:?} {words}");
+        }
+        for (code, words) in [
+            (Some("CoScaleOut"), "Scale Out Application"),
+            (Some("CoDeploy"), "Deploy Application"),
+            (None, ""),
+        ] {
+            assert!(!takes_away(&of(code, words)), "{code:?} {words}");
+        }
+        assert!(deploys(&of(Some("CoDeploy"), "")) && !deploys(&of(Some("CoScaleIn"), "")));
     }
 
     #[test]

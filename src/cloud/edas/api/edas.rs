@@ -172,7 +172,10 @@ pub struct ChangeOrder {
     pub change_order_id: String,
     pub status: i64,
     pub group_id: Option<String>,
+    /// What it is there for, in words.
     pub co_type: Option<String>,
+    /// The same as a code.
+    pub co_type_code: Option<String>,
     pub create_time: Option<String>,
 }
 

@@ -1,6 +1,6 @@
 //! A fleet comes up by one change order, and goes by another; its application stays.
 
-use super::super::api::edas;
+use super::super::api::edas::{self, ChangeOrder};
 use super::super::api::k8s;
 use super::super::client::Client;
 use super::super::fleets::{Claim, claim};
@@ -25,7 +25,7 @@ pub(in super::super) async fn provision(
     let id = memory.kube.id(client, kube, fleet.id.as_str()).await?;
     let orders = edas::list_recent_change_order(client, &id).await?;
     let turn = orders::turn_of(&orders);
-    if matches!(turn, Turn::Taken) {
+    if matches!(turn, Turn::Taken(_)) {
         return Ok(());
     }
     let (application, instances) =
@@ -67,21 +67,55 @@ pub(in super::super) async fn provision(
 /// Takes every pod of a fleet away that carries nothing any more. The application stays, to rest.
 ///
 /// # Errors
-/// The call's fault.
+/// [`crate::cloud::FaultKind::Conflict`] while EDAS is busy with something else of it; the call's fault.
 pub(in super::super) async fn empty_out(
     client: &Client,
     (kube, memory): (Kube<'_>, &Memory),
     fleet: &FleetId,
 ) -> Result<(), Fault> {
     let id = memory.kube.id(client, kube, fleet.as_str()).await?;
+    // In this order: what is read after a change order that is over shows what it did.
     let orders = edas::list_recent_change_order(client, &id).await?;
-    if matches!(orders::turn_of(&orders), Turn::Taken) {
-        return Ok(());
+    let wanted = k8s::application(client, &id).await?.app.instances;
+    match orders::turn_of(&orders) {
+        Turn::Taken(order) if goes(&order, wanted) => Ok(()),
+        Turn::Taken(order) => Err(orders::in_the_way(&order, fleet)),
+        // Pods that are still there are on their way out.
+        Turn::Free | Turn::Spoilt(_) if wanted == Some(0) => Ok(()),
+        Turn::Free | Turn::Spoilt(_) => {
+            orders::begun(client, (kube.home, &id), &orders, k8s::scale(client, &id, 0)).await
+        }
     }
-    let application = k8s::application(client, &id).await?;
-    // Pods that are still there are on their way out.
-    if application.app.instances == Some(0) {
-        return Ok(());
+}
+
+/// Whether an open change order of an application that is to have so many pods takes them all away. Under which code EDAS
+/// lists a scale to none no source tells, so that none are wanted any more counts as well, unless the order is known to
+/// install something: that does not end the sooner. An order of ours that goes by another code is refused until EDAS has
+/// taken it up, which does no harm: it is asked again.
+fn goes(order: &ChangeOrder, wanted: Option<u32>) -> bool {
+    orders::takes_away(order) || wanted == Some(0) && !orders::deploys(order)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_order_empties_an_application_that_is_to_have_no_pods_whatever_it_is_called() {
+        let of = |code: &str| ChangeOrder {
+            change_order_id: "o".into(),
+            status: 1,
+            group_id: None,
+            co_type: None,
+            co_type_code: Some(code.into()),
+            create_time: None,
+        };
+        assert!(goes(&of("CoScaleIn"), Some(2)), "its code says it");
+        assert!(goes(&of("CoScaleK8sApplication"), Some(0)), "what is wanted says it");
+        for (code, wanted) in
+            [("CoScaleOut", Some(2)), ("CoDeploy", Some(2)), ("CoDeploy", Some(0)), ("", None)]
+        {
+            assert!(!goes(&of(code), wanted), "{code} {wanted:?}");
+        }
     }
-    orders::begun(client, (kube.home, &id), &orders, k8s::scale(client, &id, 0)).await
 }
