@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use deployer::cloud::edas::EdasBackend;
-use deployer::cloud::{Backend as _, Change, FaultKind};
+use deployer::cloud::{Backend as _, Change, Fault, FaultKind};
 use deployer::coverage::{self, Question, Retirement};
-use deployer::model::{GroupId, Inventory, Share, Span, Time};
+use deployer::model::{Fleet, GroupId, Inventory, Share, Span, Time, Token};
 use deployer::spec::Hosts;
 
-use crate::fake::{Failure, Kind, Pace, Settings, Work};
+use crate::fake::{Failure, Kind, On, Pace, Settings, Work};
 use crate::job::{Job, until};
 use crate::kube::is_left_with;
 use crate::rig::{PATIENCE, Rig, fleet, green, look, provision_until, token};
@@ -150,5 +150,133 @@ async fn blue_was_told_to_go_only_where_an_order_takes_its_instances_away() {
         assert_eq!(rig.fake.count("ScaleInApplication"), 0, "EDAS does one at a time");
         assert_eq!(rig.fake.count("AbortChangeOrder"), 0, "it is somebody else's");
         assert_eq!(rig.fake.world(|world| world.running(&rig.app, "blue", None)), rig.blue);
+    }
+}
+
+/// An order to which nobody comes: neither a host nor a pod.
+fn nobody(status: u8) -> Failure {
+    Failure { status, batch: 0, code: Failure::NOBODY_CAME, message: "the agent cannot be installed" }
+}
+
+/// Asks once for a fleet, in the n-th rollout of the service.
+async fn ask(backend: &EdasBackend, wanted: &Fleet, rollout: usize, count: u32) -> Result<(), Fault> {
+    let token = Token::new(format!("api-hongkong-{rollout}-opener-{count}.0")).unwrap();
+    backend.change(&Change::Provision { fleet: wanted.clone() }, &token).await
+}
+
+/// Asks for a fleet as a rollout does, until it is there or that is refused.
+async fn asked(backend: &EdasBackend, wanted: &Fleet, rollout: usize) -> Result<(), Fault> {
+    let begun = Instant::now();
+    for count in 1.. {
+        ask(backend, wanted, rollout, count).await?;
+        let seen = look(backend).await;
+        let there = seen.fleet(&wanted.id).is_some_and(|seen| {
+            seen.revision == wanted.revision && seen.running().len() == wanted.size as usize
+        });
+        if there {
+            break;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{seen:#?}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_scale_out_to_which_nobody_comes_is_begun_once_in_a_rollout_and_again_in_the_next() {
+    let template = Hosts::Template { id: "lt-1".into(), version: None };
+    let ways = [(Hosts::Idle, "ScaleOutApplication"), (template, "ScaleoutApplicationWithNewInstances")];
+    for (hosts, action) in ways {
+        for (status, how) in [(3, "failed"), (6, "was aborted"), (10, "failed in EDAS itself")] {
+            let rig = Rig::new(Settings::default(), hosts.clone());
+            let backend = rig.backend();
+            // Of the same revision, and of another.
+            for (rollout, revision) in ["2.0.0", "2.0.0", "3.0.0"].into_iter().enumerate() {
+                rig.fake.world(|world| world.fail_order(Kind::ScaleOut, nobody(status)));
+                let wanted = green(revision, 2);
+                let fault = asked(&backend, &wanted, rollout).await.unwrap_err();
+                assert_eq!((fault.kind, fault.ambiguous), (FaultKind::Unexpected, false), "{fault}");
+                assert!(!fault.kind.retryable(), "the rollout goes back");
+                for word in
+                    ["`green` stays empty", how, Failure::NOBODY_CAME, "the agent cannot be installed"]
+                {
+                    assert!(fault.message.contains(word), "{fault}");
+                }
+                // A process that knows nothing of it says the same.
+                let again = ask(&rig.backend(), &wanted, rollout, 99).await.unwrap_err();
+                assert_eq!(again.message, fault.message);
+                assert_eq!(rig.fake.count(action), rollout + 1, "{status}: one order each");
+            }
+            asked(&backend, &green("3.0.0", 2), 3).await.unwrap();
+            assert_eq!(rig.fake.count(action), 4);
+            assert_eq!((rig.fake.unknown(), rig.fake.strange()), (vec![], vec![]));
+        }
+    }
+}
+
+/// It has written down that the group is its own, and then something came between.
+#[tokio::test]
+async fn who_took_the_group_and_began_nothing_is_not_refused_for_what_failed_before() {
+    let rig = Rig::new(Settings::default(), Hosts::Idle);
+    let (backend, wanted) = (rig.backend(), green("2.0.0", 2));
+    rig.fake.world(|world| world.fail_order(Kind::ScaleOut, nobody(3)));
+    asked(&backend, &wanted, 1).await.unwrap_err();
+    rig.fake.fail(On::call("ScaleOutApplication").first(1), crate::fake::Fault::Denied);
+    assert_eq!(ask(&backend, &wanted, 2, 1).await.unwrap_err().kind, FaultKind::Denied);
+    asked(&rig.backend(), &wanted, 2).await.unwrap();
+    assert_eq!(rig.fake.count("ScaleOutApplication"), 2);
+}
+
+/// It noted the revision, and no rollout.
+#[tokio::test]
+async fn who_came_for_the_revision_by_the_note_of_an_earlier_version_is_taken_and_for_no_other() {
+    let rig = Rig::new(Settings::default(), Hosts::Idle);
+    let (backend, wanted) = (rig.backend(), green("2.0.0", 2));
+    ask(&backend, &wanted, 1, 1).await.unwrap();
+    seen(&backend, "they have come", |seen| seen.busy.is_empty() && seen.fleet(&wanted.id).is_some()).await;
+    rig.fake.world(|world| {
+        let tags = &mut world.app_mut(&rig.app).unwrap().tags;
+        let (_, note) = tags.iter_mut().find(|(key, _)| key.starts_with("deployer:filling:")).unwrap();
+        assert_eq!(note.split(',').count(), 3, "{note}");
+        *note = note.split(',').next().unwrap().to_owned();
+    });
+    let fault = ask(&backend, &green("3.0.0", 2), 2, 1).await.unwrap_err();
+    assert_eq!(fault.kind, FaultKind::Conflict);
+    assert!(fault.message.contains("does not rest"), "{fault}");
+    asked(&backend, &wanted, 1).await.unwrap();
+    assert_eq!((rig.fake.count("ScaleOutApplication"), rig.fake.count("DeployApplication")), (1, 1));
+}
+
+#[test]
+fn a_rollout_to_which_nobody_comes_goes_back_with_the_reason_and_the_next_one_completes() {
+    let job = Job::new(|_| {});
+    job.fake.world(|world| world.fail_order(Kind::ScaleOut, nobody(6)));
+    let back = job.run(&["rollout", "api"]).ended_with(ROLLED_BACK);
+    for word in ["was aborted", "the agent cannot be installed"] {
+        assert!(back.said().contains(word), "{word}: {}", back.said());
+    }
+    assert_eq!(job.fake.count("ScaleOutApplication"), 1, "who aborted it is not overruled");
+    job.is_left_with("blue", "green");
+    job.run(&["rollout", "api"]).ended_with(0);
+    job.is_left_with("green", "blue");
+}
+
+#[test]
+fn on_kubernetes_a_rollout_to_which_no_pod_comes_goes_back_with_the_reason_and_the_next_one_completes() {
+    // The image and the pods come with one order, or with two.
+    let cases = [
+        (Settings::default(), Kind::Deploy, [1, 0]),
+        (Settings { deploys_replicas: false, ..Settings::default() }, Kind::ScaleOut, [1, 1]),
+    ];
+    for (settings, kind, begun) in cases {
+        let job = Job::on_kubernetes(|setup| setup.settings = settings);
+        job.fake.world(|world| world.fail_order(kind, nobody(3)));
+        let back = job.run(&["rollout", "api"]).ended_with(ROLLED_BACK);
+        assert!(back.said().contains("the agent cannot be installed"), "{kind:?}: {}", back.said());
+        let orders = ["DeployK8sApplication", "ScaleK8sApplication"].map(|action| job.fake.count(action));
+        assert_eq!(orders, begun, "{kind:?}");
+        is_left_with(&job, ("api-blue", "1.0.0"), ("api-green", "a"));
+        job.run(&["rollout", "api"]).ended_with(0);
+        is_left_with(&job, ("api-green", "2.0.0"), ("api-blue", "b"));
     }
 }

@@ -11,11 +11,11 @@ use sha2::{Digest as _, Sha256};
 use super::api::edas::{self, Application, ChangeOrder, DeployGroup, Record, Status, Tag};
 use super::client::Client;
 use super::freeze;
-use super::home::Ecs;
+use super::home::{Ecs, Home};
 use super::hosts;
 use super::memory::Memory;
 use super::orders::{self, Progress, Turn};
-use super::patience::found;
+use super::patience::{found, shown};
 use super::settings::Settings;
 use super::spared::Parts;
 use crate::cloud::{Fault, FaultKind, Leeway, clock};
@@ -26,7 +26,7 @@ use crate::spec::Hosts;
 
 /// [`edas::Ecc::app_state`] of one that runs.
 const RUNNING: i64 = 7;
-/// Before the id of a deploy group, the key of the tag that tells for which revision we are filling it.
+/// Before the id of a deploy group, the key of the tag that tells for what we are filling it.
 const FILLING: &str = "deployer:filling:";
 
 /// One instance of a fleet.
@@ -304,7 +304,8 @@ fn bound(application: &Application, groups: &[DeployGroup], pair: &[String; 2]) 
 ///
 /// # Errors
 /// [`FaultKind::Invalid`] where the fleet is none of the pair; [`FaultKind::Conflict`] where it does not rest, or EDAS is
-/// busy with something else; [`FaultKind::Quota`] without enough idle hosts; the call's fault.
+/// busy with something else; [`FaultKind::Quota`] without enough idle hosts; [`FaultKind::Unexpected`] where nobody came;
+/// the call's fault.
 pub(super) async fn provision(
     client: &Client,
     service: Ecs<'_>,
@@ -317,51 +318,31 @@ pub(super) async fn provision(
         return Err(Fault::new(FaultKind::Invalid, "InsertDeployGroup", message));
     }
     let application = &service.own.application;
-    let find = async || {
-        let groups = edas::list_deploy_group(client, application).await?;
-        Ok::<_, Fault>(groups.into_iter().find(|group| group.group_name == fleet.id.as_str()))
-    };
     // In this order: what is read after a change order that is over shows what it did.
     let orders = edas::list_recent_change_order(client, application).await?;
-    let group = if let Some(group) = find().await? {
-        group
-    } else {
-        let (made, mut listed) =
-            (edas::insert_deploy_group(client, application, fleet.id.as_str()).await, None);
-        // One that an earlier try made need not be listed yet, and cannot be made twice.
-        let refused = |fault: &Fault| {
-            matches!(fault.kind, FaultKind::Conflict | FaultKind::Invalid | FaultKind::Unexpected)
-        };
-        if made.as_ref().err().is_none_or(refused) {
-            listed = found(service.home, find).await?;
-        }
-        if listed.is_none() {
-            made?;
-        }
-        let unseen = || Fault::new(FaultKind::Conflict, "InsertDeployGroup", "EDAS does not list it yet");
-        listed.ok_or_else(unseen)?
-    };
+    let group = deploy_group(client, service, &fleet.id).await?;
     let turn = orders::turn(&orders, &group.group_id)?;
     if matches!(turn, Turn::Taken(_)) {
         return Ok(());
     }
     let status = edas::query_application_status(client, application).await?;
     let there = standing(&status, &group.group_id).len();
-    if let Turn::Spoilt(order) = turn {
-        if there > 0 {
-            return Ok(()); // The next look shows the failure, and the rollout goes back.
-        }
-        tracing::warn!("trying again: {}", orders::why(client, &order).await);
+    if matches!(turn, Turn::Spoilt(_)) && there > 0 {
+        return Ok(()); // The next look shows the failure, and the rollout goes back.
     }
     let runs = group.package_version.as_deref() == Some(fleet.revision.as_str());
-    let (region, is_empty) = (&service.home.spec.region, there == 0);
-    let tags = edas::list_tags(client, region, application).await?;
+    let (part, is_empty) = (group.group_id.as_str(), there == 0);
+    let tags = edas::list_tags(client, &service.home.spec.region, application).await?;
+    let newest = orders::newest(&orders, part);
+    claim(
+        client,
+        &Claim { home: service.home, application, part, fleet, token, is_empty, newest, tags: &tags },
+    )
+    .await?;
     if is_empty {
         // Held still when it went the last time, and never given back: it rested. Now it is this rollout's to hold still.
-        freeze::give_back(client, service, &group.group_id, &tags).await?;
+        freeze::give_back(client, service, part, &tags).await?;
     }
-    let part = &group.group_id;
-    claim(client, &Claim { region, application, part, fleet, is_empty, tags: &tags }).await?;
     let missing = fleet.size.saturating_sub(u32::try_from(there).unwrap_or(u32::MAX));
     if missing > 0 {
         let work = grow(client, service, &group, missing);
@@ -382,6 +363,30 @@ pub(super) async fn provision(
     orders::begun(client, (service.home, application), &orders, work).await
 }
 
+/// The fleet's deploy group. One that is not there is made.
+async fn deploy_group(client: &Client, service: Ecs<'_>, fleet: &FleetId) -> Result<DeployGroup, Fault> {
+    let application = &service.own.application;
+    let find = async || {
+        let groups = edas::list_deploy_group(client, application).await?;
+        Ok::<_, Fault>(groups.into_iter().find(|group| group.group_name == fleet.as_str()))
+    };
+    if let Some(group) = find().await? {
+        return Ok(group);
+    }
+    let (made, mut listed) = (edas::insert_deploy_group(client, application, fleet.as_str()).await, None);
+    // One that an earlier try made need not be listed yet, and cannot be made twice.
+    let refused = |fault: &Fault| {
+        matches!(fault.kind, FaultKind::Conflict | FaultKind::Invalid | FaultKind::Unexpected)
+    };
+    if made.as_ref().err().is_none_or(refused) {
+        listed = found(service.home, find).await?;
+    }
+    if listed.is_none() {
+        made?;
+    }
+    listed.ok_or_else(|| Fault::new(FaultKind::Conflict, "InsertDeployGroup", "EDAS does not list it yet"))
+}
+
 /// Whether every instance of the group got the group's package.
 fn is_installed(status: &Status, group: &DeployGroup) -> bool {
     let wanted = status.group_list.all.iter().find(|own| own.group_id == group.group_id);
@@ -393,38 +398,83 @@ fn is_installed(status: &Status, group: &DeployGroup) -> bool {
     })
 }
 
-/// What is to become green, and for which revision.
+/// What is to become green, for which revision, and in which rollout.
 pub(super) struct Claim<'a> {
-    pub region: &'a str,
+    pub home: &'a Home,
     /// The application that bears the tag.
     pub application: &'a str,
     /// The deploy group, or the application itself.
     pub part: &'a str,
     pub fleet: &'a Fleet,
+    /// Names the change, and by all but its count the rollout.
+    pub token: &'a Token,
     /// Whether it has no instances.
     pub is_empty: bool,
+    /// Its last change order. None of it is open.
+    pub newest: Option<&'a ChangeOrder>,
     /// What the application is tagged with.
     pub tags: &'a [Tag],
+}
+
+/// What the tag says, in the signs that a tag's value may have: a revision, the rollout that took the fleet while it was
+/// empty, and the last change order before that. Each is a digest.
+#[derive(Debug, PartialEq, Eq)]
+struct Note<'a> {
+    revision: &'a str,
+    /// Earlier versions noted the revision alone.
+    taken: Option<(&'a str, &'a str)>,
+}
+
+impl<'a> Note<'a> {
+    fn read(text: &'a str) -> Self {
+        let (revision, rest) = text.split_once(',').map_or((text, None), |(own, rest)| (own, Some(rest)));
+        Self { revision, taken: rest.and_then(|rest| rest.split_once(',')) }
+    }
 }
 
 /// What is empty is taken for the revision; what is not must have been taken for it.
 ///
 /// # Errors
-/// [`FaultKind::Conflict`] where it was not; the call's fault.
+/// [`FaultKind::Conflict`] where it was not; [`FaultKind::Unexpected`] where it is still empty, and what this rollout began to
+/// fill it with has failed: to begin it again would overrule whoever aborted it, and may buy what never comes; the call's
+/// fault.
 pub(super) async fn claim(client: &Client, claim: &Claim<'_>) -> Result<(), Fault> {
-    let (key, value) = (filling_key(claim.part), digest(&claim.fleet.revision));
-    if claim.tags.iter().any(|tag| tag.tag_key == key && tag.tag_value.as_ref() == Some(&value)) {
-        return Ok(());
+    let (region, key) = (&claim.home.spec.region, filling_key(claim.part));
+    let [revision, rollout] = [claim.fleet.revision.as_str(), stem(claim.token.as_str())].map(digest);
+    let noted = claim.tags.iter().find(|tag| tag.tag_key == key).and_then(|tag| tag.tag_value.as_deref());
+    let note = Note::read(noted.unwrap_or_default());
+    if !claim.is_empty {
+        return if note.revision == revision { Ok(()) } else { Err(restless(claim)) };
     }
-    if claim.is_empty {
-        return edas::tag(client, claim.region, claim.application, (&key, &value)).await;
+    if let Some((_, before)) = note.taken.filter(|(by, _)| *by == rollout) {
+        return unspoilt(client, claim, before).await;
     }
+    // Whatever failed there before is nothing to this rollout.
+    let value = format!("{revision},{rollout},{}", mark(claim.newest));
+    edas::tag(client, region, claim.application, (&key, &value)).await?;
+    // Who does not read it when what is begun now has failed takes that for an earlier rollout's.
+    shown(claim.home, async || {
+        let tags = edas::list_tags(client, region, claim.application).await?;
+        Ok(tags.iter().any(|tag| tag.tag_key == key && tag.tag_value.as_ref() == Some(&value)))
+    })
+    .await
+}
+
+/// Refuses what has failed since this rollout took the empty fleet, when that other change order was the last.
+async fn unspoilt(client: &Client, claim: &Claim<'_>, before: &str) -> Result<(), Fault> {
+    let failed = claim.newest.filter(|order| Progress::of(order) == Progress::Failed);
+    let Some(order) = failed.filter(|order| mark(Some(order)) != before) else { return Ok(()) };
+    let message = format!("`{}` stays empty: {}", claim.fleet.id, orders::why(client, order).await);
+    Err(Fault::new(FaultKind::Unexpected, "ListRecentChangeOrder", message))
+}
+
+fn restless(claim: &Claim<'_>) -> Fault {
     let message = format!(
         "`{}` is to become green and does not rest: it has instances that were not put there for `{}`. Scale it in \
          once nothing needs it",
         claim.fleet.id, claim.fleet.revision
     );
-    Err(Fault::new(FaultKind::Conflict, "ListDeployGroup", message))
+    Fault::new(FaultKind::Conflict, "ListDeployGroup", message)
 }
 
 /// The key of the tag that says what a fleet is filled with.
@@ -432,9 +482,19 @@ pub(super) fn filling_key(part: &str) -> String {
     format!("{FILLING}{part}")
 }
 
-/// A revision in the signs that a tag's value may have.
-fn digest(revision: &Revision) -> String {
-    Sha256::digest(revision.as_str().as_bytes()).iter().take(8).fold(String::new(), |mut hex, byte| {
+/// The part of a token that all tokens of a rollout share, resumed or not: they end in a count.
+fn stem(token: &str) -> &str {
+    token.rsplit_once('-').map_or(token, |(stem, _)| stem)
+}
+
+/// A change order in a note.
+fn mark(order: Option<&ChangeOrder>) -> String {
+    order.map_or_else(|| "none".to_owned(), |order| digest(&order.change_order_id))
+}
+
+/// What tells one text from another.
+fn digest(text: &str) -> String {
+    Sha256::digest(text.as_bytes()).iter().take(8).fold(String::new(), |mut hex, byte| {
         let _ = write!(hex, "{byte:02x}");
         hex
     })
@@ -567,6 +627,15 @@ mod tests {
     fn an_answer_that_lacks_a_list_is_no_empty_one() {
         let short = json!({ "GroupList": { "Group": [] }, "EcuList": { "Ecu": [] } });
         assert!(serde_json::from_value::<Status>(short).is_err());
+    }
+
+    #[test]
+    fn a_note_of_an_earlier_version_names_a_revision_and_no_rollout() {
+        assert_eq!(Note::read("9f86d081"), Note { revision: "9f86d081", taken: None });
+        assert_eq!(Note::read("9f86d081,a1,b2"), Note { revision: "9f86d081", taken: Some(("a1", "b2")) });
+        assert_eq!(Note::read(""), Note { revision: "", taken: None });
+        assert_eq!(stem("api-prod-7-nonce-1.0"), stem("api-prod-7-nonce-12.3"));
+        assert_ne!(stem("api-prod-7-nonce-1.0"), stem("api-prod-8-nonce-1.0"));
     }
 
     #[test]

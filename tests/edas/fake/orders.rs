@@ -52,6 +52,15 @@ pub struct Failure {
     pub message: &'static str,
 }
 
+impl Failure {
+    /// The code of one that fails before anything comes: no host, no instance, no pod.
+    pub const NOBODY_CAME: &'static str = "EDAS-10001";
+
+    fn brings_nobody(&self) -> bool {
+        self.code == Self::NOBODY_CAME
+    }
+}
+
 /// What an order does to instances.
 #[derive(Debug, Clone)]
 pub enum Work {
@@ -119,6 +128,12 @@ pub struct Pace {
 }
 
 impl World {
+    /// Whether the next order that brings instances fails before any comes.
+    pub fn brings_nobody(&self) -> bool {
+        let next = self.failures.iter().find(|(kind, _)| *kind == Kind::ScaleOut);
+        next.is_some_and(|(_, failure)| failure.brings_nobody())
+    }
+
     /// The order that an application is busy with.
     pub fn busy_with(&self, app: &str) -> Option<&Order> {
         self.orders.iter().find(|order| order.app == app && order.going())
@@ -233,7 +248,8 @@ impl World {
                 self.forget(id);
             }
         }
-        if let Work::Pods { image, replicas } = &order.work {
+        let comes = order.failure.as_ref().is_none_or(|failure| !failure.brings_nobody());
+        if let (Work::Pods { image, replicas }, true) = (&order.work, comes) {
             self.rescale(&order.app, image.as_deref(), *replicas, order.failure.is_some());
         }
         let stops = match order.work {

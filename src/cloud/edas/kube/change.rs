@@ -15,7 +15,8 @@ use crate::model::{Fleet, FleetId, Token};
 ///
 /// # Errors
 /// [`crate::cloud::FaultKind::Missing`] where the fleet is none of the two; [`crate::cloud::FaultKind::Conflict`] where it
-/// does not rest; the call's fault.
+/// does not rest; [`crate::cloud::FaultKind::Unexpected`] where what this rollout began has failed and no pod came; the call's
+/// fault.
 pub(in super::super) async fn provision(
     client: &Client,
     (kube, memory): (Kube<'_>, &Memory),
@@ -32,20 +33,29 @@ pub(in super::super) async fn provision(
         tokio::try_join!(k8s::application(client, &id), k8s::instances(client, &id))?;
     let there = application.app.instances.unwrap_or(u32::MAX);
     let rests = there == 0 && instances.is_empty();
-    if let Turn::Spoilt(order) = turn {
-        if !rests {
-            return Ok(()); // The next look shows the failure, and the rollout goes back.
-        }
-        tracing::warn!("trying again: {}", orders::why(client, &order).await);
+    if matches!(turn, Turn::Spoilt(_)) && !rests {
+        return Ok(()); // The next look shows the failure, and the rollout goes back.
     }
+    let tags = edas::list_tags(client, &kube.home.spec.region, &id).await?;
+    let newest = orders::newest_of(&orders);
+    claim(
+        client,
+        &Claim {
+            home: kube.home,
+            application: &id,
+            part: &id,
+            fleet,
+            token,
+            is_empty: rests,
+            newest,
+            tags: &tags,
+        },
+    )
+    .await?;
     if rests {
         // Held still when it went the last time, and never given back: it rested. Now it is this rollout's to hold still.
         freeze::give_back(client, kube, &id).await?;
     }
-    let region = &kube.home.spec.region;
-    let tags = edas::list_tags(client, region, &id).await?;
-    claim(client, &Claim { region, application: &id, part: &id, fleet, is_empty: rests, tags: &tags })
-        .await?;
     let wanted = kube.own.image_of(&fleet.revision);
     let runs = application.image_info.and_then(|image| image.image_url).as_ref() == Some(&wanted);
     if !runs {
