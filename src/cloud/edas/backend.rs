@@ -130,7 +130,7 @@ impl EdasBackend {
         let site = Site { client, home, memory: &self.memory, token: token.as_str() };
         match change {
             Change::Provision { fleet } => match home.kind() {
-                Kind::Ecs(ecs) => Box::pin(fleets::provision(client, ecs, fleet, token)).await,
+                Kind::Ecs(ecs) => Box::pin(fleets::provision(site, ecs, fleet, token)).await,
                 Kind::Kube(kube) => {
                     Box::pin(kube::provision(client, (kube, &self.memory), fleet, token)).await
                 }

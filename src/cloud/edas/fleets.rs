@@ -11,13 +11,15 @@ use sha2::{Digest as _, Sha256};
 use super::api::edas::{self, Application, ChangeOrder, DeployGroup, Record, Status, Tag};
 use super::client::Client;
 use super::freeze;
+use super::hold::{self, LetGo};
 use super::home::{Ecs, Home};
 use super::hosts;
 use super::memory::Memory;
 use super::orders::{self, Progress, Turn};
-use super::patience::{found, shown};
+use super::patience::{Site, found, shown};
 use super::settings::Settings;
 use super::spared::Parts;
+use super::weights;
 use crate::cloud::{Fault, FaultKind, Leeway, clock};
 use crate::model::{
     Fleet, FleetId, FleetSeen, GroupId, InstanceId, InstanceState, Revision, Scaling, Seen, Time, Token,
@@ -307,11 +309,12 @@ fn bound(application: &Application, groups: &[DeployGroup], pair: &[String; 2]) 
 /// busy with something else; [`FaultKind::Quota`] without enough idle hosts; [`FaultKind::Unexpected`] where nobody came;
 /// the call's fault.
 pub(super) async fn provision(
-    client: &Client,
+    site: Site<'_>,
     service: Ecs<'_>,
     fleet: &Fleet,
     token: &Token,
 ) -> Result<(), Fault> {
+    let client = site.client;
     if !service.home.is_ours(&fleet.id) {
         let [one, two] = &service.own.pair;
         let message = format!("the fleet `{}` is none of the pair `{one}` and `{two}`", fleet.id);
@@ -342,6 +345,10 @@ pub(super) async fn provision(
     if is_empty {
         // Held still when it went the last time, and never given back: it rested. Now it is this rollout's to hold still.
         freeze::give_back(client, service, part, &tags).await?;
+        let others = status.ecu_list.all.iter().map(|host| host.instance_id.clone()).collect();
+        let held = hold::noted(client, service, LetGo::Without(&others)).await?;
+        hold::let_go(client, service, &held, token.as_str()).await?;
+        weights::forget(site, &fleet.id).await?;
     }
     let missing = fleet.size.saturating_sub(u32::try_from(there).unwrap_or(u32::MAX));
     if missing > 0 {

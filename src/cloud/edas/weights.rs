@@ -230,6 +230,18 @@ pub(super) async fn noted_of(site: Site<'_>, fleet: &FleetId) -> Result<Vec<Stri
     Ok(groups)
 }
 
+/// A fleet that stands nowhere is filled anew: what was noted of it once is forgotten, or it would be taken for one that
+/// comes back.
+///
+/// # Errors
+/// The call's fault; a note that cannot be read.
+pub(super) async fn forget(site: Site<'_>, fleet: &FleetId) -> Result<(), Fault> {
+    for group in noted_of(site, fleet).await? {
+        notes::forget(site, &group).await?;
+    }
+    Ok(())
+}
+
 /// The server groups in which weights make the shares.
 fn weighed(site: Site<'_>) -> impl Iterator<Item = &String> {
     let declared = site.home.spec.groups.values().filter(|group| group.by == ShareBy::Weights);
