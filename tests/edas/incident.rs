@@ -157,6 +157,83 @@ fn a_group_of_an_nlb_and_a_vserver_group_and_the_default_group_of_a_clb_refuse_t
     }
 }
 
+/// An instance of blue's, by a name of its own or by a further interface, of which CLB does not say where it stands.
+fn by_either_name(job: &Job, by_interface: bool) -> String {
+    let host = job.members("blue").remove(0);
+    if !by_interface {
+        return host;
+    }
+    job.fake.world(|world| {
+        let (id, ip) = ("eni-second".to_owned(), "10.77.0.1".to_owned());
+        world.hosts.get_mut(&host).unwrap().interfaces.push((id.clone(), ip));
+        id
+    })
+}
+
+#[test]
+fn a_pair_of_a_master_and_a_slave_in_which_blue_stands_and_that_is_on_no_list_refuses_the_plan() {
+    beside_each_other(&[false, true], |by_interface| {
+        let job = Job::new(|_| {});
+        let name = by_either_name(&job, *by_interface);
+        let pair = job.fake.world(|world| {
+            let balancer = world.clb("another");
+            let pair = world.master_slave_group(&balancer, "pair");
+            world.clb_listener(&balancer, "tcp", 7000, Some(&pair));
+            world.stand(&pair, &name, 8080, 100);
+            pair
+        });
+        refuses(&job, &pair);
+        assert!(job.fake.count("DescribeMasterSlaveServerGroupAttribute") > 0, "somebody asked who is in it");
+    });
+}
+
+#[test]
+fn a_group_that_is_gone_though_it_is_listed_hides_no_other_group_of_its_balancer() {
+    beside_each_other(&[false, true], |by_interface| {
+        let job = Job::new(|_| {});
+        let name = by_either_name(&job, *by_interface);
+        let [group, default] = job.fake.world(|world| {
+            let balancer = world.clb("another");
+            let group = world.vserver_group(&balancer, "another");
+            world.clb_listener(&balancer, "http", 7000, Some(&group));
+            world.clb_listener(&balancer, "tcp", 7001, None);
+            let gone = [
+                world.master_slave_group(&balancer, "a pair that is gone"),
+                world.vserver_group(&balancer, "a group that is gone"),
+            ];
+            gone.iter().for_each(|gone| world.delete_behind_the_list(gone));
+            let default = format!("{balancer}/default");
+            world.stand(&group, &name, 8080, 100);
+            world.stand(&default, &name, 0, 100);
+            [group, default]
+        });
+        refuses(&job, &group);
+        let said = job.run(&["plan", "api"]).ended_with(REFUSED).said();
+        assert!(said.contains(&default), "{said}");
+    });
+}
+
+/// Where CLB says that blue stands behind the balancer and none of its groups shows it, the list may be right.
+#[test]
+fn a_group_that_is_gone_though_it_is_listed_refuses_only_where_blue_is_said_to_be_behind_its_balancer() {
+    beside_each_other(&["a pair", "a vServer group"], |dress| {
+        let job = Job::new(|_| {});
+        let gone = job.fake.world(|world| {
+            let balancer = world.clb("another");
+            let gone = match *dress {
+                "a pair" => world.master_slave_group(&balancer, "gone"),
+                _ => world.vserver_group(&balancer, "gone"),
+            };
+            world.delete_behind_the_list(&gone);
+            gone
+        });
+        job.run(&["plan", "api"]).ended_with(0);
+        let host = job.members("blue").remove(0);
+        job.fake.world(|world| world.stand(&gone, &host, 8080, 100));
+        refuses(&job, &gone);
+    });
+}
+
 /// What takes its time is done before the last look: whoever attached blue somewhere behind that would not be seen.
 #[test]
 fn nothing_lies_between_the_last_look_and_the_order_that_takes_blue_away() {

@@ -8,7 +8,7 @@ use super::api::clb::{self, Listener, Settings};
 use super::api::pool::Server;
 use super::client::{Client, Product};
 use super::health::Checks;
-use super::pools::{Reader, each};
+use super::pools::{Reader, each, is_gone};
 use super::route::{Place, Route, preview_port, title};
 use super::servers::{Family, ServerGroup, Shelf, heeds_weights};
 use super::spared::{Behind, Hits, Standing};
@@ -19,6 +19,9 @@ use crate::model::Span;
 const INTERVAL_SECS: u32 = 2;
 /// How many passed checks make a server healthy by default.
 const HEALTHY_CHECKS: u32 = 3;
+
+/// Who stands in a group, or why that is not known, by the group's id.
+type Answers = BTreeMap<String, Result<Vec<Server>, Fault>>;
 
 /// One balancer with all that stand behind it.
 #[derive(Debug)]
@@ -131,14 +134,9 @@ impl Reader<'_> {
         }
         let (defaults, groups, pairs) =
             tokio::try_join!(self.defaults(id), clb::groups(self.client, id), self.pairs(id))?;
-        let whole = |id: String, family, servers| Group {
-            id,
-            family,
-            servers: Ok(servers),
-            ports: Vec::new(),
-            rules: Vec::new(),
-        };
-        let mut all = vec![whole(default_of(id), Family::ClassicDefault, defaults)];
+        let whole =
+            |id: String, family, servers| Group { id, family, servers, ports: Vec::new(), rules: Vec::new() };
+        let mut all = vec![whole(default_of(id), Family::ClassicDefault, Ok(defaults))];
         all.extend(pairs.into_iter().map(|(id, servers)| whole(id, Family::ClassicPair, servers)));
         let ids: Vec<(String, Option<u32>)> =
             groups.iter().map(|group| (group.id.clone(), group.server_count)).collect();
@@ -152,6 +150,7 @@ impl Reader<'_> {
             let rules = sends.rules.unwrap_or_default().all;
             all.push(Group { id: group.id, family: Family::Classic, servers, ports: ports.collect(), rules });
         }
+        self.drop_gone(&mut all, fresh);
         let balancer = Arc::new(Balancer { groups: all });
         if balancer.groups.iter().any(|group| self.is_ours(group)) {
             self.memory.forget_balancer(id);
@@ -159,6 +158,15 @@ impl Reader<'_> {
             self.memory.keep_balancer(id, self.now, &balancer);
         }
         Ok(balancer)
+    }
+
+    /// A group that was deleted since it was listed holds nobody, and the others are no less there. Only where CLB says that
+    /// one of ours stands behind the balancer, and no other group shows it, it may be in that very group.
+    fn drop_gone(&self, all: &mut Vec<Group>, hit: bool) {
+        let seen = all.iter().any(|group| group.servers.as_ref().is_ok_and(|servers| self.holds(servers)));
+        if seen || !hit {
+            all.retain(|group| self.ours.contains(&group.id) || !is_gone(&group.servers));
+        }
     }
 
     /// Who stands in the default group of a balancer.
@@ -176,19 +184,19 @@ impl Reader<'_> {
     }
 
     /// Who stands in the pairs of a master and a slave behind a balancer.
-    async fn pairs(&self, balancer: &str) -> Result<BTreeMap<String, Vec<Server>>, Fault> {
+    async fn pairs(&self, balancer: &str) -> Result<Answers, Fault> {
         if let Some(known) = self.memory.pairs(balancer, self.leeway, self.now) {
-            return Ok(known);
+            return Ok(known.into_iter().map(|(id, servers)| (id, Ok(servers))).collect());
         }
-        let read = clb::master_slave(&self.others(), balancer).await?;
-        let read = read.into_iter().map(|(id, backends)| {
-            let servers = servers(&id, backends);
-            (id, servers)
-        });
-        let read: BTreeMap<_, _> = read.collect();
-        let ours = |server: &Server| self.owners.of_server(server).is_some();
-        if !read.iter().any(|(id, all)| self.ours.contains(id) || all.iter().any(ours)) {
-            self.memory.keep_pairs(balancer, self.now, &read);
+        let client = &self.others();
+        let ids = clb::pairs(client, balancer).await?;
+        let read = each(ids, |id| async move { Ok(servers(&id, clb::pair(client, &id).await?)) }).await;
+        let whole = read.iter().map(|(id, answer)| Some((id.clone(), answer.clone().ok()?)));
+        let whole: Option<BTreeMap<_, _>> = whole.collect();
+        if let Some(whole) = whole
+            && !whole.iter().any(|(id, servers)| self.ours.contains(id) || self.holds(servers))
+        {
+            self.memory.keep_pairs(balancer, self.now, &whole);
         }
         Ok(read)
     }
@@ -218,7 +226,7 @@ impl Reader<'_> {
 
     /// Remembers a group as long as nobody of ours stands there.
     fn keep_others(&self, id: &str, read: &[Server]) {
-        if read.iter().any(|server| self.owners.of_server(server).is_some()) {
+        if self.holds(read) {
             self.memory.forget_servers(id);
         } else {
             self.memory.keep_servers(id, self.now, read);
@@ -227,9 +235,12 @@ impl Reader<'_> {
 
     /// Whether it has to be read every time: declared, not known, or with somebody of ours in it.
     fn is_ours(&self, group: &Group) -> bool {
-        let holds =
-            |servers: &Vec<Server>| servers.iter().any(|server| self.owners.of_server(server).is_some());
-        self.ours.contains(&group.id) || group.servers.as_ref().map_or(true, holds)
+        self.ours.contains(&group.id) || group.servers.as_ref().map_or(true, |servers| self.holds(servers))
+    }
+
+    /// Whether somebody of ours is among them.
+    fn holds(&self, servers: &[Server]) -> bool {
+        servers.iter().any(|server| self.owners.of_server(server).is_some())
     }
 }
 

@@ -286,29 +286,29 @@ pub async fn delete_rule(client: &Client, rule: &str) -> Result<(), Fault> {
     client.send::<Value>(call("DeleteRules").with("RuleIds", json!([rule]))).await.map(drop)
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct MasterSlave {
-    master_slave_server_group_id: String,
-}
-
-/// Who stands in the groups of a master and a slave: by the group's id.
+/// The pairs of a master and a slave behind a balancer: their ids.
 ///
 /// # Errors
 /// The call's fault; an answer that is not whole.
-pub async fn master_slave(client: &Client, balancer: &str) -> Result<Vec<(String, Vec<Backend>)>, Fault> {
-    let all = call("DescribeMasterSlaveServerGroups").read().with("LoadBalancerId", balancer);
-    let all: Vec<MasterSlave> =
-        page::at_once(client, all, "/MasterSlaveServerGroups/MasterSlaveServerGroup").await?;
-    let mut found = Vec::new();
-    for group in all {
-        let id = group.master_slave_server_group_id;
-        let one = call("DescribeMasterSlaveServerGroupAttribute").read();
-        let one = one.with("MasterSlaveServerGroupId", &id);
-        let list = "/MasterSlaveBackendServers/MasterSlaveBackendServer";
-        found.push((id, page::at_once(client, one, list).await?));
+pub async fn pairs(client: &Client, balancer: &str) -> Result<Vec<String>, Fault> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct MasterSlave {
+        master_slave_server_group_id: String,
     }
-    Ok(found)
+    let call = call("DescribeMasterSlaveServerGroups").read().with("LoadBalancerId", balancer);
+    let all: Vec<MasterSlave> =
+        page::at_once(client, call, "/MasterSlaveServerGroups/MasterSlaveServerGroup").await?;
+    Ok(all.into_iter().map(|pair| pair.master_slave_server_group_id).collect())
+}
+
+/// Who stands in a pair of a master and a slave.
+///
+/// # Errors
+/// The call's fault; an answer that is not whole.
+pub async fn pair(client: &Client, id: &str) -> Result<Vec<Backend>, Fault> {
+    let call = call("DescribeMasterSlaveServerGroupAttribute").read().with("MasterSlaveServerGroupId", id);
+    page::at_once(client, call, "/MasterSlaveBackendServers/MasterSlaveBackendServer").await
 }
 
 /// The listeners of these balancers, at most [`BALANCERS_MAX`].

@@ -10,7 +10,7 @@ use super::super::pages::json_list;
 use super::super::service::{Answer, ApiError, Operation, missing, read, write};
 use super::super::world::{Family, Group, World};
 use super::pairs::is_pair;
-use super::{balancer, occupy};
+use super::{balancer, is_gone, occupy};
 
 pub const OPERATIONS: &[Operation] = &[
     write("CreateVServerGroup", create),
@@ -35,7 +35,7 @@ pub fn is_pod(server: &str) -> bool {
 }
 
 fn group<'a>(world: &'a World, id: &str) -> Result<&'a Group, ApiError> {
-    let found = world.groups.get(id).filter(|group| plain(group));
+    let found = world.groups.get(id).filter(|group| plain(group) && !is_gone(group));
     found.ok_or_else(|| missing("InvalidParameter.VServerGroupIdNotExist", id))
 }
 

@@ -10,7 +10,7 @@ mod rules;
 pub use listeners::scheduler;
 
 use super::service::{ApiError, Operation, missing};
-use super::world::{Balancer, Family, World};
+use super::world::{Balancer, Family, Group, World};
 
 pub const OPERATIONS: &[&[Operation]] = &[
     balancers::OPERATIONS,
@@ -24,6 +24,23 @@ pub const OPERATIONS: &[&[Operation]] = &[
 /// The default server group of a CLB.
 pub fn default_group(balancer: &str) -> String {
     format!("{balancer}/default")
+}
+
+/// Marks a group that is deleted and that the lists still name.
+const GONE: &str = "fake:gone";
+
+impl World {
+    /// A group of a CLB is deleted, and the lists go on naming it, and CLB those who stand in it: who asks for the group
+    /// itself hears that it does not exist.
+    pub fn delete_behind_the_list(&mut self, group: &str) {
+        if let Some(group) = self.groups.get_mut(group) {
+            group.tags.insert(GONE.to_owned(), String::new());
+        }
+    }
+}
+
+fn is_gone(group: &Group) -> bool {
+    group.tags.contains_key(GONE)
 }
 
 fn balancer<'a>(world: &'a World, id: &str) -> Result<&'a Balancer, ApiError> {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::super::input::Input;
 use super::super::service::{Answer, Operation, missing, read};
 use super::super::world::{Group, World};
-use super::balancer;
+use super::{balancer, is_gone};
 
 pub const OPERATIONS: &[Operation] = &[
     read("DescribeMasterSlaveServerGroups", list),
@@ -36,7 +36,7 @@ fn list(world: &mut World, input: &Input) -> Answer {
 
 fn attribute(world: &mut World, input: &Input) -> Answer {
     let id = input.need("MasterSlaveServerGroupId")?;
-    let found = world.groups.get(id).filter(|group| is_pair(group));
+    let found = world.groups.get(id).filter(|group| is_pair(group) && !is_gone(group));
     let found = found.ok_or_else(|| missing("InvalidParameter.MasterSlaveServerGroupId", id))?;
     let shown = found.servers.iter().enumerate().map(|(n, server)| {
         json!({
