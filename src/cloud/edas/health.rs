@@ -1,7 +1,8 @@
 //! The health of a server, as the products say it.
 //!
 //! ALB and NLB name only those that are not well, each listener and rule for itself. Whoever is not named is well only where
-//! somebody checks, and where as many were counted as stand there: a server that is not known yet is not named either.
+//! somebody checks, and where as many were counted as stand there: a server that is not known yet is not named either. Of a
+//! count NLB alone says nothing.
 
 use super::api::alb::{NonNormal, Report};
 use super::api::clb::Verdict;
@@ -81,9 +82,15 @@ fn of_report(server: &Server, all: &[Server], report: &Report) -> (Health, Optio
     }
     let staying = all.iter().filter(|server| !server.is_leaving()).count();
     let counted = |count: u32| [all.len(), staying].contains(&usize::try_from(count).unwrap_or(usize::MAX));
-    if let Some(count) = report.server_count.filter(|count| !counted(*count)) {
-        let why = format!("{count} servers are counted where {staying} stand");
-        return (Health::Initial, Some(why));
+    match report.server_count {
+        Some(count) if !counted(count) => {
+            let why = format!("{count} servers are counted where {staying} stand");
+            return (Health::Initial, Some(why));
+        }
+        None if report.owes_count => {
+            return (Health::Unavailable, Some("how many servers are counted is not said".to_owned()));
+        }
+        Some(_) | None => {}
     }
     if report.non_normal_servers.iter().any(|named| !all.iter().any(|server| is_same(named, server))) {
         return (Health::Initial, Some("somebody is not well who does not stand here".to_owned()));
@@ -165,11 +172,21 @@ mod tests {
         let on = json!("on");
         let none = json!([]);
         assert_eq!(health(&all[0], &all, vec![report(Some(2), &on, &none)]), Health::Healthy);
-        assert_eq!(health(&all[0], &all, vec![report(None, &json!(true), &none)]), Health::Healthy, "NLB");
+        let uncounted = report(None, &json!(true), &none);
+        assert_eq!(health(&all[0], &all, vec![uncounted.clone()]), Health::Healthy, "NLB");
+        let of_alb = |report: Report| Report { owes_count: true, ..report };
+        assert_eq!(health(&all[0], &all, vec![of_alb(report(Some(2), &on, &none))]), Health::Healthy, "ALB");
+        // Whoever is named needs no count to be known, and whoever is not is told by it alone.
+        let named = json!([{ "ServerId": "i-2", "Port": 8080, "Status": "Unhealthy" }]);
+        assert_eq!(health(&all[1], &all, vec![of_alb(report(None, &on, &named))]), Health::Unhealthy);
+        assert_eq!(health(&all[0], &all, vec![of_alb(report(None, &on, &named))]), Health::Unavailable);
         for (reports, expected) in [
             (vec![], Health::Unused),
             (vec![report(Some(1), &on, &none)], Health::Initial),
             (vec![report(Some(0), &on, &none)], Health::Initial),
+            (vec![of_alb(uncounted.clone())], Health::Unavailable),
+            (vec![of_alb(report(Some(2), &on, &none)), of_alb(uncounted.clone())], Health::Unavailable),
+            (vec![of_alb(report(Some(1), &on, &none))], Health::Initial),
             (vec![report(Some(2), &json!("off"), &none)], Health::Unavailable),
             (vec![report(Some(2), &json!(false), &none)], Health::Unavailable),
             (vec![report(Some(2), &json!(null), &none)], Health::Unavailable),

@@ -5,12 +5,13 @@ use serde_json::Value;
 
 use super::page::{self, In};
 use super::pool::{self, number, switch};
-use crate::cloud::Fault;
 use crate::cloud::edas::client::{Call, Client, Product};
+use crate::cloud::{Fault, FaultKind};
 
 const PAGE: u32 = 100;
 /// The most entries of a page about health (`GetListenerHealthStatus` in the official SDK).
 const HEALTH_PAGE: u32 = 30;
+const HEALTH: &str = "GetListenerHealthStatus";
 
 /// A server group.
 #[derive(Debug, Clone, Deserialize)]
@@ -99,9 +100,12 @@ pub struct Report {
     pub server_group_id: String,
     #[serde(default, deserialize_with = "switch")]
     pub health_check_enabled: Option<bool>,
-    /// How many servers were counted; NLB does not say it.
+    /// How many servers were counted.
     #[serde(default, deserialize_with = "number")]
     pub server_count: Option<u32>,
+    /// Whether it has to say that: ALB does, NLB never says it (official SDKs, 2026-10).
+    #[serde(skip)]
+    pub owes_count: bool,
     pub non_normal_servers: Vec<NonNormal>,
 }
 
@@ -210,22 +214,12 @@ pub async fn rules(client: &Client, which: Which<'_>) -> Result<Vec<Rule>, Fault
 /// # Errors
 /// The call's fault; an answer that is not whole.
 pub async fn health(client: &Client, listener: &str) -> Result<Vec<Status>, Fault> {
-    const ACTION: &str = "GetListenerHealthStatus";
-    let call = Call::rpc(Product::Alb, ACTION).read().with("MaxResults", HEALTH_PAGE);
+    let call = Call::rpc(Product::Alb, HEALTH).read().with("MaxResults", HEALTH_PAGE);
     let call = call.with("ListenerId", listener).with("IncludeRule", true);
     let (mut all, mut next) = (Vec::new(), None::<String>);
     for _ in 0..PAGE {
         let answer: Value = client.send(call.clone().maybe("NextToken", next.clone())).await?;
-        // A page holds the one or the other, and the last ones rules alone.
-        let lists = ["/ListenerHealthStatus", "/RuleHealthStatus"];
-        if lists.iter().all(|list| answer.pointer(list).is_none_or(|list| !list.is_array())) {
-            return Err(page::entries::<Status>(ACTION, &answer, lists[0], None).err().unwrap_or_else(
-                || Fault::new(crate::cloud::FaultKind::Unexpected, ACTION, "an answer without health"),
-            ));
-        }
-        for list in lists {
-            all.extend(page::entries::<Status>(ACTION, &answer, list, Some(0))?);
-        }
+        all.extend(statuses(&answer)?);
         let token = answer["NextToken"].as_str().filter(|token| !token.is_empty()).map(str::to_owned);
         if token.is_none() {
             return Ok(all);
@@ -235,7 +229,27 @@ pub async fn health(client: &Client, listener: &str) -> Result<Vec<Status>, Faul
         }
         next = token;
     }
-    Err(Fault::new(crate::cloud::FaultKind::Unexpected, ACTION, "its pages do not end"))
+    Err(Fault::new(FaultKind::Unexpected, HEALTH, "its pages do not end"))
+}
+
+/// What one page says of health. It holds a listener or rules, and the last ones rules alone.
+fn statuses(answer: &Value) -> Result<Vec<Status>, Fault> {
+    let lists = ["/ListenerHealthStatus", "/RuleHealthStatus"];
+    if lists.iter().all(|list| answer.pointer(list).is_none_or(|list| !list.is_array())) {
+        return Err(Fault::new(
+            FaultKind::Unexpected,
+            HEALTH,
+            "an answer without the list that was asked for",
+        ));
+    }
+    let mut all = Vec::new();
+    for list in lists {
+        all.extend(page::entries::<Status>(HEALTH, answer, list, Some(0))?);
+    }
+    for report in all.iter_mut().flat_map(|status| &mut status.server_group_infos) {
+        report.owes_count = true;
+    }
+    Ok(all)
 }
 
 /// Writes all actions of a rule. Gives the job.
@@ -341,5 +355,29 @@ fn flattened(call: Call, key: &str, value: &Value) -> Call {
         Value::String(text) if text.is_empty() => call,
         Value::String(text) => call.with(key, text),
         other => call.with(key, other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn every_report_of_a_listener_and_of_a_rule_owes_a_count() {
+        let info = |count: Option<u32>| {
+            json!({ "ServerGroupId": "sgp-1", "ServerCount": count, "HealthCheckEnabled": "on",
+                "NonNormalServers": [] })
+        };
+        let listener = json!({ "ListenerId": "lsn-1", "ServerGroupInfos": [info(Some(2)), info(None)] });
+        let rule = json!({ "RuleId": "rule-1", "ServerGroupInfos": [info(None)] });
+        let page = json!({ "ListenerHealthStatus": [listener], "RuleHealthStatus": [rule] });
+        let all = statuses(&page).unwrap();
+        let said = all.iter().flat_map(|status| &status.server_group_infos);
+        let said: Vec<_> = said.map(|report| (report.server_count, report.owes_count)).collect();
+        assert_eq!(said, [(Some(2), true), (None, true), (None, true)]);
+        assert_eq!(statuses(&json!({ "RuleHealthStatus": [] })).unwrap().len(), 0);
+        assert_eq!(statuses(&json!({})).unwrap_err().kind, FaultKind::Unexpected);
     }
 }
