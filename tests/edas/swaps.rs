@@ -2,7 +2,7 @@
 
 use deployer::rollout::Verdict;
 
-use crate::fake::{Fault, On};
+use crate::fake::{Fault, On, Outcome};
 use crate::job::{Job, PROVED, Setup, TWINS, until};
 use crate::lanes::beside_each_other;
 
@@ -51,6 +51,36 @@ fn every_route_of_twins_is_switched_once_at_the_last_step_and_proved_there() {
     job.run(&["rollout", "api", "--revision", "3.0.0"]).ended_with(0);
     job.is_left_with("blue", "green");
     assert_eq!([job.carrying("internal"), job.carrying("partner")], ["internal", "partner"]);
+}
+
+/// One of UDP may have the port of another one. Both are written before anybody waits to see the switch.
+#[test]
+fn listeners_of_tcp_and_of_udp_at_one_port_are_both_switched_once_and_at_once() {
+    let job = Job::new(|setup| {
+        twins(setup);
+        setup.call_timeout = "4s";
+    });
+    job.fake.world(|world| {
+        let partner = &job.ids["partner"];
+        let clb = world.groups[partner].balancer.clone().unwrap();
+        for protocol in ["tcp", "udp"] {
+            world.clb_listener(&clb, protocol, 53, Some(partner));
+        }
+    });
+    job.run(&["rollout", "api"]).ended_with(0);
+    job.is_left_with("green", "blue");
+    assert_eq!(job.carrying("partner"), "partner-b");
+    let calls = job.fake.calls();
+    let switched: Vec<_> = calls
+        .iter()
+        .filter(|call| call.parameters["ListenerPort"] == "53" && call.outcome == Outcome::Done)
+        .map(|call| (call.at, call.action.as_str()))
+        .collect();
+    let mut actions: Vec<_> = switched.iter().map(|(_, action)| *action).collect();
+    actions.sort_unstable();
+    assert_eq!(actions, ["SetLoadBalancerTCPListenerAttribute", "SetLoadBalancerUDPListenerAttribute"]);
+    let between = switched[1].0 - switched[0].0;
+    assert!(between < 4_000, "nobody waited for the other one: {between} ms");
 }
 
 #[test]

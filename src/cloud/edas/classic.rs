@@ -9,7 +9,7 @@ use super::api::pool::Server;
 use super::client::{Client, Product};
 use super::health::Checks;
 use super::pools::{Reader, each, is_gone};
-use super::route::{Place, Route, preview_port, title};
+use super::route::{Frontend, Place, Route, preview_port, title};
 use super::servers::{Family, ServerGroup, Shelf, heeds_weights};
 use super::spared::{Behind, Hits, Standing};
 use crate::cloud::{Fault, FaultKind};
@@ -34,8 +34,8 @@ struct Group {
     id: String,
     family: Family,
     servers: Result<Vec<Server>, Fault>,
-    /// The listeners that send traffic to it, by port and protocol, and the rules.
-    ports: Vec<(u32, String)>,
+    /// The listeners that send traffic to it, as the list of groups names them, and the rules.
+    fronts: Vec<Frontend>,
     rules: Vec<clb::Rule>,
 }
 
@@ -134,8 +134,13 @@ impl Reader<'_> {
         }
         let (defaults, groups, pairs) =
             tokio::try_join!(self.defaults(id), clb::groups(self.client, id), self.pairs(id))?;
-        let whole =
-            |id: String, family, servers| Group { id, family, servers, ports: Vec::new(), rules: Vec::new() };
+        let whole = |id: String, family, servers| Group {
+            id,
+            family,
+            servers,
+            fronts: Vec::new(),
+            rules: Vec::new(),
+        };
         let mut all = vec![whole(default_of(id), Family::ClassicDefault, Ok(defaults))];
         all.extend(pairs.into_iter().map(|(id, servers)| whole(id, Family::ClassicPair, servers)));
         let ids: Vec<(String, Option<u32>)> =
@@ -145,10 +150,16 @@ impl Reader<'_> {
             let own = read.remove(&(group.id.clone(), group.server_count));
             let servers = own.unwrap_or_else(|| Err(unnamed(&group.id)));
             let sends = group.associated_objects.unwrap_or_default();
-            let ports = sends.listeners.unwrap_or_default().all.into_iter();
-            let ports = ports.filter_map(|port| Some((port.port?, port.protocol.unwrap_or_default())));
+            let fronts = sends.listeners.unwrap_or_default().all.into_iter();
+            let fronts = fronts.filter_map(|own| Some(Frontend::new(own.port?, own.protocol.as_deref())));
             let rules = sends.rules.unwrap_or_default().all;
-            all.push(Group { id: group.id, family: Family::Classic, servers, ports: ports.collect(), rules });
+            all.push(Group {
+                id: group.id,
+                family: Family::Classic,
+                servers,
+                fronts: fronts.collect(),
+                rules,
+            });
         }
         self.drop_gone(&mut all, fresh);
         let balancer = Arc::new(Balancer { groups: all });
@@ -287,7 +298,7 @@ pub(super) async fn routes_now(client: &Client, balancer: &str) -> Result<Vec<Ro
         let rules = group.associated_objects.unwrap_or_default().rules.unwrap_or_default().all;
         // Which listeners lead to it they say themselves: the list of groups may be older.
         let (family, servers) = (Family::Classic, Ok(Vec::new()));
-        let group = Group { id: group.id, family, servers, ports: Vec::new(), rules };
+        let group = Group { id: group.id, family, servers, fronts: Vec::new(), rules };
         leading(&listeners, balancer, &group).routes
     });
     Ok(routes.collect())
@@ -332,19 +343,15 @@ async fn judge(
             let own = listeners.as_ref().map(|all| leading(all, id, group));
             if let (Ok(own), Some(shown)) = (&own, shelf.groups.get_mut(&group.id)) {
                 let leading = listeners.as_deref().unwrap_or_default().iter();
-                let leading: Vec<_> = leading
-                    .filter(|l| {
-                        l.load_balancer_id == *id
-                            && l.listener_port
-                                .is_some_and(|p| own.ports.contains(&p) || own.perhaps.contains(&p))
-                    })
-                    .collect();
-                settle(shown, &leading);
+                settle(
+                    shown,
+                    leading.filter(|listener| listener.load_balancer_id == *id && own.has(listener)),
+                );
             }
             let checks = match (own, health.get(id)) {
-                (Ok(Leading { ports, perhaps, routes: found }), Some(Ok(verdicts))) => {
+                (Ok(Leading { fronts, perhaps, routes: found }), Some(Ok(verdicts))) => {
                     routes.extend(found);
-                    Ok(Checks::Said { ports, perhaps, verdicts: verdicts.clone() })
+                    Ok(Checks::Said { fronts, perhaps, verdicts: verdicts.clone() })
                 }
                 (Err(fault), _) | (_, Some(Err(fault))) => Err(fault.clone()),
                 (_, None) => Err(unnamed(&group.id)),
@@ -369,38 +376,49 @@ async fn judge(
 
 /// What leads to a group.
 struct Leading {
-    /// The ports of the listeners that lead to it themselves.
-    ports: Vec<u32>,
-    /// The ports of those of which a rule may.
-    perhaps: Vec<u32>,
+    /// The listeners that lead to it themselves.
+    fronts: Vec<Frontend>,
+    /// Those of which a rule may.
+    perhaps: Vec<Frontend>,
     routes: Vec<Route>,
 }
 
+impl Leading {
+    /// Whether a listener of the balancer is among them.
+    fn has(&self, listener: &Listener) -> bool {
+        let own = frontend(listener);
+        own.is_some_and(|own| self.fronts.iter().chain(&self.perhaps).any(|front| front.may_be(&own)))
+    }
+}
+
+fn frontend(listener: &Listener) -> Option<Frontend> {
+    Some(Frontend::new(listener.listener_port?, listener.listener_protocol.as_deref()))
+}
+
 fn leading(listeners: &[Listener], balancer: &str, group: &Group) -> Leading {
-    let own = listeners.iter().filter(|listener| listener.load_balancer_id == balancer);
-    let own = own.filter(|listener| leads(listener, group));
-    let protocol = |listener: &Listener| listener.listener_protocol.clone().unwrap_or_default();
-    let mut ports: BTreeMap<u32, String> =
-        own.filter_map(|listener| Some((listener.listener_port?, protocol(listener)))).collect();
+    let own = || listeners.iter().filter(|listener| listener.load_balancer_id == balancer);
+    let mut fronts: BTreeSet<Frontend> =
+        own().filter(|listener| leads(listener, group)).filter_map(frontend).collect();
     if group.family == Family::Classic {
-        for (port, protocol) in &group.ports {
-            ports.entry(*port).or_insert_with(|| protocol.clone());
-        }
+        let known = fronts.clone();
+        let more = group.fronts.iter().filter(|front| !known.iter().any(|known| known.may_be(front)));
+        fronts.extend(more.cloned());
     }
     let route =
         |place: Place, id: String, name: String| Route::whole(place, &id, name, Some(group.id.clone()));
-    let mut routes: Vec<Route> = ports
+    let mut routes: Vec<Route> = fronts
         .iter()
-        .map(|(port, protocol)| {
-            let place =
-                Place::Classic { balancer: balancer.to_owned(), port: *port, protocol: protocol.clone() };
-            route(place, format!("{balancer}:{port}"), title(Some(balancer), Some(*port)))
+        .map(|front| {
+            let Frontend { port, protocol } = front.clone();
+            let place = Place::Classic { balancer: balancer.to_owned(), port, protocol };
+            route(place, format!("{balancer}:{front}"), title(Some(balancer), Some(front)))
         })
         .collect();
-    let mut ports: BTreeSet<u32> = ports.into_keys().collect();
-    let previews: BTreeSet<u32> =
-        group.rules.iter().filter_map(|rule| preview_port(rule.domain.as_deref())).collect();
-    ports.extend(&previews);
+    let requests: Vec<Frontend> = own().filter_map(frontend).filter(Frontend::takes_requests).collect();
+    for port in group.rules.iter().filter_map(|rule| preview_port(rule.domain.as_deref())) {
+        let known = requests.iter().find(|front| front.port == port);
+        fronts.insert(known.cloned().unwrap_or_else(|| Frontend::new(port, None)));
+    }
     for rule in &group.rules {
         let path = rule.url.as_deref().unwrap_or_default();
         let name = format!("rule {}{path} of {balancer}", rule.domain.as_deref().unwrap_or_default());
@@ -408,23 +426,12 @@ fn leading(listeners: &[Listener], balancer: &str, group: &Group) -> Leading {
         let place = Place::ClassicRule(rule.rule_id.clone());
         routes.push(Route { preview, ..route(place, rule.rule_id.clone(), name) });
     }
-    let mut perhaps = BTreeSet::new();
+    let mut perhaps = Vec::new();
     if group.rules.iter().any(|rule| preview_port(rule.domain.as_deref()).is_none()) {
         // The answer about a rule does not name its listener: any one that takes requests may be it.
-        let own = listeners
-            .iter()
-            .filter(|listener| listener.load_balancer_id == balancer && takes_requests(listener));
-        perhaps
-            .extend(own.filter_map(|listener| listener.listener_port).filter(|port| !ports.contains(port)));
+        perhaps.extend(requests.into_iter().filter(|front| !fronts.iter().any(|own| own.may_be(front))));
     }
-    Leading { ports: ports.into_iter().collect(), perhaps: perhaps.into_iter().collect(), routes }
-}
-
-fn takes_requests(listener: &Listener) -> bool {
-    listener
-        .listener_protocol
-        .as_deref()
-        .is_some_and(|protocol| protocol.to_ascii_lowercase().starts_with("http"))
+    Leading { fronts: fronts.into_iter().collect(), perhaps, routes }
 }
 
 fn leads(listener: &Listener, group: &Group) -> bool {
@@ -438,7 +445,7 @@ fn leads(listener: &Listener, group: &Group) -> bool {
 }
 
 /// How long a server of the group drains, and how often it is checked, by the listeners that lead to it.
-fn settle(group: &mut ServerGroup, listeners: &[&Listener]) {
+fn settle<'a>(group: &mut ServerGroup, listeners: impl Iterator<Item = &'a Listener>) {
     for listener in listeners {
         let all: [&Option<Settings>; 4] = [&listener.tcp, &listener.udp, &listener.http, &listener.https];
         for own in all.into_iter().flatten() {
@@ -453,7 +460,7 @@ fn settle(group: &mut ServerGroup, listeners: &[&Listener]) {
             let checks = u64::from(own.healthy_threshold.unwrap_or(HEALTHY_CHECKS)) + 1;
             group.verdict = group.verdict.max(Span(group.interval.0.saturating_mul(checks)));
         }
-        group.cuts |= takes_requests(listener);
+        group.cuts |= frontend(listener).is_some_and(|own| own.takes_requests());
         group.heeds_weights &= heeds_weights(listener.scheduler.as_deref());
     }
 }
@@ -476,5 +483,69 @@ async fn heed(reader: Reader<'_>, shelf: &mut Shelf, balancers: &BTreeMap<String
         if let Some(group) = shelf.groups.get_mut(&group) {
             group.heeds_weights &= heeds;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn listener(protocol: &str, port: u32, group: Option<&str>) -> Value {
+        json!({ "LoadBalancerId": "lb-1", "ListenerPort": port, "ListenerProtocol": protocol,
+            "VServerGroupId": group, "Scheduler": "wrr" })
+    }
+
+    fn listeners(all: &[Value]) -> Vec<Listener> {
+        serde_json::from_value(all.into()).unwrap()
+    }
+
+    fn group(id: &str, family: Family, fronts: &[Frontend], domains: &[&str]) -> Group {
+        let rules =
+            domains.iter().map(|domain| json!({ "RuleId": format!("rule {domain}"), "Domain": domain }));
+        let rules = serde_json::from_value(rules.collect()).unwrap();
+        Group { id: id.to_owned(), family, servers: Ok(Vec::new()), fronts: fronts.to_vec(), rules }
+    }
+
+    fn front(protocol: &str, port: u32) -> Frontend {
+        Frontend::new(port, Some(protocol))
+    }
+
+    #[test]
+    fn a_listener_of_udp_at_the_port_of_another_one_is_a_route_of_its_own() {
+        let all = listeners(&[
+            listener("tcp", 53, Some("rsp-1")),
+            listener("udp", 53, Some("rsp-1")),
+            listener("udp", 54, Some("rsp-2")),
+            listener("tcp", 54, Some("rsp-1")),
+        ]);
+        // The list of groups names those that are known already, with or without a protocol, and one more.
+        let listed = [front("UDP", 53), Frontend::new(54, None), front("http", 80)];
+        let found = leading(&all, "lb-1", &group("rsp-1", Family::Classic, &listed, &[]));
+        assert_eq!(found.fronts, [front("tcp", 53), front("udp", 53), front("tcp", 54), front("http", 80)]);
+        assert_eq!(found.perhaps, []);
+        let names: Vec<&str> = found.routes.iter().map(|route| route.name.as_str()).collect();
+        let expected = ["53", "53/udp", "54", "80"].map(|port| format!("listener lb-1:{port}"));
+        assert_eq!(names, expected);
+        let places: BTreeSet<&Place> = found.routes.iter().map(|route| &route.place).collect();
+        assert_eq!(places.len(), 4, "each is changed by itself: {places:?}");
+        let listening: Vec<bool> = all.iter().map(|listener| found.has(listener)).collect();
+        assert_eq!(listening, [true, true, false, true]);
+    }
+
+    #[test]
+    fn a_preview_is_heard_of_where_requests_are_taken_and_a_rule_may_be_at_any_other_of_these() {
+        let all = listeners(&[
+            listener("udp", 443, Some("rsp-2")),
+            listener("https", 443, Some("rsp-2")),
+            listener("http", 80, Some("rsp-2")),
+            listener("tcp", 81, Some("rsp-2")),
+        ]);
+        let preview = crate::cloud::edas::route::preview_domain(443, "rsp-1");
+        let found = leading(&all, "lb-1", &group("rsp-1", Family::Classic, &[], &[&preview, "example.com"]));
+        assert_eq!((found.fronts, found.perhaps), (vec![front("https", 443)], vec![front("http", 80)]));
+        let previews: Vec<bool> = found.routes.iter().map(|route| route.preview).collect();
+        assert_eq!(previews, [true, false]);
     }
 }

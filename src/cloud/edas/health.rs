@@ -7,6 +7,7 @@
 use super::api::alb::{NonNormal, Report};
 use super::api::clb::Verdict;
 use super::api::pool::Server;
+use super::route::Frontend;
 use crate::model::Health;
 
 /// What is said of one group.
@@ -14,12 +15,12 @@ use crate::model::Health;
 pub(super) enum Checks {
     /// Who is not well, once for each listener and rule that sends traffic to the group.
     NotWell(Vec<Report>),
-    /// Who is well, by the ports of the listeners that send traffic to the group.
+    /// Who is well, by the listeners that send traffic to the group.
     Said {
-        /// The ports of its listeners: each of them has to say it.
-        ports: Vec<u32>,
-        /// The ports of listeners of which a rule may send traffic to it: CLB does not say of which.
-        perhaps: Vec<u32>,
+        /// Its listeners: each of them has to say it.
+        fronts: Vec<Frontend>,
+        /// Listeners of which a rule may send traffic to it: CLB does not say of which.
+        perhaps: Vec<Frontend>,
         /// What is said of every server of the balancer.
         verdicts: Vec<Verdict>,
     },
@@ -36,7 +37,7 @@ pub(super) fn judge(server: &Server, all: &[Server], checks: &Checks) -> (Health
             worst(each)
                 .unwrap_or_else(|| (Health::Unused, Some("no listener or rule leads to it".to_owned())))
         }
-        Checks::Said { ports, perhaps, verdicts } => said(server, (ports, perhaps), verdicts),
+        Checks::Said { fronts, perhaps, verdicts } => said(server, (fronts, perhaps), verdicts),
     }
 }
 
@@ -116,25 +117,33 @@ fn is_same(named: &NonNormal, server: &Server) -> bool {
 /// CLB says of each server what each listener's check found: a listener has its own check, so none speaks for another.
 fn said(
     server: &Server,
-    (ports, perhaps): (&[u32], &[u32]),
+    (fronts, perhaps): (&[Frontend], &[Frontend]),
     verdicts: &[Verdict],
 ) -> (Health, Option<String>) {
-    if ports.is_empty() && perhaps.is_empty() {
+    if fronts.is_empty() && perhaps.is_empty() {
         return (Health::Unused, Some("no listener or rule leads to it".to_owned()));
     }
+    let both = || fronts.iter().chain(perhaps);
+    let speaks = |front: &Frontend, said: &Verdict| {
+        let Some(own) = frontend(said) else { return false };
+        // One that does not say whose it is may be the other listener's of the same port.
+        let told = !own.protocol.is_empty() || both().filter(|other| other.port == own.port).count() == 1;
+        told && front.may_be(&own)
+    };
     let address = server.server_ip.as_deref().filter(|ip| !ip.is_empty());
     let own = verdicts.iter().filter(|said| {
         let by_address = address.is_some() && said.server_ip.as_deref() == address;
         // Pods that share an interface are told apart by their addresses: none of them answers for another.
         let by_id = server.name() == server.server_id && said.server_id == server.server_id;
         let named = by_id || by_address;
-        let here = said.listener_port.is_some_and(|port| ports.contains(&port) || perhaps.contains(&port));
-        named && here && (server.port.is_none() || said.port == server.port)
+        named
+            && both().any(|front| speaks(front, said))
+            && (server.port.is_none() || said.port == server.port)
     });
     let own: Vec<_> = own.collect();
-    let silent = ports.iter().find(|port| !own.iter().any(|said| said.listener_port == Some(**port)));
-    if let Some(port) = silent {
-        return (Health::Initial, Some(format!("the listener of port {port} says nothing of it")));
+    let silent = fronts.iter().find(|front| !own.iter().any(|said| speaks(front, said)));
+    if let Some(front) = silent {
+        return (Health::Initial, Some(format!("the listener of port {front} says nothing of it")));
     }
     let each = own.into_iter().map(|said| match said.server_health_status.as_deref() {
         Some("normal") => (Health::Healthy, None),
@@ -142,6 +151,10 @@ fn said(
         other => (Health::Unavailable, other.map(str::to_owned)),
     });
     worst(each).unwrap_or((Health::Initial, None))
+}
+
+fn frontend(said: &Verdict) -> Option<Frontend> {
+    Some(Frontend::new(said.listener_port?, said.protocol.as_deref()))
 }
 
 #[cfg(test)]
@@ -245,16 +258,20 @@ mod tests {
     fn a_server_of_a_clb_is_well_where_every_listener_says_normal() {
         let all = [server("i-1", "Available", 100)];
         let verdict = |port: u32, status: &str| {
-            let text = json!({ "ServerId": "i-1", "Port": 8080, "ListenerPort": port, "ServerHealthStatus": status });
+            let text = json!({ "ServerId": "i-1", "Port": 8080, "ListenerPort": port, "Protocol": "http",
+                "ServerHealthStatus": status });
             serde_json::from_value::<Verdict>(text).unwrap()
         };
+        let fronts = |ports: &[u32]| ports.iter().map(|port| Frontend::new(*port, Some("http"))).collect();
         let health = |ports: &[u32], verdicts: Vec<Verdict>| {
-            judge(&all[0], &all, &Checks::Said { ports: ports.to_vec(), perhaps: Vec::new(), verdicts }).0
+            let (fronts, perhaps) = (fronts(ports), Vec::new());
+            judge(&all[0], &all, &Checks::Said { fronts, perhaps, verdicts }).0
         };
         // A listener that says nothing is answered for by no other one.
         assert_eq!(health(&[80, 81], vec![verdict(80, "normal")]), Health::Initial);
         let perhaps = |verdicts: Vec<Verdict>| {
-            judge(&all[0], &all, &Checks::Said { ports: Vec::new(), perhaps: vec![80, 81], verdicts }).0
+            let (fronts, perhaps) = (Vec::new(), fronts(&[80, 81]));
+            judge(&all[0], &all, &Checks::Said { fronts, perhaps, verdicts }).0
         };
         assert_eq!(perhaps(vec![verdict(80, "normal")]), Health::Healthy);
         assert_eq!(perhaps(vec![]), Health::Initial);
@@ -266,5 +283,35 @@ mod tests {
         assert_eq!(health(&[80], vec![verdict(80, "unavailable")]), Health::Unavailable);
         assert_eq!(health(&[80], vec![]), Health::Initial);
         assert_eq!(health(&[], vec![verdict(80, "normal")]), Health::Unused);
+    }
+
+    #[test]
+    fn two_listeners_of_one_port_speak_each_for_itself() {
+        let all = [server("i-1", "Available", 100)];
+        let verdict = |protocol: Option<&str>, status: &str| {
+            let text = json!({ "ServerId": "i-1", "Port": 8080, "ListenerPort": 53, "Protocol": protocol,
+                "ServerHealthStatus": status });
+            serde_json::from_value::<Verdict>(text).unwrap()
+        };
+        let health = |protocols: &[Option<&str>], verdicts: Vec<Verdict>| {
+            let fronts = protocols.iter().map(|protocol| Frontend::new(53, *protocol)).collect();
+            judge(&all[0], &all, &Checks::Said { fronts, perhaps: Vec::new(), verdicts }).0
+        };
+        let (tcp, udp) = (Some("tcp"), Some("udp"));
+        let well = |protocol| verdict(protocol, "normal");
+        for (fronts, verdicts, expected) in [
+            (&[tcp, udp][..], vec![well(tcp), well(udp)], Health::Healthy),
+            (&[tcp, udp], vec![well(tcp)], Health::Initial),
+            (&[tcp, udp], vec![well(tcp), verdict(udp, "abnormal")], Health::Unhealthy),
+            (&[tcp, udp], vec![well(None), well(None)], Health::Initial),
+            // The other listener of the port is somebody else's.
+            (&[tcp], vec![well(tcp), verdict(udp, "abnormal")], Health::Healthy),
+            (&[tcp], vec![well(udp)], Health::Initial),
+            (&[Some("TCP")], vec![well(tcp)], Health::Healthy),
+            (&[tcp], vec![well(None)], Health::Healthy),
+            (&[None], vec![well(tcp)], Health::Healthy),
+        ] {
+            assert_eq!(health(fronts, verdicts.clone()), expected, "{fronts:?} {verdicts:?}");
+        }
     }
 }

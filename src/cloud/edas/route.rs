@@ -1,5 +1,7 @@
 //! Listeners and rules: which server groups they send traffic to, with which weights.
 
+use std::fmt;
+
 use serde_json::{Value, json};
 
 use super::api::{alb, nlb, pool};
@@ -54,7 +56,7 @@ pub(super) enum Place {
     Rule(String),
     /// A listener of an NLB: it has one group.
     Network(String),
-    /// A listener of a CLB: it has one group.
+    /// A listener of a CLB, by its [`Frontend`]: it has one group.
     Classic {
         /// The balancer.
         balancer: String,
@@ -65,6 +67,40 @@ pub(super) enum Place {
     },
     /// A forwarding rule of a CLB: it has one group.
     ClassicRule(String),
+}
+
+/// Where a listener of a CLB is reached. One of UDP may have the port of another one.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Frontend {
+    /// Its port.
+    pub port: u32,
+    /// `tcp`, `udp`, `http` or `https`; nothing where that is not known.
+    pub protocol: String,
+}
+
+impl Frontend {
+    /// As an answer says it.
+    pub fn new(port: u32, protocol: Option<&str>) -> Self {
+        Self { port, protocol: protocol.unwrap_or_default().to_ascii_lowercase() }
+    }
+
+    /// Whether both may be the same listener.
+    pub fn may_be(&self, other: &Self) -> bool {
+        let said = !self.protocol.is_empty() && !other.protocol.is_empty();
+        self.port == other.port && (self.protocol == other.protocol || !said)
+    }
+
+    /// Whether it takes requests, and not connections or packets.
+    pub fn takes_requests(&self) -> bool {
+        self.protocol.starts_with("http")
+    }
+}
+
+impl fmt::Display for Frontend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { port, protocol } = self;
+        if protocol == "udp" { write!(f, "{port}/{protocol}") } else { write!(f, "{port}") }
+    }
 }
 
 impl Route {
@@ -211,7 +247,7 @@ fn is_preview(condition: &Value) -> bool {
 }
 
 /// How people name a listener.
-pub(super) fn title(balancer: Option<&str>, port: Option<u32>) -> String {
+pub(super) fn title(balancer: Option<&str>, port: Option<impl fmt::Display>) -> String {
     let port = port.map_or_else(|| "?".to_owned(), |port| port.to_string());
     format!("listener {}:{port}", balancer.unwrap_or("?"))
 }

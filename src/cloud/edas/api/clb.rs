@@ -171,6 +171,9 @@ impl Settings {
 pub struct Verdict {
     #[serde(default, deserialize_with = "number")]
     pub listener_port: Option<u32>,
+    /// The listener's.
+    #[serde(default)]
+    pub protocol: Option<String>,
     pub server_id: String,
     #[serde(default)]
     pub server_ip: Option<String>,
