@@ -201,7 +201,9 @@ fn a_group_that_is_gone_though_it_is_listed_hides_no_other_group_of_its_balancer
                 world.master_slave_group(&balancer, "a pair that is gone"),
                 world.vserver_group(&balancer, "a group that is gone"),
             ];
-            gone.iter().for_each(|gone| world.delete_behind_the_list(gone));
+            for gone in &gone {
+                world.delete_behind_the_list(gone);
+            }
             let default = format!("{balancer}/default");
             world.stand(&group, &name, 8080, 100);
             world.stand(&default, &name, 0, 100);
@@ -220,9 +222,10 @@ fn a_group_that_is_gone_though_it_is_listed_refuses_only_where_blue_is_said_to_b
         let job = Job::new(|_| {});
         let gone = job.fake.world(|world| {
             let balancer = world.clb("another");
-            let gone = match *dress {
-                "a pair" => world.master_slave_group(&balancer, "gone"),
-                _ => world.vserver_group(&balancer, "gone"),
+            let gone = if *dress == "a pair" {
+                world.master_slave_group(&balancer, "gone")
+            } else {
+                world.vserver_group(&balancer, "gone")
             };
             world.delete_behind_the_list(&gone);
             gone

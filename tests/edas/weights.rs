@@ -303,6 +303,23 @@ async fn shares_are_met_with_unequal_fleets_and_weights_behind_every_balancer() 
     }
 }
 
+/// It has no server group, not even the default one, and chooses among nobody.
+#[tokio::test]
+async fn a_listener_that_redirects_does_not_keep_the_default_group_of_its_balancer_from_being_proved() {
+    let scale = Scale::new(Front::ClbDefault, &[100, 100]);
+    let clb = scale.group.strip_suffix("/default").unwrap().to_owned();
+    scale.rig.fake.world(|world| world.clb_redirect(&clb, 8000, 443));
+    scale.joined(2).await;
+    let backend = scale.rig.backend();
+    let seen = look(&backend).await;
+    let routes: Vec<_> = seen.group(&id()).unwrap().routes.iter().cloned().collect();
+    assert_eq!(routes, [format!("listener {clb}:80")]);
+    backend.change(&Scale::shift(75), &token(100)).await.unwrap();
+    let got = scale.part("green");
+    assert!(got.abs_diff(7_500) <= 100, "{got}");
+    assert_eq!((scale.rig.fake.unknown(), scale.rig.fake.strange()), (vec![], vec![]));
+}
+
 #[tokio::test]
 async fn whoever_stops_between_two_batches_leaves_what_another_completes_to_the_same() {
     for (front, action) in [

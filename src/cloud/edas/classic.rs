@@ -386,7 +386,7 @@ struct Leading {
 impl Leading {
     /// Whether a listener of the balancer is among them.
     fn has(&self, listener: &Listener) -> bool {
-        let own = frontend(listener);
+        let own = frontend(listener).filter(|_| !listener.redirects());
         own.is_some_and(|own| self.fronts.iter().chain(&self.perhaps).any(|front| front.may_be(&own)))
     }
 }
@@ -396,11 +396,13 @@ fn frontend(listener: &Listener) -> Option<Frontend> {
 }
 
 fn leading(listeners: &[Listener], balancer: &str, group: &Group) -> Leading {
-    let own = || listeners.iter().filter(|listener| listener.load_balancer_id == balancer);
-    let mut fronts: BTreeSet<Frontend> =
-        own().filter(|listener| leads(listener, group)).filter_map(frontend).collect();
+    let here = listeners.iter().filter(|listener| listener.load_balancer_id == balancer);
+    let (elsewhere, own): (Vec<&Listener>, Vec<&Listener>) = here.partition(|listener| listener.redirects());
+    let leading = own.iter().filter(|listener| leads(listener, group));
+    let mut fronts: BTreeSet<Frontend> = leading.filter_map(|listener| frontend(listener)).collect();
     if group.family == Family::Classic {
-        let known = fronts.clone();
+        let elsewhere = elsewhere.into_iter().filter_map(frontend);
+        let known: Vec<Frontend> = fronts.iter().cloned().chain(elsewhere).collect();
         let more = group.fronts.iter().filter(|front| !known.iter().any(|known| known.may_be(front)));
         fronts.extend(more.cloned());
     }
@@ -414,7 +416,8 @@ fn leading(listeners: &[Listener], balancer: &str, group: &Group) -> Leading {
             route(place, format!("{balancer}:{front}"), title(Some(balancer), Some(front)))
         })
         .collect();
-    let requests: Vec<Frontend> = own().filter_map(frontend).filter(Frontend::takes_requests).collect();
+    let requests = own.into_iter().filter_map(frontend).filter(Frontend::takes_requests);
+    let requests: Vec<Frontend> = requests.collect();
     for port in group.rules.iter().filter_map(|rule| preview_port(rule.domain.as_deref())) {
         let known = requests.iter().find(|front| front.port == port);
         fronts.insert(known.cloned().unwrap_or_else(|| Frontend::new(port, None)));
@@ -491,6 +494,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::cloud::edas::route::preview_domain;
 
     fn listener(protocol: &str, port: u32, group: Option<&str>) -> Value {
         json!({ "LoadBalancerId": "lb-1", "ListenerPort": port, "ListenerProtocol": protocol,
@@ -542,10 +546,30 @@ mod tests {
             listener("http", 80, Some("rsp-2")),
             listener("tcp", 81, Some("rsp-2")),
         ]);
-        let preview = crate::cloud::edas::route::preview_domain(443, "rsp-1");
+        let preview = preview_domain(443, "rsp-1");
         let found = leading(&all, "lb-1", &group("rsp-1", Family::Classic, &[], &[&preview, "example.com"]));
         assert_eq!((found.fronts, found.perhaps), (vec![front("https", 443)], vec![front("http", 80)]));
         let previews: Vec<bool> = found.routes.iter().map(|route| route.preview).collect();
         assert_eq!(previews, [true, false]);
+    }
+
+    #[test]
+    fn a_listener_that_redirects_leads_nowhere() {
+        let mut redirecting = listener("http", 80, None);
+        redirecting["HTTPListenerConfig"] = json!({ "ListenerForward": "on", "ForwardPort": 443 });
+        let mut serving = listener("http", 8080, None);
+        serving["HTTPListenerConfig"] = json!({ "ListenerForward": "off" });
+        let all = listeners(&[redirecting, serving, listener("https", 443, Some("rsp-1"))]);
+        let default = leading(&all, "lb-1", &group("lb-1/default", Family::ClassicDefault, &[], &[]));
+        assert_eq!((default.fronts.clone(), default.perhaps.len()), (vec![front("http", 8080)], 0));
+        assert_eq!(default.routes.len(), 1);
+        // Whatever the list of groups still names, and wherever a rule may be.
+        let own = group("rsp-1", Family::Classic, &[front("http", 80)], &["example.com"]);
+        let own = leading(&all, "lb-1", &own);
+        let expected = (vec![front("https", 443)], vec![front("http", 8080)]);
+        assert_eq!((own.fronts.clone(), own.perhaps.clone()), expected);
+        for found in [default, own] {
+            assert!(!found.has(&all[0]) && found.has(&all[1]));
+        }
     }
 }

@@ -154,6 +154,17 @@ pub struct Settings {
     health_check_connect_port: Value,
     #[serde(default)]
     pub master_slave_server_group_id: Option<String>,
+    /// `on` where a listener of HTTP sends everybody to a port of HTTPS, and nobody to a server.
+    #[serde(default)]
+    listener_forward: Option<String>,
+}
+
+impl Listener {
+    /// Whether it answers by itself, and sends nobody to a server: it has no group then, not even the default one.
+    pub fn redirects(&self) -> bool {
+        let forward = self.http.as_ref().and_then(|own| own.listener_forward.as_deref());
+        forward.is_some_and(|word| word.eq_ignore_ascii_case("on"))
+    }
 }
 
 impl Settings {

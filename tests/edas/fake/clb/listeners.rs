@@ -43,6 +43,31 @@ fn drains(listener: &Listener) -> (Value, Value) {
     (drain, timeout.unwrap_or_else(|| json!(0)))
 }
 
+impl World {
+    /// A listener of a CLB that sends whoever comes over HTTP to a port of HTTPS, and nobody to a server.
+    pub fn clb_redirect(&mut self, clb: &str, port: u16, to: u16) {
+        let id = self.clb_listener(clb, "http", port, None);
+        for own in self.listeners.iter_mut().filter(|own| own.id == id) {
+            own.shares.clear();
+            own.settings.insert("ForwardPort".to_owned(), json!(to));
+        }
+    }
+}
+
+/// Whether a listener of HTTP redirects, and whereto. It chooses among no servers then.
+fn redirects(listener: &Listener) -> Vec<(&'static str, Value)> {
+    match listener.settings.get("ForwardPort") {
+        Some(to) => vec![("ListenerForward", json!("on")), ("ForwardPort", to.clone())],
+        None => vec![("ListenerForward", json!("off"))],
+    }
+}
+
+fn insert(value: &mut Value, fields: Vec<(&'static str, Value)>) {
+    if let Value::Object(own) = value {
+        own.extend(fields.into_iter().map(|(name, field)| (name.to_owned(), field)));
+    }
+}
+
 /// The vServer group of a listener, and its pair of a master and a slave; neither where the default server group serves.
 fn groups(world: &World, listener: &Listener) -> (Value, Value) {
     let own = listener.shares.first().filter(|(id, _)| *id != default_group(&listener.balancer));
@@ -78,6 +103,9 @@ fn list(world: &mut World, input: &Input) -> Answer {
             }),
             _ => json!({ "HealthCheck": "on", "HealthCheckInterval": 2 }),
         };
+        if listener.protocol == "http" {
+            insert(&mut config, redirects(listener));
+        }
         if let Some(port) = listener.settings.get("HealthCheckConnectPort") {
             config["HealthCheckConnectPort"] = port.clone();
         }
@@ -86,11 +114,13 @@ fn list(world: &mut World, input: &Input) -> Answer {
             "ListenerPort": listener.port,
             "ListenerProtocol": listener.protocol,
             "Status": "running",
-            "Scheduler": scheduler(listener),
             "VServerGroupId": group,
         });
         if let Value::Object(fields) = &mut one {
             fields.insert(format!("{}ListenerConfig", listener.protocol.to_uppercase()), config);
+            if !listener.settings.contains_key("ForwardPort") {
+                fields.insert("Scheduler".to_owned(), json!(scheduler(listener)));
+            }
         }
         one
     });
@@ -107,10 +137,13 @@ fn attribute(world: &mut World, input: &Input, protocol: &str) -> Answer {
         "VServerGroupId": groups(world, listener).0,
         "HealthCheck": "on",
     });
-    let (drain, timeout) = drains(listener);
-    if let (true, Value::Object(fields)) = (protocol == "tcp", &mut answer) {
-        fields.insert("ConnectionDrain".to_owned(), drain);
-        fields.insert("ConnectionDrainTimeout".to_owned(), timeout);
+    match protocol {
+        "tcp" => {
+            let (drain, timeout) = drains(listener);
+            insert(&mut answer, vec![("ConnectionDrain", drain), ("ConnectionDrainTimeout", timeout)]);
+        }
+        "http" => insert(&mut answer, redirects(listener)),
+        _ => {}
     }
     Ok(answer)
 }
