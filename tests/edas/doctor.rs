@@ -97,6 +97,53 @@ fn a_group_that_somebody_attached_by_hand_is_seen_and_so_is_a_default_one() {
     );
 }
 
+/// Nobody is registered there yet, and the plan refuses all the same.
+#[test]
+fn a_group_that_a_scaling_group_of_blue_is_attached_to_is_seen_though_nobody_stands_there() {
+    let desk = Desk::new();
+    desk.declare_all();
+    let (scaling, group) = desk.fake.world(|world| {
+        let balancer = world.alb("another");
+        let group = world.alb_group("another", &GroupOptions::default());
+        world.listener(&balancer, 7000, &group);
+        let scaling = world.scaling_group("by-hand", &desk.hosts);
+        world.attach(&scaling, &group, 8080);
+        (scaling, group)
+    });
+    let expected = format!(
+        "undeclared groups: blue's scaling group `{scaling}` is attached to the server group `another` ({group}), which \
+         the file does not declare"
+    );
+    assert_eq!(failures(&desk), [expected]);
+    assert_eq!(desk.run(&["plan", "api"]).code, 10);
+}
+
+#[test]
+fn a_vserver_group_that_edas_binds_to_the_deploy_group_is_seen_though_nobody_stands_there() {
+    let desk = Desk::new();
+    desk.declare_all();
+    let group = desk.fake.world(|world| {
+        let balancer = world.clb("another");
+        let group = world.vserver_group(&balancer, "by-edas");
+        let app = world.app_mut(&desk.app).unwrap();
+        let blue = app.groups.iter_mut().find(|own| own.name == "blue").unwrap();
+        blue.bound[0] = Some((group.clone(), 8080));
+        group
+    });
+    let expected = format!(
+        "undeclared groups: EDAS binds blue to the server group `{group}`, which the file does not declare"
+    );
+    assert_eq!(failures(&desk), [expected]);
+    assert_eq!(desk.run(&["plan", "api"]).code, 10);
+    // What the file declares is as it should be, whoever else keeps it in step.
+    desk.fake.world(|world| {
+        let app = world.app_mut(&desk.app).unwrap();
+        let blue = app.groups.iter_mut().find(|own| own.name == "blue").unwrap();
+        blue.bound[0] = Some((desk.id("partner").to_owned(), 8080));
+    });
+    assert_eq!(failures(&desk), [""; 0]);
+}
+
 #[test]
 fn what_may_not_be_read_is_said_and_fails() {
     let desk = Desk::new();

@@ -1,6 +1,6 @@
 //! The server groups: declared and found, twins alike, drains and health checks within the deadlines.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -148,43 +148,62 @@ fn fits(servers: &EdasServers, family: Family) -> bool {
     }
 }
 
-/// The accident: a group that nobody wrote down.
+/// The accident: a group that nobody wrote down. The plan counts as blue's also what EDAS keeps in step with it and what a
+/// scaling group of its instances is attached to, though nobody stands there yet.
 fn undeclared(facts: &Facts<'_>) -> Vec<Finding> {
     let known: BTreeSet<&String> =
         facts.home.spec.groups.values().flat_map(|group| group.servers.ids()).collect();
     let standing = facts.survey.standing();
-    let mut findings: Vec<_> = standing
-        .iter()
-        .filter(|id| !known.contains(id))
-        .map(|id| {
-            let family = facts.survey.group(id).map(|group| group.family);
-            let mend = match family {
-                _ if facts.home.kubernetes().is_some() => {
-                    let twins = match family {
-                        Some(Family::Nlb) => "nlb_twins",
-                        Some(Family::Classic | Family::ClassicDefault | Family::ClassicPair) => "clb_twins",
-                        Some(Family::Alb) | None => "alb_twins",
-                    };
-                    format!("take it out of the Service that names it, or declare it with a twin: `NAME: {{{twins}: [A, B]}}`")
-                }
-                Some(Family::ClassicPair) => {
-                    "move its listener to a vServer group and declare that: a master and a slave are not moved from here".to_owned()
-                }
-                Some(Family::Nlb) => format!("declare it: `NAME: {{nlb: {id}}}` under `groups`"),
-                Some(Family::Classic | Family::ClassicDefault) => format!("declare it: `NAME: {{clb: {id}}}` under `groups`"),
-                Some(Family::Alb) | None => format!("declare it: `NAME: {{alb: {id}}}` under `groups`"),
-            };
-            let what = format!("blue stands in the server group {}, which the file does not declare", facts.title(id));
-            Finding::fail("undeclared groups", what)
-                .why("whoever comes through it would lose the service with blue; a rollout is refused until it is covered")
-                .mend(mend)
-        })
-        .collect();
+    let by_edas: BTreeSet<String> =
+        facts.known().flat_map(|(_, now)| now.seen.attached.iter().map(ToString::to_string)).collect();
+    let mut by_scaling: BTreeMap<&String, BTreeSet<&String>> = BTreeMap::new();
+    for (id, names) in facts.survey.attached.values().flatten() {
+        by_scaling.entry(id).or_default().extend(names);
+    }
+    let all: BTreeSet<&String> = standing.iter().chain(&by_edas).chain(by_scaling.keys().copied()).collect();
+    let missing = all.into_iter().filter(|id| !known.contains(id)).map(|id| {
+        let (title, declare) = (facts.title(id), declare(facts, id));
+        let (what, mend) = if standing.contains(id) {
+            (format!("blue stands in the server group {title}"), declare)
+        } else if let Some(names) = by_scaling.get(id) {
+            let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+            let what = format!("blue's scaling group {} is attached to the server group {title}", names.join(" and "));
+            (what, format!("{declare}, or detach it from the scaling group"))
+        } else {
+            let what = format!("EDAS binds blue to the server group {title}");
+            (what, format!("{declare}, or unbind it in EDAS"))
+        };
+        Finding::fail("undeclared groups", format!("{what}, which the file does not declare"))
+            .why("whoever comes through it would lose the service with blue; a rollout is refused until it is covered")
+            .mend(mend)
+    });
+    let mut findings: Vec<_> = missing.collect();
     if findings.is_empty() && !standing.is_empty() {
         let what = format!("all {} server groups in which blue stands are declared", standing.len());
         findings.push(Finding::ok("undeclared groups", what));
     }
     findings
+}
+
+/// What to do about a group that the file does not name.
+fn declare(facts: &Facts<'_>, id: &str) -> String {
+    let family = facts.survey.group(id).map(|group| group.family);
+    match family {
+        _ if facts.home.kubernetes().is_some() => {
+            let twins = match family {
+                Some(Family::Nlb) => "nlb_twins",
+                Some(Family::Classic | Family::ClassicDefault | Family::ClassicPair) => "clb_twins",
+                Some(Family::Alb) | None => "alb_twins",
+            };
+            format!("take it out of the Service that names it, or declare it with a twin: `NAME: {{{twins}: [A, B]}}`")
+        }
+        Some(Family::ClassicPair) => {
+            "move its listener to a vServer group and declare that: a master and a slave are not moved from here".to_owned()
+        }
+        Some(Family::Nlb) => format!("declare it: `NAME: {{nlb: {id}}}` under `groups`"),
+        Some(Family::Classic | Family::ClassicDefault) => format!("declare it: `NAME: {{clb: {id}}}` under `groups`"),
+        Some(Family::Alb) | None => format!("declare it: `NAME: {{alb: {id}}}` under `groups`"),
+    }
 }
 
 /// Where nobody can tell whether blue stands.
