@@ -75,6 +75,14 @@ fn a_service_behind_every_kind_of_balancer_needs_this_and_no_more() {
             "Resource": [own("alb", "*")],
         },
         {
+            "Effect": "Allow",
+            "Action": [
+                "oss:GetBucketAcl", "oss:GetBucketEncryption", "oss:GetBucketPolicyStatus",
+                "oss:GetBucketPublicAccessBlock", "oss:GetBucketVersioning",
+            ],
+            "Resource": ["acs:oss:*:1234567890123456:deployments"],
+        },
+        {
             "Effect": "Allow", "Action": ["oss:ListObjects"], "Resource": ["acs:oss:*:1234567890123456:deployments"],
             "Condition": { "StringLike": { "oss:Prefix": ["journal/*"] } },
         },
@@ -95,6 +103,11 @@ fn read_only_changes_nothing_and_what_the_file_does_not_name_is_not_granted() {
     let reading =
         |action: &String| reads.iter().any(|read| action.split_once(':').unwrap().1.starts_with(read));
     assert!(read_only.iter().all(reading), "{read_only:?}");
+    assert!(read_only.contains("oss:GetBucketVersioning"), "`doctor` asks it: {read_only:?}");
+    assert!(
+        !actions(&policy(&desk, &[])).iter().any(|action| action.starts_with("oss:")),
+        "no bucket, nothing of OSS"
+    );
     desk.declare("{ idle: cluster }", &desk.groups_but(&["public", "wire"]));
     let text = std::fs::read_to_string(desk.file()).unwrap();
     std::fs::write(desk.file(), format!("freeze: false\n{text}")).unwrap();

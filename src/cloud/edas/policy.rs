@@ -210,7 +210,8 @@ impl Writer<'_> {
         statements
     }
 
-    /// The journal, where it is kept in a bucket: written once, never changed, never deleted.
+    /// The journal, where it is kept in a bucket: written once, never changed, never deleted. Whether the bucket is fit for
+    /// that, `doctor` asks it.
     fn journal(&self, store: &str, grant: Grant) -> Vec<Value> {
         let Some(Place { bucket, inside }) = Place::of(store, "oss") else { return Vec::new() };
         let root = format!("acs:oss:*:{}:{bucket}", self.edas.account);
@@ -220,6 +221,14 @@ impl Writer<'_> {
             Grant::Read => &["oss:GetObject"],
             Grant::ReadWrite => &["oss:GetObject", "oss:PutObject"],
         };
-        vec![listed, allow(actions, &[format!("{root}/{inside}")])]
+        let asked = [
+            "oss:GetBucketAcl",
+            "oss:GetBucketEncryption",
+            "oss:GetBucketPolicyStatus",
+            "oss:GetBucketPublicAccessBlock",
+            "oss:GetBucketVersioning",
+        ];
+        let looked = allow(&asked, std::slice::from_ref(&root));
+        vec![looked, listed, allow(actions, &[format!("{root}/{inside}")])]
     }
 }
