@@ -518,6 +518,50 @@ fn weights_that_nobody_heeds_are_seen() {
 }
 
 #[test]
+fn tags_that_do_not_suffice_to_note_weights_and_scaling_rules_are_seen() {
+    let desk = Desk::new();
+    let (wire, partner) = (desk.id("wire"), desk.id("partner"));
+    let weighed = format!(
+        "{}          wire: {{ nlb: {wire}, port: 9090, by: weights }}\n          partner: {{ clb: {partner}, by: weights }}\n",
+        desk.groups_but(&["wire", "partner"])
+    );
+    desk.declare("{ idle: cluster }", &weighed);
+    let tag = |count: usize, own: &[String]| {
+        desk.fake.world(|world| {
+            let teams = (0..count).map(|n| (format!("team-{n}"), "shop".to_owned()));
+            let own = own.iter().map(|key| (key.clone(), "x".to_owned()));
+            world.app_mut(&desk.app).unwrap().tags = teams.chain(own).collect();
+        });
+        failures(&desk).into_iter().filter(|line| line.starts_with("quotas:")).collect::<Vec<_>>()
+    };
+    let lacks = |are: usize, more: usize| {
+        format!("quotas: `api` has {are} of 20 tags, and a rollout needs {more} more")
+    };
+    // What green is filled with, and what blue's servers weigh in two groups.
+    assert_eq!(tag(17, &[]), [""; 0]);
+    assert_eq!(tag(18, &[]), [lacks(18, 3)]);
+    // Where a tag is there already it is written over.
+    let noted = format!("deployer:weights:{partner}:0");
+    assert_eq!(tag(17, std::slice::from_ref(&noted)), [""; 0]);
+    assert_eq!(tag(18, &[noted]), [lacks(19, 2)]);
+    // Rules that are on are switched off, unless the file says that they stay.
+    desk.fake.world(|world| world.scaling_rules(&desk.app, "blue", true, true));
+    assert_eq!(tag(16, &[]), [""; 0]);
+    assert_eq!(tag(17, &[]), [lacks(17, 4)]);
+    let text = std::fs::read_to_string(desk.file()).unwrap();
+    std::fs::write(desk.file(), format!("freeze: false\n{text}")).unwrap();
+    assert_eq!(tag(17, &[]), [""; 0]);
+    // Eight weights beside the usual one have room in a tag.
+    desk.fake.world(|world| {
+        for n in 0..20_u16 {
+            world.stand(wire, &desk.hosts[0], 9200 + n, u64::from(40 + n));
+        }
+    });
+    assert_eq!(tag(15, &[]), [""; 0]);
+    assert_eq!(tag(16, &[]), [lacks(16, 5)]);
+}
+
+#[test]
 fn a_default_action_is_told_and_a_group_that_nothing_leads_to_fails() {
     let desk = Desk::new();
     let alone = desk.fake.world(|world| {

@@ -109,6 +109,12 @@ fn key(group: &str, row: usize) -> String {
     format!("{WEIGHTS}{group}:{row}")
 }
 
+/// The keys of the tags that a note of these servers takes.
+pub(super) fn keys(group: &str, fleet: &FleetId, servers: &[Server]) -> Vec<String> {
+    let rows = Note::of(fleet, servers).written().len();
+    (0..rows).map(|row| key(group, row)).collect()
+}
+
 /// Where notes are: on the application.
 fn place(site: Site<'_>) -> Result<&str, Fault> {
     site.home.application().ok_or_else(|| {
