@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::desk::{Desk, Done};
-use crate::fake::{Binding, Fault, GroupOptions, Kind, On, Pace, Session, Work};
+use crate::fake::{Binding, Fault, GroupOptions, Kind, On, Pace, Session, Work, World};
 
 /// The findings of one severity, as `check: what`.
 fn findings(desk: &Desk, done: &Done, severity: &str) -> Vec<String> {
@@ -337,6 +337,112 @@ fn the_port_that_a_clb_checks_has_to_be_open_too() {
     let expected = "security groups: green's security groups `sg-shut` do not let `100.64.0.0/10` in to port 7000, and \
                     blue's do";
     assert_eq!(failures(&desk), [expected]);
+}
+
+/// Blue's security group and the idle hosts' one.
+fn walls(desk: &Desk, world: &mut World, blue: &[(&str, u16, u16)], shut: &[(&str, u16, u16)]) {
+    world.security_group("sg-blue", blue);
+    world.security_group("sg-shut", shut);
+    for (id, host) in &mut world.hosts {
+        let group = if desk.hosts.contains(id) { "sg-blue" } else { "sg-shut" };
+        host.security_groups = vec![group.into()];
+    }
+}
+
+#[test]
+fn the_port_that_a_default_group_or_a_rule_of_a_clb_checks_has_to_be_open_too() {
+    let traffic = ("10.0.0.0/8", 8080, 9090);
+    let checks = [7000, 7100].map(|port| ("100.64.0.0/10", port, port));
+    let seen = |prepare: &dyn Fn(&Desk, &mut World, &str)| {
+        let desk = Desk::new();
+        let old = desk.fake.world(|world| {
+            let old = world.balancers.iter().find(|own| own.name == "old").unwrap().id.clone();
+            walls(&desk, world, &[traffic, checks[0], checks[1]], &[traffic]);
+            prepare(&desk, world, &old);
+            old
+        });
+        let default = format!("          old: {{ clb: {old}/default, whole: accept }}\n");
+        desk.declare("{ idle: cluster }", &format!("{}{default}", desk.groups_but(&[])));
+        failures(&desk)
+    };
+    let lacking = |port: u16| {
+        format!(
+            "security groups: green's security groups `sg-shut` do not let `100.64.0.0/10` in to port {port}, and blue's do"
+        )
+    };
+    let stands = |desk: &Desk, world: &mut World, old: &str| {
+        desk.hosts.iter().for_each(|host| world.stand(&format!("{old}/default"), host, 8080, 100));
+    };
+    let checked = |world: &mut World, listener: &str, port: u16| {
+        let own = world.listeners.iter_mut().find(|own| own.id == listener).unwrap();
+        own.settings.insert("HealthCheckConnectPort".to_owned(), port.into());
+    };
+    let default = seen(&|desk, world, old| {
+        stands(desk, world, old);
+        let listener = world.clb_listener(old, "tcp", 81, None);
+        checked(world, &listener, 7000);
+    });
+    assert_eq!(default, [lacking(7000)]);
+    // A rule does as its listener does, though that leads elsewhere itself, or has a check of its own.
+    for own in [None, Some(7100_u16)] {
+        let by_rule = seen(&|desk, world, old| {
+            stands(desk, world, old);
+            world.clb_listener(old, "tcp", 81, None);
+            let elsewhere = world.vserver_group(old, "elsewhere");
+            let front = world.clb_listener(old, "http", 82, Some(&elsewhere));
+            checked(world, &front, 7000);
+            world.rule(&front, 0, &[(desk.id("partner"), 100)]);
+            if let Some(port) = own {
+                world.rules.last_mut().unwrap().conditions[0]["HealthCheckConnectPort"] = port.into();
+            }
+        });
+        assert_eq!(by_rule, [lacking(own.unwrap_or(7000))]);
+    }
+}
+
+#[test]
+fn the_port_of_a_group_of_datagrams_has_to_be_open_for_datagrams() {
+    let seen = |family: &str, shut: &[(&str, u16, u16)], datagrams: bool| {
+        let desk = Desk::new();
+        let group = desk.fake.world(|world| {
+            let group = if family == "nlb" {
+                let options = GroupOptions { protocol: "UDP", ..GroupOptions::default() };
+                let (nlb, group) = (world.nlb("names"), world.nlb_group("names", &options));
+                world.listener(&nlb, 53, &group);
+                world.listeners.last_mut().unwrap().protocol = "UDP".to_owned();
+                group
+            } else {
+                let clb = world.clb("names");
+                let group = world.vserver_group(&clb, "names");
+                world.clb_listener(&clb, "udp", 53, Some(&group));
+                group
+            };
+            desk.hosts.iter().for_each(|host| world.stand(&group, host, 9053, 100));
+            walls(&desk, world, &[("10.0.0.0/8", 8080, 9090)], shut);
+            world.datagrams("sg-blue", "10.0.0.0/8", (9053, 9053));
+            if datagrams {
+                world.datagrams("sg-shut", "10.0.0.0/8", (9053, 9053));
+            }
+            group
+        });
+        let line = format!("          names: {{ {family}: {group}, port: 9053, whole: accept }}\n");
+        desk.declare("{ idle: cluster }", &format!("{}{line}", desk.groups_but(&[])));
+        failures(&desk)
+    };
+    let lacking = |port: &str| {
+        format!(
+            "security groups: green's security groups `sg-shut` do not let `10.0.0.0/8` in to port {port}, and blue's do"
+        )
+    };
+    let streams = [("10.0.0.0/8", 8080, 9090)];
+    for family in ["nlb", "clb"] {
+        assert_eq!(seen(family, &streams, false), [lacking("9053 (UDP)")], "{family}");
+        assert_eq!(seen(family, &streams, true), [""; 0], "{family}");
+    }
+    // The check of an NLB goes there by TCP; that of a CLB's listener of datagrams does not.
+    let others = [("10.0.0.0/8", 8080, 8080), ("10.0.0.0/8", 9090, 9090)];
+    assert_eq!(seen("nlb", &others, true), [lacking("9053")]);
+    assert_eq!(seen("clb", &others, true), [""; 0]);
 }
 
 #[test]

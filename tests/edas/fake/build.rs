@@ -165,8 +165,16 @@ impl World {
         source: &str,
         ports: (u16, u16),
     ) {
-        let permission = Permission { source: source.to_owned(), ports, policy, priority };
+        let permission = Permission { protocol: "TCP", source: source.to_owned(), ports, policy, priority };
         self.security_groups.entry(group.to_owned()).or_default().push(permission);
+    }
+
+    /// One more rule of a security group: datagrams may come in.
+    pub fn datagrams(&mut self, group: &str, source: &str, ports: (u16, u16)) {
+        self.permission(group, ("Accept", 1), source, ports);
+        if let Some(last) = self.security_groups.get_mut(group).and_then(|all| all.last_mut()) {
+            last.protocol = "UDP";
+        }
     }
 
     /// A launch template: for each version whether it names a vSwitch of the cluster's VPC. The first is the default.

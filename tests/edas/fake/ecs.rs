@@ -52,10 +52,10 @@ fn security_group(world: &mut World, input: &Input) -> Answer {
     let id = input.need("SecurityGroupId")?;
     let group = world.security_groups.get(id);
     let group = group.ok_or_else(|| missing("InvalidSecurityGroupId.NotFound", id))?;
-    let rules = group.iter().map(|Permission { source, ports: (low, high), policy, priority }| {
+    let rules = group.iter().map(|Permission { protocol, source, ports: (low, high), policy, priority }| {
         json!({
             "Direction": "ingress",
-            "IpProtocol": "TCP",
+            "IpProtocol": protocol,
             "Policy": policy,
             "Priority": priority.to_string(),
             "PortRange": format!("{low}/{high}"),

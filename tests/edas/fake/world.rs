@@ -252,6 +252,8 @@ pub struct Attached {
 /// A rule of a security group.
 #[derive(Debug, Clone)]
 pub struct Permission {
+    /// `TCP` or `UDP`.
+    pub protocol: &'static str,
     pub source: String,
     pub ports: (u16, u16),
     /// `Accept` or `Drop`.

@@ -111,6 +111,16 @@ pub struct RuleSettings {
     /// How it chooses among its servers, where it does not.
     #[serde(default)]
     pub scheduler: Option<String>,
+    /// Where its check goes, if not to the server's own port.
+    #[serde(default)]
+    health_check_connect_port: Value,
+}
+
+impl RuleSettings {
+    /// The port that is checked in place of the server's own, where it does not do as its listener does.
+    pub fn checked_port(&self) -> Option<u16> {
+        checked_port(&self.health_check_connect_port)
+    }
 }
 
 /// A listener with its settings.
@@ -168,12 +178,16 @@ impl Listener {
 }
 
 impl Settings {
-    /// The port that is checked in place of the server's own. Some answers say -520, which is the server's own.
+    /// The port that is checked in place of the server's own.
     pub fn checked_port(&self) -> Option<u16> {
-        let own = &self.health_check_connect_port;
-        let number = own.as_u64().or_else(|| own.as_str()?.parse().ok())?;
-        u16::try_from(number).ok().filter(|port| *port > 0)
+        checked_port(&self.health_check_connect_port)
     }
+}
+
+/// Some answers say -520, which is the server's own.
+fn checked_port(said: &Value) -> Option<u16> {
+    let number = said.as_u64().or_else(|| said.as_str()?.parse().ok())?;
+    u16::try_from(number).ok().filter(|port| *port > 0)
 }
 
 /// What a listener's check says of a server.

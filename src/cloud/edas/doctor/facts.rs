@@ -8,13 +8,16 @@ use super::super::api::application::{self, Described};
 use super::super::api::ecs::{self, Entry, Template};
 use super::super::api::edas::{self, ChangeOrder, DeployGroup, Ecu, ScalingRule, Status, Tag};
 use super::super::api::{alb, clb, k8s, nlb, pool};
+use super::super::classic;
 use super::super::client::{Client, Product};
 use super::super::fleets::FleetNow;
 use super::super::home::{Ecs, Home, Kind, Kube};
 use super::super::memory::Memory;
+use super::super::route::Place;
 use super::super::servers::ServerGroup;
 use super::super::survey::{self, Survey};
 use super::zones::Placed;
+use crate::cloud::firewall::Port;
 use crate::cloud::notes::Notes;
 use crate::cloud::{FaultKind, Finding, Scope};
 use crate::model::{FleetId, Seen};
@@ -65,8 +68,8 @@ pub(super) struct Facts<'a> {
     pub networks: BTreeMap<String, Vec<String>>,
     pub security_groups: BTreeMap<String, Vec<Entry>>,
     pub balancing: Balancing,
-    /// Ports that listeners of a CLB check in place of the servers' own.
-    pub checked: BTreeSet<u16>,
+    /// Ports that listeners and rules of a CLB check in place of the servers' own.
+    pub checked: BTreeSet<Port>,
     /// The balancers that lead to a server group of ours, by id.
     pub placed: BTreeMap<String, Placed>,
     /// The zones in which green would come up, or grow, and what says so.
@@ -360,19 +363,34 @@ impl<'a> Facts<'a> {
         }
     }
 
-    /// Where listeners of a CLB that lead to one of our groups look for the servers' health.
+    /// Where listeners and rules of a CLB that lead to one of our groups look for the servers' health.
     async fn read_checked(&mut self, client: &Client, notes: &mut Notes) {
-        let balancers: BTreeSet<_> =
-            self.server_groups().iter().filter_map(|group| group.balancer.clone()).collect();
+        let groups = self.server_groups();
+        let balancers: BTreeSet<_> = groups.iter().filter_map(|group| group.balancer.clone()).collect();
         let balancers: Vec<_> = balancers.into_iter().collect();
         let mut all = Vec::new();
         for some in balancers.chunks(clb::BALANCERS_MAX) {
             all.extend(notes.heard(clb::listeners(client, some).await).unwrap_or_default());
         }
-        let ours: BTreeSet<_> = self.server_groups().iter().map(|group| group.id.clone()).collect();
-        all.retain(|own| own.group.as_ref().is_some_and(|id| ours.contains(id)));
-        let settings = all.iter().flat_map(|own| [&own.tcp, &own.udp, &own.http, &own.https]).flatten();
-        self.checked = settings.filter_map(clb::Settings::checked_port).collect();
+        let mut checked = BTreeSet::new();
+        for group in groups {
+            let leading = all.iter().filter(|own| group_of(own) == group.id);
+            checked.extend(leading.filter_map(checked_by));
+            for route in self.survey.routes_of(group).unwrap_or_default() {
+                let Place::ClassicRule(id) = &route.place else { continue };
+                let Some(rule) = notes.heard(clb::rule(client, id).await) else { continue };
+                if rule.listener_sync.as_deref() == Some("off") {
+                    checked.extend(rule.checked_port().map(|number| Port { number, udp: false }));
+                    continue;
+                }
+                let own = all.iter().filter(|own| {
+                    group.balancer.as_ref() == Some(&own.load_balancer_id)
+                        && own.listener_port == rule.listener_port
+                });
+                checked.extend(own.filter_map(checked_by));
+            }
+        }
+        self.checked = checked;
     }
 
     /// The fleets of which EDAS says who is in them.
@@ -419,6 +437,22 @@ impl<'a> Facts<'a> {
             _ => format!("`{id}`"),
         }
     }
+}
+
+/// The group that a listener of a CLB leads to: one that names none leads to its balancer's default one.
+fn group_of(listener: &clb::Listener) -> String {
+    let pairs = [&listener.tcp, &listener.udp].into_iter().flatten();
+    let pairs = pairs.map(|own| &own.master_slave_server_group_id);
+    let mut named = std::iter::once(&listener.group).chain(pairs).flatten().filter(|id| !id.is_empty());
+    named.next().cloned().unwrap_or_else(|| classic::default_of(&listener.load_balancer_id))
+}
+
+/// The port that a listener of a CLB checks in place of the servers' own.
+fn checked_by(listener: &clb::Listener) -> Option<Port> {
+    let udp = listener.udp.is_some();
+    let mut settings = [&listener.tcp, &listener.udp, &listener.http, &listener.https].into_iter().flatten();
+    let number = settings.find_map(clb::Settings::checked_port)?;
+    Some(Port { number, udp })
 }
 
 fn absent(id: &str, version: Option<&str>) -> Finding {

@@ -3,13 +3,17 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::Value;
+
 use super::super::api::ecs::Entry;
 use super::super::home::Kind;
+use super::super::route::Place;
+use super::super::servers::Family;
 use super::facts::Facts;
 use super::walls::Way;
 use crate::cloud::Finding;
 use crate::cloud::firewall::{Port, Source, named};
-use crate::spec::Hosts;
+use crate::spec::{EdasGroup, Hosts};
 
 /// Every check of green's hosts.
 pub(super) fn check(facts: &Facts<'_>) -> Vec<Finding> {
@@ -95,26 +99,68 @@ fn ways(facts: &Facts<'_>) -> Vec<Finding> {
     let ports = ports(facts);
     let mut findings: Vec<_> = green.iter().flat_map(|own| lacking(facts, own, &blue, &ports)).collect();
     if findings.is_empty() {
-        let numbers: Vec<_> = ports.iter().map(|port| port.number.to_string()).collect();
+        let numbers: Vec<_> = ports.iter().map(|port| shown(*port)).collect();
         let what = format!("green's let in whoever blue's do, on {}", numbers.join(" and "));
         findings.push(Finding::ok("security groups", what));
     }
     findings
 }
 
-/// The ports that must be open: for traffic, and for health checks that go elsewhere.
+/// The ports that must be open: for traffic, and for health checks.
 fn ports(facts: &Facts<'_>) -> BTreeSet<Port> {
-    let declared = facts.home.spec.groups.values();
-    let traffic = declared.clone().map(|group| group.port);
-    let checks = declared.flat_map(|group| group.servers.ids()).filter_map(|id| {
-        let settings = facts.settings.get(id)?;
-        let port = ["HealthCheckConfig", "HealthCheck"]
-            .iter()
-            .find_map(|key| settings[key]["HealthCheckConnectPort"].as_u64());
-        port.and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0)
-    });
-    let classic = facts.checked.iter().copied();
-    traffic.chain(checks).chain(classic).map(|number| Port { number, udp: false }).collect()
+    let mut ports = facts.checked.clone();
+    for group in facts.home.spec.groups.values() {
+        ports.extend(traffic(facts, group));
+        let settings = group.servers.ids().iter().filter_map(|id| facts.settings.get(id));
+        ports.extend(settings.filter_map(|own| checked(own, group.port)));
+    }
+    ports
+}
+
+/// How traffic comes to a group. Of twins one may have no listener: what leads to the other one leads to it too.
+fn traffic(facts: &Facts<'_>, group: &EdasGroup) -> Vec<Port> {
+    let protocols: Vec<&str> = group.servers.ids().iter().flat_map(|id| protocols(facts, id)).collect();
+    // `TCP_UDP` is both.
+    let udp = protocols.iter().any(|own| own.to_ascii_lowercase().ends_with("udp"));
+    let tcp = protocols.is_empty() || protocols.iter().any(|own| !own.eq_ignore_ascii_case("udp"));
+    let both = [(tcp, false), (udp, true)].into_iter().filter(|(is, _)| *is);
+    both.map(|(_, udp)| Port { number: group.port, udp }).collect()
+}
+
+/// What a server group takes: one of an NLB says it itself, of a CLB the listeners do.
+fn protocols<'a>(facts: &'a Facts<'_>, id: &str) -> Vec<&'a str> {
+    let Some(group) = facts.survey.group(id) else { return Vec::new() };
+    match group.family {
+        Family::Nlb => facts.settings.get(id).and_then(|own| own["Protocol"].as_str()).into_iter().collect(),
+        Family::Classic | Family::ClassicDefault | Family::ClassicPair => {
+            let routes = facts.survey.routes_of(group).unwrap_or_default();
+            routes.into_iter().map(|route| protocol(&route.place)).collect()
+        }
+        Family::Alb => Vec::new(),
+    }
+}
+
+/// What a listener or rule of a CLB takes.
+fn protocol(place: &Place) -> &str {
+    match place {
+        Place::Classic { protocol, .. } => protocol,
+        Place::Default(_) | Place::Rule(_) | Place::Network(_) | Place::ClassicRule(_) => "http",
+    }
+}
+
+/// Where the check of a server group of ALB or NLB goes: to the port that it names, or to the servers' own.
+fn checked(settings: &Value, own: u16) -> Option<Port> {
+    let check =
+        ["HealthCheckConfig", "HealthCheck"].iter().map(|key| &settings[key]).find(|it| it.is_object())?;
+    let port = check["HealthCheckConnectPort"].as_u64().and_then(|port| u16::try_from(port).ok());
+    let number = port.filter(|port| *port > 0).unwrap_or(own);
+    let udp = check["HealthCheckType"].as_str().is_some_and(|word| word.eq_ignore_ascii_case("udp"));
+    (check["HealthCheckEnabled"] != Value::Bool(false)).then_some(Port { number, udp })
+}
+
+/// A port, for people.
+fn shown(port: Port) -> String {
+    if port.udp { format!("{} (UDP)", port.number) } else { port.number.to_string() }
 }
 
 fn lacking(
@@ -135,7 +181,7 @@ fn lacking(
         let way = Way::through(own.iter().copied(), *port);
         let blue: Vec<_> = blue.iter().filter_map(|ids| Some(Way::through(resolved(ids)?, *port))).collect();
         let lost = way.lacks(&blue);
-        let number = port.number;
+        let number = shown(*port);
         let dropped = |source: &&Source| way.hidden.contains(*source) || way.holes.contains(*source);
         if lost.is_empty() {
             findings.extend((!way.hidden.is_empty()).then(|| {

@@ -60,6 +60,13 @@ fn attribute(world: &mut World, input: &Input) -> Answer {
         fields.insert("LoadBalancerId".to_owned(), json!(owner));
         fields.insert("ListenerSync".to_owned(), json!("on"));
         fields.insert("ListenerPort".to_owned(), json!(port));
+        // A test that gives it a check of its own writes it beside its conditions.
+        let own = rule.conditions.first().and_then(|all| all.get("HealthCheckConnectPort"));
+        if let Some(checked) = own {
+            fields.insert("ListenerSync".to_owned(), json!("off"));
+            fields.insert("Scheduler".to_owned(), json!("wrr"));
+            fields.insert("HealthCheckConnectPort".to_owned(), checked.clone());
+        }
     }
     Ok(one)
 }
