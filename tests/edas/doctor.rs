@@ -261,6 +261,31 @@ fn a_template_without_a_vswitch_or_a_version_is_seen() {
 }
 
 #[test]
+fn a_template_whose_vswitch_is_of_another_vpc_or_of_none_is_seen() {
+    let desk = Desk::new();
+    desk.declare("{ template: lt-api, template_version: 1 }", &desk.groups_but(&[]));
+    let named = |vswitch: &'static str| {
+        desk.fake.world(|world| {
+            world.launch_template("lt-api", &[true]);
+            world.templates.get_mut("lt-api").unwrap().vswitch = vswitch;
+        });
+        failures(&desk)
+    };
+    assert_eq!(
+        named("vsw-elsewhere"),
+        [
+            "launch template: version 1 of `lt-api` names the vSwitch `vsw-elsewhere` of `vpc-elsewhere`, and blue is in \
+             `vpc-fa4e0000000000000001`"
+        ]
+    );
+    assert_eq!(
+        named("vsw-gone"),
+        ["launch template: `lt-api` names the vSwitch `vsw-gone`, which is not in this region"]
+    );
+    assert_eq!(named("vsw-of-cn-hongkong-c"), [""; 0]);
+}
+
+#[test]
 fn idle_hosts_behind_closed_security_groups_are_seen() {
     let desk = Desk::new();
     desk.declare_all();

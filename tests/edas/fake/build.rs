@@ -179,7 +179,8 @@ impl World {
 
     /// A launch template: for each version whether it names a vSwitch of the cluster's VPC. The first is the default.
     pub fn launch_template(&mut self, id: &str, versions: &[bool]) {
-        let template = Template { id: id.to_owned(), default: 1, versions: versions.to_vec() };
+        let (versions, vswitch) = (versions.to_vec(), super::ecs::VSWITCH);
+        let template = Template { id: id.to_owned(), default: 1, versions, vswitch };
         self.templates.insert(id.to_owned(), template);
     }
 

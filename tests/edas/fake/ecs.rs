@@ -69,15 +69,30 @@ fn security_group(world: &mut World, input: &Input) -> Answer {
 }
 
 /// Which every launch template names that names one.
-const VSWITCH: &str = "vsw-fa4e0000000000000001";
+pub const VSWITCH: &str = "vsw-fa4e0000000000000001";
+/// One that is not in the cluster's VPC.
+const ELSEWHERE: &str = "vsw-elsewhere";
+
+/// Every vSwitch, with its VPC and its zone.
+fn all_vswitches(world: &World) -> Vec<(String, &'static str, String)> {
+    let zones = ["b", "c", "d"].map(|zone| format!("cn-hongkong-{zone}"));
+    let own = zones.iter().map(|zone| (format!("vsw-of-{zone}"), VPC, zone.clone()));
+    let named = [(VSWITCH, VPC), (ELSEWHERE, "vpc-elsewhere")];
+    let named = named.map(|(id, vpc)| (id.to_owned(), vpc, world.vswitch_zone.to_owned()));
+    own.chain(named).collect()
+}
+
+/// Whether a vSwitch is in the VPC of the cluster.
+pub fn is_inside(world: &World, vswitch: &str) -> bool {
+    all_vswitches(world).iter().any(|(id, vpc, _)| id == vswitch && *vpc == VPC)
+}
 
 fn vswitches(world: &mut World, input: &Input) -> Answer {
-    let zones = ["b", "c", "d"].map(|zone| format!("cn-hongkong-{zone}"));
-    let own = zones.iter().map(|zone| (format!("vsw-of-{zone}"), zone.as_str()));
-    let all = own.chain([(VSWITCH.to_owned(), world.vswitch_zone)]);
-    let asked = all.filter(|(id, _)| input.text("VSwitchId").is_none_or(|asked| asked == id));
-    let asked = asked
-        .map(|(id, zone)| json!({ "VSwitchId": id, "VpcId": VPC, "ZoneId": zone, "Status": "Available" }));
+    let all = all_vswitches(world).into_iter();
+    let asked = all.filter(|(id, _, _)| input.text("VSwitchId").is_none_or(|asked| asked == id));
+    let asked = asked.map(
+        |(id, vpc, zone)| json!({ "VSwitchId": id, "VpcId": vpc, "ZoneId": zone, "Status": "Available" }),
+    );
     let (page, mut answer) = by_number(world, input, asked.collect(), 10)?;
     answer.insert("VSwitches".to_owned(), json!({ "VSwitch": page }));
     Ok(Value::Object(answer))
@@ -110,7 +125,7 @@ fn versions(world: &mut World, input: &Input) -> Answer {
         let numbered = (1_u64..).zip(&template.versions);
         let own = numbered.filter(|(number, _)| among(&asked, &number.to_string()));
         own.map(|(number, inside)| {
-            let switch = if *inside { VSWITCH } else { "" };
+            let switch = if *inside { template.vswitch } else { "" };
             json!({
                 "LaunchTemplateId": template.id,
                 "VersionNumber": number,

@@ -268,6 +268,8 @@ pub struct Template {
     pub default: u64,
     /// Whether each version names a vSwitch.
     pub versions: Vec<bool>,
+    /// Which one.
+    pub vswitch: &'static str,
 }
 
 /// Credentials for a while.

@@ -52,6 +52,11 @@ impl Instance {
         ids
     }
 
+    /// The VPC that it is in.
+    pub fn vpc(&self) -> Option<&str> {
+        self.vpc_attributes["VpcId"].as_str().filter(|id| !id.is_empty())
+    }
+
     /// Under which names it may stand in a server group besides its id: the address in its VPC first, those of further
     /// interfaces and of both families, public ones, and then the interfaces themselves (official SDK, 2026-11).
     pub fn names(&self) -> Vec<String> {
@@ -213,21 +218,25 @@ pub async fn template(client: &Client, id: &str, version: Option<&str>) -> Resul
     }))
 }
 
-/// The zone of a vSwitch; none where there is no such one.
+/// A part of a VPC, in one zone.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Switch {
+    v_switch_id: String,
+    #[serde(default)]
+    pub zone_id: Option<String>,
+    #[serde(default)]
+    pub vpc_id: Option<String>,
+}
+
+/// The vSwitch of this id; none where there is no such one.
 ///
 /// # Errors
 /// The call's fault; an answer that is not whole.
-pub async fn zone(client: &Client, vswitch: &str) -> Result<Option<String>, Fault> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Switch {
-        v_switch_id: String,
-        #[serde(default)]
-        zone_id: Option<String>,
-    }
-    let call = call("DescribeVSwitches").with("VSwitchId", vswitch);
+pub async fn vswitch(client: &Client, id: &str) -> Result<Option<Switch>, Fault> {
+    let call = call("DescribeVSwitches").with("VSwitchId", id);
     let all: Vec<Switch> = page::by_number(client, call, "/VSwitches/VSwitch").await?;
-    Ok(all.into_iter().find(|own| own.v_switch_id == vswitch).and_then(|own| own.zone_id))
+    Ok(all.into_iter().find(|own| own.v_switch_id == id))
 }
 
 /// The vSwitch and the security groups, which stand in one of three places.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::super::api::application::{self, Described};
-use super::super::api::ecs::{self, Entry, Template};
+use super::super::api::ecs::{self, Entry, Switch, Template};
 use super::super::api::edas::{self, ChangeOrder, DeployGroup, Ecu, ScalingRule, Status, Tag};
 use super::super::api::{alb, clb, k8s, nlb, pool};
 use super::super::classic;
@@ -64,6 +64,10 @@ pub(super) struct Facts<'a> {
     pub idle: Option<Vec<Ecu>>,
     /// What green is bought from, where it could be read.
     pub template: Option<Template>,
+    /// The vSwitch that it names, where it could be read.
+    pub vswitch: Option<Switch>,
+    /// The VPCs of the cluster's instances.
+    pub vpcs: BTreeSet<String>,
     /// The security groups of blue's instances and of idle ones, by instance.
     pub networks: BTreeMap<String, Vec<String>>,
     pub security_groups: BTreeMap<String, Vec<Entry>>,
@@ -182,6 +186,8 @@ impl<'a> Facts<'a> {
             settings: BTreeMap::new(),
             idle: None,
             template: None,
+            vswitch: None,
+            vpcs: BTreeSet::new(),
             networks: BTreeMap::new(),
             security_groups: BTreeMap::new(),
             balancing: Balancing::default(),
@@ -260,6 +266,7 @@ impl<'a> Facts<'a> {
         for some in all.chunks(ecs::ASKED_MAX) {
             let found = notes.heard(ecs::instances(client, some).await).unwrap_or_default();
             self.networks.extend(found.iter().map(|own| (own.instance_id.clone(), own.security_groups())));
+            self.vpcs.extend(found.iter().filter_map(|own| own.vpc().map(str::to_owned)));
             for (own, zone) in found.iter().filter_map(|own| Some((own, own.zone_id.clone()?))) {
                 let idle = self.idle.iter().flatten().any(|ecu| ecu.instance_id == own.instance_id);
                 if idle {
@@ -292,16 +299,7 @@ impl<'a> Facts<'a> {
 
     /// Where green comes up that is bought, and where the balancers of our server groups are.
     async fn read_zones(&mut self, client: &Client, notes: &mut Notes, ecs: Ecs<'_>) {
-        if let (Some(template), Hosts::Template { id, .. }) = (&self.template, &ecs.own.hosts) {
-            let zone = match (&template.zone, &template.vswitch) {
-                (Some(zone), _) => Some(zone.clone()),
-                (None, Some(vswitch)) => notes.heard(ecs::zone(client, vswitch).await).flatten(),
-                (None, None) => None,
-            };
-            if let Some(zone) = zone {
-                self.zones_of_green.entry(zone).or_default().insert(format!("`{id}`"));
-            }
-        }
+        self.read_vswitch(client, notes, ecs).await;
         self.read_scaled_zones(client, notes).await;
         let families: BTreeSet<_> = self.server_groups().iter().map(|group| group.family.product()).collect();
         if families.contains(&Product::Alb) {
@@ -337,6 +335,22 @@ impl<'a> Facts<'a> {
         }
     }
 
+    /// Where the launch template's instances come up.
+    async fn read_vswitch(&mut self, client: &Client, notes: &mut Notes, ecs: Ecs<'_>) {
+        let (Some(template), Hosts::Template { id, .. }) = (&self.template, &ecs.own.hosts) else { return };
+        if let Some(own) = &template.vswitch {
+            match notes.heard(ecs::vswitch(client, own).await) {
+                Some(Some(found)) => self.vswitch = Some(found),
+                Some(None) => notes.findings.push(gone(id, own)),
+                None => {}
+            }
+        }
+        let zone = template.zone.clone().or_else(|| self.vswitch.as_ref()?.zone_id.clone());
+        if let Some(zone) = zone {
+            self.zones_of_green.entry(zone).or_default().insert(format!("`{id}`"));
+        }
+    }
+
     /// Where Auto Scaling, and rules of EDAS that are on, bring up more of the instances that are there.
     async fn read_scaled_zones(&mut self, client: &Client, notes: &mut Notes) {
         let instances: Vec<String> = self.networks.keys().cloned().collect();
@@ -357,7 +371,8 @@ impl<'a> Facts<'a> {
             }
         }
         for (vswitch, who) in scalers {
-            if let Some(zone) = notes.heard(ecs::zone(client, &vswitch).await).flatten() {
+            let found = notes.heard(ecs::vswitch(client, &vswitch).await).flatten();
+            if let Some(zone) = found.and_then(|own| own.zone_id) {
                 self.zones_of_green.entry(zone).or_default().extend(who);
             }
         }
@@ -460,4 +475,11 @@ fn absent(id: &str, version: Option<&str>) -> Finding {
     Finding::fail("launch template", format!("there is no {which}launch template `{id}` in this region"))
         .why("green's instances cannot be bought")
         .mend("correct `template` and `template_version` under `hosts`")
+}
+
+fn gone(id: &str, vswitch: &str) -> Finding {
+    let what = format!("`{id}` names the vSwitch `{vswitch}`, which is not in this region");
+    Finding::fail("launch template", what)
+        .why("green's instances cannot be bought")
+        .mend("name a vSwitch of the cluster's VPC in a new version")
 }

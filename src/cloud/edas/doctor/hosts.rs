@@ -55,6 +55,7 @@ fn template(facts: &Facts<'_>, id: &str, version: Option<&str>) -> Vec<Finding> 
                 .mend("name a vSwitch of the cluster's VPC in a new version"),
         );
     }
+    findings.extend(elsewhere(facts, id));
     if template.security_groups.is_empty() {
         findings.push(
             Finding::warn("security groups", format!("version {number} of `{id}` names no security group"))
@@ -72,10 +73,30 @@ fn template(facts: &Facts<'_>, id: &str, version: Option<&str>) -> Vec<Finding> 
             .mend(format!("write `template_version: {number}`")),
         );
     }
-    if findings.is_empty() {
+    if findings.is_empty() && facts.vswitch.is_some() {
         findings.push(Finding::ok("launch template", format!("version {number} of `{id}`")));
     }
     findings
+}
+
+/// A vSwitch is in one VPC, and so is the cluster.
+fn elsewhere(facts: &Facts<'_>, id: &str) -> Option<Finding> {
+    let (number, vswitch) = (facts.template.as_ref()?.number, facts.template.as_ref()?.vswitch.as_ref()?);
+    let vpc = facts.vswitch.as_ref()?.vpc_id.as_ref().filter(|_| !facts.vpcs.is_empty());
+    let Some(vpc) = vpc else {
+        let what = format!("whether the vSwitch `{vswitch}` of `{id}` is in the cluster's VPC is not known");
+        return Some(Finding::unchecked("launch template", what));
+    };
+    (!facts.vpcs.contains(vpc)).then(|| {
+        let own: Vec<_> = facts.vpcs.iter().map(|own| format!("`{own}`")).collect();
+        let what = format!(
+            "version {number} of `{id}` names the vSwitch `{vswitch}` of `{vpc}`, and blue is in {}",
+            own.join(" and ")
+        );
+        Finding::fail("launch template", what)
+            .why("EDAS buys only from a template that says where in the cluster's VPC the instance goes")
+            .mend("name a vSwitch of the cluster's VPC in a new version")
+    })
 }
 
 /// Blue is reached, so whoever its security groups let in has to be let in by green's too.

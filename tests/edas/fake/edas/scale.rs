@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::super::ecs::is_inside;
 use super::super::input::Input;
 use super::super::orders::{Kind, Pace, Work};
 use super::super::pages::commas;
@@ -93,7 +94,7 @@ fn buy(world: &mut World, input: &Input) -> Answer {
     };
     let at = usize::try_from(version).ok().and_then(|version| version.checked_sub(1));
     let inside = at.and_then(|at| known.versions.get(at)).copied();
-    if inside != Some(true) {
+    if inside != Some(true) || !is_inside(world, known.vswitch) {
         return Err(ApiError::in_body(601, "The launch template has no vSwitch in the VPC of the cluster."));
     }
     let template = Some((template.to_owned(), version.to_string()));
