@@ -29,6 +29,7 @@ mod official;
 mod orders;
 mod plans;
 mod policy;
+mod regions;
 mod rig;
 mod scaling;
 mod swaps;

@@ -11,7 +11,7 @@ use super::groups::Asked;
 use super::orders::{Failure, Kind, Pace, Work};
 use super::world::{
     App, Attached, Balancer, Binding, DEFAULT_GROUP, DeployGroup, Ecc, Ecu, Family, Group, Host, Listener,
-    Package, Permission, Rule, ScalingGroup, Server, State, Template, Verdict, World, ZONES,
+    Package, Permission, Rule, ScalingGroup, Server, State, Template, Verdict, World,
 };
 
 /// How a group of servers is made.
@@ -40,7 +40,8 @@ impl World {
         let id = format!("i-fa4e{n:016x}");
         let ip = format!("10.0.{}.{}", n / 250, n % 250 + 1);
         let security_groups = self.security_groups.keys().take(1).cloned().collect();
-        let (launched, zone) = (self.now, if template.is_some() { self.vswitch_zone } else { ZONES[0] });
+        let (launched, zone) =
+            (self.now, if template.is_some() { self.vswitch_zone } else { self.zones()[0] });
         let host = Host {
             id: id.clone(),
             ip,
@@ -188,11 +189,11 @@ impl World {
         let n = self.fresh();
         let id = format!("{prefix}-fa4e{n:012x}");
         let address = match family {
-            Family::Alb | Family::Nlb => format!("{id}.cn-hongkong.example.com"),
+            Family::Alb | Family::Nlb => format!("{id}.{}.example.com", self.settings.region),
             Family::Clb => format!("192.168.0.{}", n % 250 + 1),
         };
         let (name, scheme) = (name.to_owned(), "Intranet");
-        let (zones, cross_zone) = (ZONES.to_vec(), true);
+        let (zones, cross_zone) = (self.zones().to_vec(), true);
         self.balancers.push(Balancer {
             id: id.clone(),
             name,
@@ -378,7 +379,7 @@ impl World {
             attached: Vec::new(),
             tags: BTreeMap::new(),
             activities: Vec::new(),
-            vswitches: vec![format!("vsw-of-{}", ZONES[0])],
+            vswitches: vec![format!("vsw-of-{}", self.zones()[0])],
         });
         id
     }

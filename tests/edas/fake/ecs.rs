@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::input::Input;
 use super::pages::{among, by_number, json_list};
 use super::service::{Answer, Operation, missing, read};
-use super::world::{Permission, REGION, Template, VPC, World};
+use super::world::{Permission, Template, VPC, World};
 
 pub const OPERATIONS: &[&[Operation]] = &[&[
     read("DescribeInstances", instances),
@@ -35,7 +35,7 @@ fn instances(world: &mut World, input: &Input) -> Answer {
             "InstanceId": host.id,
             "InstanceName": host.id,
             "Status": host.state,
-            "RegionId": REGION,
+            "RegionId": world.settings.region,
             "ZoneId": host.zone,
             "VpcAttributes": { "VpcId": VPC, "PrivateIpAddress": { "IpAddress": [host.ip] } },
             "NetworkInterfaces": { "NetworkInterface": interfaces.collect::<Vec<_>>() },
@@ -64,7 +64,7 @@ fn security_group(world: &mut World, input: &Input) -> Answer {
     });
     let rules: Vec<Value> = rules.collect();
     Ok(
-        json!({ "SecurityGroupId": id, "RegionId": REGION, "VpcId": VPC, "Permissions": { "Permission": rules } }),
+        json!({ "SecurityGroupId": id, "RegionId": world.settings.region, "VpcId": VPC, "Permissions": { "Permission": rules } }),
     )
 }
 
@@ -75,7 +75,7 @@ const ELSEWHERE: &str = "vsw-elsewhere";
 
 /// Every vSwitch, with its VPC and its zone.
 fn all_vswitches(world: &World) -> Vec<(String, &'static str, String)> {
-    let zones = ["b", "c", "d"].map(|zone| format!("cn-hongkong-{zone}"));
+    let zones = ["b", "c", "d"].map(|zone| format!("{}-{zone}", world.settings.region));
     let own = zones.iter().map(|zone| (format!("vsw-of-{zone}"), VPC, zone.clone()));
     let named = [(VSWITCH, VPC), (ELSEWHERE, "vpc-elsewhere")];
     let named = named.map(|(id, vpc)| (id.to_owned(), vpc, world.vswitch_zone.to_owned()));

@@ -6,7 +6,7 @@ use super::groups::Asked;
 use super::input::{Input, items, list, number, text};
 use super::pages::{among, by_number, tagged};
 use super::service::{Answer, ApiError, Operation, missing, read, write};
-use super::world::{Attached, Family, REGION, ScalingGroup, World};
+use super::world::{Attached, Family, ScalingGroup, World};
 
 pub const OPERATIONS: &[&[Operation]] = &[&[
     read("DescribeScalingGroups", groups),
@@ -67,7 +67,7 @@ fn shown(world: &World, group: &ScalingGroup) -> Value {
         "ScalingGroupId": group.id,
         "ScalingGroupName": group.name,
         "LifecycleState": "Active",
-        "RegionId": REGION,
+        "RegionId": world.settings.region,
         "TotalCapacity": group.instances.len(),
         "ActiveCapacity": group.instances.len(),
         "SuspendedProcesses": group.suspended,

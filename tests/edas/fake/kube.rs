@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::groups::Asked;
-use super::world::{App, Host, Ms, World, ZONES};
+use super::world::{App, Host, Ms, World};
 
 pub const CLUSTER: &str = "c7a5e000-fa4e-4000-8000-000000000005";
 /// The address of the node that every pod is on.
@@ -138,7 +138,7 @@ impl World {
             state: "Pending",
             launched,
             security_groups: self.security_groups.keys().take(1).cloned().collect(),
-            zone: ZONES[0],
+            zone: self.zones()[0],
             template: None,
             release: true,
         };

@@ -47,4 +47,4 @@ pub use orders::{Failure, Kind, Pace, Work};
 pub use server::{Call, Fake, Outcome};
 pub use service::does;
 pub use settings::{CrossGroup, Settings};
-pub use world::{ACCOUNT, Binding, KEY_ID, REGION, SECRET, Session, World};
+pub use world::{ACCOUNT, Binding, KEY_ID, REGION, SECRET, SHANGHAI, Session, World};

@@ -8,7 +8,7 @@ use super::alb::{listener, status_of, unwell};
 use super::input::Input;
 use super::pages::{among, by_token, tagged};
 use super::service::{Answer, ApiError, Operation, missing, read, write};
-use super::world::{Balancer, Family, Group, Listener, REGION, VPC, World, tag_list};
+use super::world::{Balancer, Family, Group, Listener, VPC, World, tag_list};
 
 pub const OPERATIONS: &[&[Operation]] = &[&[
     read("ListServerGroups", list_groups),
@@ -19,7 +19,7 @@ pub const OPERATIONS: &[&[Operation]] = &[&[
     write("UpdateServerGroupAttribute", |world, input| groups::update(world, input, Family::Nlb)),
     read("ListListeners", list_listeners),
     read("GetListenerAttribute", |world, input| {
-        Ok(shown(listener::listener(world, input.need("ListenerId")?, Family::Nlb)?))
+        Ok(shown(world, listener::listener(world, input.need("ListenerId")?, Family::Nlb)?))
     }),
     write("UpdateListenerAttribute", update),
     read("GetListenerHealthStatus", health),
@@ -43,7 +43,7 @@ fn list_groups(world: &mut World, input: &Input) -> Answer {
             "ServerCount": group.servers.len(),
             "Scheduler": group.scheduler,
             "Protocol": group.protocol,
-            "RegionId": REGION,
+            "RegionId": world.settings.region,
             "VpcId": VPC,
             "RelatedLoadBalancerIds": related(world, &group.id),
             "ConnectionDrainEnabled": group.drain.is_some(),
@@ -57,11 +57,12 @@ fn list_groups(world: &mut World, input: &Input) -> Answer {
 }
 
 fn list_listeners(world: &mut World, input: &Input) -> Answer {
-    let found = listener::listeners(world, input, Family::Nlb).into_iter().map(shown).collect();
+    let found = listener::listeners(world, input, Family::Nlb).into_iter();
+    let found = found.map(|one| shown(world, one)).collect();
     by_token(world, input, found, "Listeners")
 }
 
-fn shown(of: &Listener) -> Value {
+fn shown(world: &World, of: &Listener) -> Value {
     let group = listener::set_to(of).first().map(|(id, _)| id.clone());
     json!({
         "ListenerId": of.id,
@@ -70,7 +71,7 @@ fn shown(of: &Listener) -> Value {
         "ListenerProtocol": of.protocol,
         "ListenerStatus": status_of(of),
         "ServerGroupId": group.unwrap_or_default(),
-        "RegionId": REGION,
+        "RegionId": world.settings.region,
     })
 }
 
@@ -118,7 +119,7 @@ fn job(world: &mut World, input: &Input) -> Answer {
     }
 }
 
-fn shown_balancer(balancer: &Balancer) -> Value {
+fn shown_balancer(world: &World, balancer: &Balancer) -> Value {
     json!({
         "LoadBalancerId": balancer.id,
         "LoadBalancerName": balancer.name,
@@ -127,7 +128,7 @@ fn shown_balancer(balancer: &Balancer) -> Value {
         "LoadBalancerType": "Network",
         "AddressType": balancer.scheme,
         "DNSName": balancer.address,
-        "RegionId": REGION,
+        "RegionId": world.settings.region,
         "VpcId": VPC,
         "CrossZoneEnabled": balancer.cross_zone,
         "ZoneMappings": zones(balancer),
@@ -138,12 +139,12 @@ fn balancers(world: &mut World, input: &Input) -> Answer {
     let (ids, names) = (input.list("LoadBalancerIds"), input.list("LoadBalancerNames"));
     let fits =
         |one: &&Balancer| one.family == Family::Nlb && among(&ids, &one.id) && among(&names, &one.name);
-    let found = world.balancers.iter().filter(fits).map(shown_balancer).collect();
+    let found = world.balancers.iter().filter(fits).map(|one| shown_balancer(world, one)).collect();
     by_token(world, input, found, "LoadBalancers")
 }
 
 fn balancer(world: &mut World, input: &Input) -> Answer {
     let id = input.need("LoadBalancerId")?;
     let found = world.balancer(id).filter(|balancer| balancer.family == Family::Nlb);
-    found.map(shown_balancer).ok_or_else(|| missing("ResourceNotFound.LoadBalancer", id))
+    found.map(|one| shown_balancer(world, one)).ok_or_else(|| missing("ResourceNotFound.LoadBalancer", id))
 }

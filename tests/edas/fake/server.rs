@@ -14,7 +14,7 @@ use super::port::{Port, Reply};
 use super::service::{Answer, ApiError, Operation, SERVICES, Service};
 use super::settings::Settings;
 use super::wire::{Shape, Wrong};
-use super::world::{KEY_ID, Ms, REGION, SECRET, World};
+use super::world::{KEY_ID, Ms, SECRET, World};
 use super::{signature, sts};
 
 const REQUEST_ID: &str = "00000000-FAKE-FAKE-FAKE-000000000000";
@@ -100,12 +100,12 @@ impl Fake {
 
     /// What a program needs in its environment to speak to the fake.
     pub fn env(&self) -> Vec<(String, String)> {
-        let url = self.url();
+        let (url, region) = (self.url(), lock(&self.shared).world.settings.region);
         let pairs = [
             ("DEPLOYER_ENDPOINT_ALIBABA", url.as_str()),
             ("ALIBABA_CLOUD_ACCESS_KEY_ID", KEY_ID),
             ("ALIBABA_CLOUD_ACCESS_KEY_SECRET", SECRET),
-            ("ALIBABA_CLOUD_REGION_ID", REGION),
+            ("ALIBABA_CLOUD_REGION_ID", region),
             ("ALIBABA_CLOUD_ECS_METADATA_DISABLED", "true"),
         ];
         pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()
@@ -350,7 +350,7 @@ impl Shared {
         asked: &Asked,
     ) -> Result<(), ApiError> {
         let region = asked.input().text("RegionId").map(str::to_owned);
-        if region.as_deref().is_some_and(|region| region != REGION) {
+        if region.as_deref().is_some_and(|region| region != self.world.settings.region) {
             let text = format!("The specified RegionId {} does not exist.", region.unwrap_or_default());
             return Err(ApiError::new("InvalidRegionId.NotFound", text).status(404));
         }

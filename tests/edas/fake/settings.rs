@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::world::Ms;
+use super::world::{Ms, REGION};
 
 /// What a list of servers says that is asked for by servers alone, over all groups: no source tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub enum CrossGroup {
 /// How fast time runs, how the answers are cut and spelt, and which reading of an unclear page is true.
 #[derive(Debug, Clone)]
 pub struct Settings {
+    /// The region of which it tells; of any other it knows nothing.
+    pub region: &'static str,
     /// Time passes only by [`super::Fake::pass`].
     pub by_hand: bool,
     /// Milliseconds that one stage of a change order takes.
@@ -61,6 +63,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            region: REGION,
             by_hand: false,
             step: 5,
             job: 5,

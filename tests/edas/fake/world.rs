@@ -13,6 +13,7 @@ use super::settings::Settings;
 
 pub const ACCOUNT: &str = "1234567890123456";
 pub const REGION: &str = "cn-hongkong";
+pub const SHANGHAI: &str = "cn-shanghai";
 pub const KEY_ID: &str = "LTAIfakefakefakefakefake";
 pub const SECRET: &str = "fakesecretfortestsonly00000000";
 pub const VPC: &str = "vpc-fa4e0000000000000001";
@@ -21,8 +22,10 @@ pub const DEFAULT_GROUP: &str = "_DEFAULT_GROUP";
 /// Milliseconds since the fake started.
 pub type Ms = u64;
 
-/// Where everything is that was put nowhere else.
-pub const ZONES: [&str; 2] = ["cn-hongkong-b", "cn-hongkong-c"];
+/// Where everything of a region is that was put nowhere else.
+fn zones(region: &str) -> [&'static str; 2] {
+    if region == SHANGHAI { ["cn-shanghai-b", "cn-shanghai-c"] } else { ["cn-hongkong-b", "cn-hongkong-c"] }
+}
 
 /// An ECS instance.
 #[derive(Debug, Clone)]
@@ -329,6 +332,7 @@ pub struct World {
 
 impl World {
     pub fn new(settings: Settings, started: Timestamp) -> Self {
+        let [vswitch_zone, _] = zones(settings.region);
         Self {
             now: 0,
             started,
@@ -348,7 +352,7 @@ impl World {
             jobs: Vec::new(),
             scaling_groups: Vec::new(),
             security_groups: BTreeMap::new(),
-            vswitch_zone: ZONES[0],
+            vswitch_zone,
             templates: BTreeMap::new(),
             sessions: Vec::new(),
             sick: BTreeSet::new(),
@@ -362,6 +366,11 @@ impl World {
             last_id: 0,
             stirred: false,
         }
+    }
+
+    /// Where everything is that was put nowhere else.
+    pub fn zones(&self) -> [&'static str; 2] {
+        zones(self.settings.region)
     }
 
     /// A number that was never given out.

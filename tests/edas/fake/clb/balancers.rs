@@ -7,7 +7,7 @@ use super::super::input::Input;
 use super::super::pages::{among, by_number, commas};
 use super::super::service::{Answer, Operation, read, write};
 use super::super::wire;
-use super::super::world::{Balancer, Family, REGION, VPC, World};
+use super::super::world::{Balancer, Family, VPC, World};
 use super::groups::{backends, runs, shown_servers};
 use super::{balancer, default_group, occupy};
 
@@ -19,14 +19,14 @@ pub const OPERATIONS: &[Operation] = &[
     write("RemoveBackendServers", remove),
 ];
 
-fn shown(balancer: &Balancer) -> Value {
+fn shown(world: &World, balancer: &Balancer) -> Value {
     json!({
         "LoadBalancerId": balancer.id,
         "LoadBalancerName": balancer.name,
         "LoadBalancerStatus": "active",
         "Address": balancer.address,
         "AddressType": balancer.scheme.to_lowercase(),
-        "RegionId": REGION,
+        "RegionId": world.settings.region,
         "VpcId": VPC,
         "MasterZoneId": balancer.zones.first(),
         "SlaveZoneId": balancer.zones.get(1),
@@ -50,7 +50,7 @@ fn list(world: &mut World, input: &Input) -> Answer {
         let asked = one.family == Family::Clb && among(&ids, &one.id);
         asked && server.is_none_or(holds) && by_address.as_deref().is_none_or(holds)
     };
-    let found = world.balancers.iter().filter(fits).map(shown).collect();
+    let found = world.balancers.iter().filter(fits).map(|one| shown(world, one)).collect();
     let (page, mut answer) = by_number(world, input, found, 50)?;
     answer.insert("LoadBalancers".to_owned(), json!({ "LoadBalancer": page }));
     Ok(Value::Object(answer))
@@ -63,7 +63,7 @@ fn attribute(world: &mut World, input: &Input) -> Answer {
     let both: Vec<Value> = listeners
         .map(|one| json!({ "ListenerPort": one.port, "ListenerProtocol": one.protocol, "Description": "" }))
         .collect();
-    let mut answer = shown(found);
+    let mut answer = shown(world, found);
     if let Value::Object(fields) = &mut answer {
         let servers = world.groups.get(&default_group(&found.id)).map(|group| shown_servers(group, false));
         fields.insert("BackendServers".to_owned(), json!({ "BackendServer": servers.unwrap_or_default() }));

@@ -6,7 +6,7 @@ use super::super::input::Input;
 use super::super::kube::CLUSTER;
 use super::super::pages::{among, commas};
 use super::super::service::{Answer, ApiError, Operation, read, write};
-use super::super::world::{App, Binding, Ecc, Host, REGION, VPC, World};
+use super::super::world::{App, Binding, Ecc, Host, VPC, World};
 use super::app;
 
 pub const OPERATIONS: &[Operation] = &[
@@ -60,8 +60,8 @@ fn list(world: &mut World, input: &Input) -> Answer {
             "ApplicationType": "FatJar",
             "ClusterId": cluster_of(world, app),
             "ClusterType": app.cluster_type,
-            "RegionId": REGION,
-            "NamespaceId": REGION,
+            "RegionId": world.settings.region,
+            "NamespaceId": world.settings.region,
             "Port": app.port,
             "Instances": eccs(world, app).count(),
             "RunningInstanceCount": running(world, app),
@@ -82,7 +82,7 @@ fn get(world: &mut World, input: &Input) -> Answer {
         "ApplicationType": "FatJar",
         "ClusterId": cluster_of(world, app),
         "ClusterType": app.cluster_type.to_string(),
-        "RegionId": REGION,
+        "RegionId": world.settings.region,
         "Port": app.port,
         "InstanceCount": eccs(world, app).count(),
         "RunningInstanceCount": running(world, app),
@@ -117,9 +117,9 @@ fn status(world: &mut World, input: &Input) -> Answer {
             "Name": host.id,
             "Online": ecu.online && host.state == "Running",
             "GroupId": ecc.group,
-            "RegionId": REGION,
+            "RegionId": world.settings.region,
             "VpcId": VPC,
-            "ZoneId": format!("{REGION}-b"),
+            "ZoneId": format!("{}-b", world.settings.region),
             "HeartbeatTime": world.epoch(world.now),
         }))
     });
@@ -155,7 +155,7 @@ fn status(world: &mut World, input: &Input) -> Answer {
             "ApplicationId": app.id,
             "Name": app.name,
             "ClusterId": world.cluster,
-            "RegionId": REGION,
+            "RegionId": world.settings.region,
             "Port": app.port,
             "InstanceCount": shown.len(),
             "RunningInstanceCount": running(world, app),
@@ -225,7 +225,7 @@ fn clusters(world: &World) -> Value {
         "ClusterType": 2,
         "NetworkMode": 2,
         "NodeNum": world.ecus.len(),
-        "RegionId": REGION,
+        "RegionId": world.settings.region,
         "VpcId": VPC,
     });
     json!({ "ClusterList": { "Cluster": [cluster] } })

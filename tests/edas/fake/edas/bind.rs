@@ -6,7 +6,7 @@ use super::super::clb::default_group;
 use super::super::input::Input;
 use super::super::orders::{Kind, Pace, Work};
 use super::super::service::{Answer, ApiError, Operation, read, write};
-use super::super::world::{Balancer, Binding, Family, REGION, VPC, World};
+use super::super::world::{Balancer, Binding, Family, VPC, World};
 use super::{app, free, group};
 
 pub const OPERATIONS: &[Operation] = &[
@@ -31,7 +31,7 @@ fn list(world: &World, input: &Input) -> Value {
             "Address": one.address,
             "AddressType": one.scheme,
             "SlbStatus": "active",
-            "RegionId": REGION,
+            "RegionId": world.settings.region,
             "VpcId": VPC,
             "Reusable": true,
         })

@@ -6,7 +6,7 @@ use super::super::input::Input;
 use super::super::kube::{CLUSTER, KubeApp, NODE, Pod};
 use super::super::orders::{Kind, Pace, Work};
 use super::super::service::{Answer, ApiError, Operation, read, write};
-use super::super::world::{REGION, World};
+use super::super::world::World;
 use super::{app, free};
 
 pub const OPERATIONS: &[Operation] = &[
@@ -40,7 +40,7 @@ fn get(world: &mut World, input: &Input) -> Answer {
             "DeployType": "Image",
             "Instances": own.replicas,
             "K8sNamespace": "default",
-            "RegionId": REGION,
+            "RegionId": world.settings.region,
             "SlbInfo": own.slb_info,
         },
         "ImageInfo": { "ImageUrl": own.image, "Tag": own.image.rsplit(':').next().unwrap_or_default() },
@@ -94,8 +94,7 @@ fn services(world: &mut World, input: &Input) -> Answer {
 fn ingresses(world: &World, input: &Input) -> Value {
     let here = input.text("ClusterId").is_none_or(|cluster| cluster == CLUSTER);
     let shown: &[Value] = if here { &world.ingresses } else { &[] };
-    let cluster =
-        json!({ "ClusterId": CLUSTER, "ClusterName": "fake", "RegionId": REGION, "IngressConfs": shown });
+    let cluster = json!({ "ClusterId": CLUSTER, "ClusterName": "fake", "RegionId": world.settings.region, "IngressConfs": shown });
     json!({ "Data": [cluster] })
 }
 

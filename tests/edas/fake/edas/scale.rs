@@ -7,7 +7,7 @@ use super::super::input::Input;
 use super::super::orders::{Kind, Pace, Work};
 use super::super::pages::commas;
 use super::super::service::{Answer, ApiError, Operation, read, write};
-use super::super::world::{Ecc, REGION, VPC, World};
+use super::super::world::{Ecc, VPC, World};
 use super::{free, group};
 
 pub const OPERATIONS: &[Operation] = &[
@@ -34,9 +34,9 @@ fn idle(world: &mut World, input: &Input) -> Answer {
             "IpAddr": host.ip,
             "Name": host.id,
             "Online": ecu.online && host.state == "Running",
-            "RegionId": REGION,
+            "RegionId": world.settings.region,
             "VpcId": VPC,
-            "ZoneId": format!("{REGION}-b"),
+            "ZoneId": format!("{}-b", world.settings.region),
         }))
     });
     let shown: Vec<Value> = shown.take(most).collect();

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::super::input::{Input, text};
 use super::super::pages::json_list;
 use super::super::service::{Answer, ApiError, Operation, read, write};
-use super::super::world::{App, REGION, World};
+use super::super::world::{App, World};
 
 pub const OPERATIONS: &[Operation] =
     &[write("TagResources", tag), write("UntagResources", untag), read("ListTagResources", list)];
@@ -15,7 +15,7 @@ const TEXT_MAX: usize = 128;
 
 fn of(world: &World, input: &Input) -> Result<Vec<String>, ApiError> {
     let (kind, region) = (input.need("ResourceType")?, input.need("ResourceRegionId")?);
-    if !kind.eq_ignore_ascii_case("application") || region != REGION {
+    if !kind.eq_ignore_ascii_case("application") || region != world.settings.region {
         return Err(ApiError::in_body(400, "ResourceType or ResourceRegionId is not valid."));
     }
     let ids = json_list(input, "ResourceIds")?;
