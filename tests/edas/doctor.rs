@@ -616,7 +616,15 @@ fn what_edas_works_on_and_what_an_old_rollout_left_behind_are_seen() {
         world.apps[0].tags.insert(format!("deployer:frozen:{group}"), "in,out".into());
         group
     });
-    assert_eq!(warnings(&desk), ["frozen: `blue` is held still by a rollout that is not open any more"]);
+    let held = |name| format!("frozen: `{name}` is held still by a rollout that is not open any more");
+    assert_eq!(warnings(&desk), [held("blue")]);
+    // A scaling group that is held says for whom, where it was not an earlier version that noted it.
+    desk.fake.world(|world| {
+        world.scaling_group("idle", &[]);
+        let own = world.scaling_groups.last_mut().unwrap();
+        own.tags.insert(format!("deployer:frozen:{}", desk.app), "HealthCheck".into());
+    });
+    assert_eq!(warnings(&desk), [held("blue"), held("green")]);
     desk.fake.world(|world| {
         world.settings.step = 60_000;
         world.order(Kind::Deploy, (&desk.app, &group), Work::Run(true), &[], Pace::default());

@@ -455,6 +455,8 @@ fn settle<'a>(group: &mut ServerGroup, listeners: impl Iterator<Item = &'a Liste
             if own.connection_drain.as_deref() == Some("on") {
                 let secs = own.connection_drain_timeout.unwrap_or(0);
                 group.drain = group.drain.max(Span::secs(u64::from(secs)));
+            } else {
+                group.cuts = true;
             }
             if let Some(secs) = own.health_check_interval {
                 group.interval = group.interval.max(Span::secs(u64::from(secs)));

@@ -52,8 +52,8 @@ impl Left {
     }
 }
 
-/// How long whoever leaves one of two twins keeps open connections. Listeners of HTTP have no drain on a CLB: what is under
-/// way gets as long as one call of ours.
+/// How long whoever leaves one of two twins keeps open connections. Where a drain is off, or where there is none as in
+/// front of a CLB's requests, what is under way gets as long as one call of ours.
 pub(super) fn longest<'a>(home: &Home, twins: impl Iterator<Item = &'a ServerGroup>) -> Span {
     let one = |group: &ServerGroup| {
         if group.cuts { group.drain.max(home.spec.call_timeout) } else { group.drain }

@@ -330,7 +330,7 @@ pub(super) async fn provision(
     }
     let status = edas::query_application_status(client, application).await?;
     let there = standing(&status, &group.group_id).len();
-    if matches!(turn, Turn::Spoilt(_)) && there > 0 {
+    if matches!(turn, Turn::Spoilt) && there > 0 {
         return Ok(()); // The next look shows the failure, and the rollout goes back.
     }
     let runs = group.package_version.as_deref() == Some(fleet.revision.as_str());

@@ -116,7 +116,8 @@ pub(super) async fn leave(site: Site<'_>, group: &ServerGroup, servers: &[Server
         return Ok(());
     }
     if group.cuts && servers.iter().any(Server::takes) {
-        // Listeners of HTTP have no drain on a CLB: what is under way gets as long as one call of ours.
+        // Where a drain is off, or where there is none as in front of a CLB's requests, what is under way gets as long as one
+        // call of ours.
         apply(site, group, Deed::Weigh, &named).await?;
         sleep(site.home.spec.call_timeout.into()).await;
     }

@@ -63,7 +63,7 @@ pub(super) enum Turn {
     /// Nothing runs.
     Free,
     /// Nothing runs, and the last change order of this deploy group went wrong.
-    Spoilt(ChangeOrder),
+    Spoilt,
     /// This change order of the very deploy group has not ended.
     Taken(ChangeOrder),
 }
@@ -83,7 +83,7 @@ pub(super) fn turn(orders: &[ChangeOrder], group: &str) -> Result<Turn, Fault> {
     }
     Ok(match (latest(open.into_iter()), newest(orders, group)) {
         (Some(order), _) => Turn::Taken(order.clone()),
-        (None, Some(last)) if Progress::of(last) == Progress::Failed => Turn::Spoilt(last.clone()),
+        (None, Some(last)) if Progress::of(last) == Progress::Failed => Turn::Spoilt,
         (None, _) => Turn::Free,
     })
 }
@@ -93,7 +93,7 @@ pub(super) fn turn_of(orders: &[ChangeOrder]) -> Turn {
     let open = orders.iter().filter(|order| !Progress::of(order).is_over());
     match (latest(open), newest_of(orders)) {
         (Some(order), _) => Turn::Taken(order.clone()),
-        (None, Some(last)) if Progress::of(last) == Progress::Failed => Turn::Spoilt(last.clone()),
+        (None, Some(last)) if Progress::of(last) == Progress::Failed => Turn::Spoilt,
         (None, _) => Turn::Free,
     }
 }
@@ -278,7 +278,7 @@ mod tests {
         for word in ["the change order open (unknown type)", "one at a time", "EDAS console"] {
             assert!(fault.message.contains(word), "{fault}");
         }
-        assert!(matches!(turn(&orders[..1], "green"), Ok(Turn::Spoilt(_))));
+        assert!(matches!(turn(&orders[..1], "green"), Ok(Turn::Spoilt)));
         assert!(matches!(turn(&orders[..1], "blue"), Ok(Turn::Free)));
     }
 

@@ -329,7 +329,7 @@ fn of_alb(group: alb::Group) -> ServerGroup {
         verdict: Span::ZERO,
         heeds_weights: heeds_weights(group.scheduler.as_deref()),
         count: group.server_count,
-        cuts: false,
+        cuts: drain.is_none(),
     }
 }
 
@@ -347,7 +347,7 @@ fn of_nlb(group: nlb::Group) -> ServerGroup {
         verdict: Span::ZERO,
         heeds_weights: heeds_weights(group.scheduler.as_deref()),
         count: group.server_count,
-        cuts: false,
+        cuts: drain == 0,
     }
 }
 

@@ -89,9 +89,10 @@ pub(super) async fn ensure_classic(
             if rules.iter().any(|rule| rule.domain.as_deref() == Some(&domain)) {
                 continue;
             }
-            let listener = listeners.iter().find(|listener| listener.listener_port == Some(*port));
-            let protocol =
-                listener.and_then(|listener| listener.listener_protocol.as_deref()).unwrap_or("http");
+            // Datagrams may come in at the same port.
+            let here = listeners.iter().filter(|listener| listener.listener_port == Some(*port));
+            let mut protocols = here.filter_map(|listener| listener.listener_protocol.as_deref());
+            let protocol = protocols.find(|protocol| matches!(*protocol, "http" | "https")).unwrap_or("http");
             // A name has forty signs at most.
             let name: String = format!("preview-{}", twin.id).chars().take(40).collect();
             let made = site.patiently(|| {

@@ -11,6 +11,7 @@ use super::super::api::{alb, clb, k8s, nlb, pool};
 use super::super::classic;
 use super::super::client::{Client, Product};
 use super::super::fleets::FleetNow;
+use super::super::hold::{self, LetGo};
 use super::super::home::{Ecs, Home, Kind, Kube};
 use super::super::memory::Memory;
 use super::super::route::Place;
@@ -56,6 +57,8 @@ pub(super) struct Facts<'a> {
     pub status: Status,
     pub orders: Vec<ChangeOrder>,
     pub tags: Vec<Tag>,
+    /// The fleets for which scaling groups are held still.
+    pub held: BTreeSet<FleetId>,
     /// By the deploy group's name.
     pub scaling: BTreeMap<String, Vec<ScalingRule>>,
     /// The settings of every server group of ALB and NLB, by id.
@@ -182,6 +185,7 @@ impl<'a> Facts<'a> {
             status: Status::default(),
             orders: Vec::new(),
             tags: Vec::new(),
+            held: BTreeSet::new(),
             scaling: BTreeMap::new(),
             settings: BTreeMap::new(),
             idle: None,
@@ -220,6 +224,8 @@ impl<'a> Facts<'a> {
 
     async fn read_rules(&mut self, client: &Client, notes: &mut Notes, ecs: Ecs<'_>) {
         let id = &ecs.own.application;
+        let held = notes.heard(hold::noted(client, ecs, LetGo::All).await).unwrap_or_default();
+        self.held = held.fleets(ecs);
         for group in self.deploy_groups.iter().filter(|group| ecs.own.pair.contains(&group.group_name)) {
             if let Some(rules) = notes.heard(edas::get_scaling_rules(client, id, &group.group_id).await) {
                 self.scaling.insert(group.group_name.clone(), rules);

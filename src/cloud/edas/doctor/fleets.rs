@@ -1,11 +1,12 @@
 //! The application and its deploy groups: who runs, whose agent answers, what EDAS does by itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::freeze;
 use super::super::orders::Progress;
 use super::facts::Facts;
 use crate::cloud::Finding;
+use crate::model::FleetId;
 
 /// [`super::super::api::edas::Ecc::app_state`] of one that runs.
 const RUNNING: i64 = 7;
@@ -152,10 +153,13 @@ pub(super) fn bindings(facts: &Facts<'_>) -> Vec<Finding> {
 }
 
 fn frozen(facts: &Facts<'_>) -> Vec<Finding> {
-    let held = facts.deploy_groups.iter().filter(|group| freeze::is_noted(&facts.tags, &group.group_id));
-    held.filter(|_| !facts.open)
-        .map(|group| {
-            let what = format!("`{}` is held still by a rollout that is not open any more", group.group_name);
+    let noted = facts.deploy_groups.iter().filter(|group| freeze::is_noted(&facts.tags, &group.group_id));
+    let mut held: BTreeSet<&str> = noted.map(|group| group.group_name.as_str()).collect();
+    held.extend(facts.held.iter().map(FleetId::as_str));
+    held.into_iter()
+        .filter(|_| !facts.open)
+        .map(|fleet| {
+            let what = format!("`{fleet}` is held still by a rollout that is not open any more");
             Finding::warn("frozen", what)
                 .why("it does not scale with its load")
                 .mend(format!("deployer thaw {}", facts.home.service))

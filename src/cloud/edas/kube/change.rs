@@ -33,7 +33,7 @@ pub(in super::super) async fn provision(
         tokio::try_join!(k8s::application(client, &id), k8s::instances(client, &id))?;
     let there = application.app.instances.unwrap_or(u32::MAX);
     let rests = there == 0 && instances.is_empty();
-    if matches!(turn, Turn::Spoilt(_)) && !rests {
+    if matches!(turn, Turn::Spoilt) && !rests {
         return Ok(()); // The next look shows the failure, and the rollout goes back.
     }
     let tags = edas::list_tags(client, &kube.home.spec.region, &id).await?;
@@ -91,8 +91,8 @@ pub(in super::super) async fn empty_out(
         Turn::Taken(order) if goes(&order, wanted) => Ok(()),
         Turn::Taken(order) => Err(orders::in_the_way(&order, fleet)),
         // Pods that are still there are on their way out.
-        Turn::Free | Turn::Spoilt(_) if wanted == Some(0) => Ok(()),
-        Turn::Free | Turn::Spoilt(_) => {
+        Turn::Free | Turn::Spoilt if wanted == Some(0) => Ok(()),
+        Turn::Free | Turn::Spoilt => {
             orders::begun(client, (kube.home, &id), &orders, k8s::scale(client, &id, 0)).await
         }
     }
