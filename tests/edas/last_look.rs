@@ -9,7 +9,7 @@ use deployer::coverage::{self, Question, Retirement};
 use deployer::model::{GroupId, Inventory, Share, Span, Time};
 use deployer::spec::{EdasGroup, EdasServers, Hosts, ShareBy};
 
-use crate::fake::{GroupOptions, Settings};
+use crate::fake::{GroupOptions, Kind, Pace, Settings, Work};
 use crate::rig::{PATIENCE, Rig, fleet, green, look, provision_until, token};
 
 /// The service also stands behind an NLB, in one group for both fleets.
@@ -113,4 +113,59 @@ async fn a_stranger_that_is_well_does_not_stand_in_for_a_green_that_fell_ill_beh
         assert!(fault.message.contains("nobody else is healthy any more in `wire`"), "{fault}");
         assert_eq!(rig.fake.count("ScaleInApplication"), 0, "blue stays");
     }
+}
+
+/// Nothing of it can have harmed blue, and the way back stays open.
+#[tokio::test]
+async fn what_fails_before_blue_is_told_to_go_is_a_certain_refusal() {
+    let (rig, _) = rig();
+    let backend = rig.backend();
+    let proof = proof(&backend).await;
+    rig.fake.world(|world| world.fail_job("DeleteRule", "SystemBroken"));
+    let fault = backend.retire(proof, &token(120)).await.unwrap_err();
+    assert!(!fault.ambiguous && fault.message.contains("SystemBroken"), "{fault}");
+    assert_eq!(rig.fake.count("ScaleInApplication"), 0, "blue stays");
+}
+
+#[tokio::test]
+async fn blue_that_stays_for_another_change_order_keeps_what_was_noted_of_it() {
+    let (mut rig, wire) = rig();
+    rig.spec.groups.get_mut(&group("wire")).unwrap().by = ShareBy::Weights;
+    rig.fake.world(|world| world.scaling_group("blue", &rig.blue));
+    let backend = rig.backend();
+    backend.change(&Change::Freeze { fleet: fleet("blue") }, &token(99)).await.unwrap();
+    let proof = proof(&backend).await;
+    let noted = || {
+        rig.fake.world(|world| {
+            let tags = &world.app(&rig.app).unwrap().tags;
+            let weights = tags.keys().filter(|key| key.contains(&wire)).count();
+            (weights, world.scaling_groups[0].tags.len())
+        })
+    };
+    assert_eq!(noted(), (1, 1));
+    rig.fake.world(|world| {
+        world.settings.step = 60_000;
+        let blue = world.app(&rig.app).unwrap().group_named("blue").unwrap().id.clone();
+        world.order(Kind::Deploy, (&rig.app, &blue), Work::Run(true), &[], Pace::default());
+    });
+    let fault = backend.retire(proof, &token(120)).await.unwrap_err();
+    assert_eq!((fault.kind, fault.ambiguous), (FaultKind::Conflict, false), "{fault}");
+    assert_eq!(noted(), (1, 1), "it could still be given back");
+    assert_eq!(rig.fake.count("ScaleInApplication"), 0, "blue stays");
+}
+
+#[tokio::test]
+async fn whoever_leaves_a_shared_group_without_a_drain_gets_nothing_new_for_a_while_before() {
+    let (mut rig, wire) = rig();
+    rig.spec.call_timeout = Span::secs(1);
+    rig.fake.world(|world| world.groups.get_mut(&wire).unwrap().drain = None);
+    let backend = rig.backend();
+    proof(&backend).await;
+    let calls = rig.fake.calls();
+    let at = |action: &str| {
+        let own = calls.iter().filter(|call| call.parameters["ServerGroupId"] == wire.as_str());
+        own.filter(|call| call.action == action).map(|call| call.at).next_back().unwrap()
+    };
+    let waited = at("RemoveServersFromServerGroup") - at("UpdateServerGroupServersAttribute");
+    assert!(waited >= 1000, "{waited} ms");
 }

@@ -62,7 +62,7 @@ pub(super) struct ServerGroup {
     pub heeds_weights: bool,
     /// How many servers the list of groups says it has.
     pub count: Option<u32>,
-    /// Whether requests of HTTP come this way on a CLB, which takes a server out at once.
+    /// Whether a server that is taken out is cut off at once: there is no drain, or it is off.
     pub cuts: bool,
 }
 
