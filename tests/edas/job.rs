@@ -334,6 +334,8 @@ fn ecs(world: &mut World, ids: &mut BTreeMap<String, String>, setup: &Setup) -> 
     let blue = world.deployed(&app, "blue", "1.0.0", SIZE);
     world.scaling_rules(&app, "blue", true, true);
     let idle = world.idle(6);
+    let idle: Vec<String> =
+        idle.iter().filter_map(|ecu| world.ecu(ecu)).map(|ecu| ecu.host.clone()).collect();
     match setup.scaling {
         Scaling::Nowhere => {}
         Scaling::Together => drop(world.scaling_group("all", &[blue.clone(), idle].concat())),

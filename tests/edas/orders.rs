@@ -280,3 +280,41 @@ fn on_kubernetes_a_rollout_to_which_no_pod_comes_goes_back_with_the_reason_and_t
         is_left_with(&job, ("api-green", "2.0.0"), ("api-blue", "b"));
     }
 }
+
+#[test]
+fn the_stage_of_a_deployment_and_the_error_of_a_task_of_it_are_told_while_it_runs() {
+    for job in [Job::new(|_| {}), Job::on_kubernetes(|_| {})] {
+        job.fake.world(|world| world.fail_order(Kind::Deploy, hanging()));
+        let rollout = job.start(&["--log", "info", "rollout", "api"]);
+        let order = at_work(&job, Kind::Deploy);
+        let told = "stage 3/3: EDAS-10013 no JDK is there (Process after change)";
+        until("it to be told", || rollout.talk().contains(told));
+        let talk = rollout.talk();
+        let line = talk.lines().find(|line| line.contains(told)).unwrap();
+        for word in ["EDAS Deploy Application", order.as_str(), "green`: Process after change"] {
+            assert!(line.contains(word), "{line}");
+        }
+        let status = job.fake.world(|world| world.orders.iter().find(|own| own.id == order).unwrap().status);
+        assert_eq!(status, 1, "it runs on");
+        assert_eq!(talk.matches(told).count(), 1, "what has not changed is told once");
+        rollout.kill();
+    }
+}
+
+#[tokio::test]
+async fn why_an_order_failed_is_asked_again_where_edas_did_not_answer_and_not_where_it_did() {
+    let rig = Rig::new(Settings::default(), Hosts::Idle);
+    let (backend, wanted) = (rig.backend(), green("2.0.0", 2));
+    let failure = Failure { status: 3, batch: 0, code: "EDAS-10015", message: "package URL 404" };
+    rig.fake.world(|world| world.fail_order(Kind::Deploy, failure));
+    rig.fake.fail(On::call("GetChangeOrderInfo").first(1), crate::fake::Fault::Denied);
+    let before = provision_until(&backend, &wanted, |seen| seen.failed.is_some()).await;
+    let told = |seen: &Inventory| seen.fleet(&wanted.id).and_then(|seen| seen.failed.clone()).unwrap();
+    assert!(told(&before).ends_with(" failed"), "{}", told(&before));
+    let after =
+        seen(&backend, "EDAS says why", |seen| told(seen).contains("EDAS-10015 package URL 404")).await;
+    assert!(told(&after).starts_with(&told(&before)), "{}", told(&after));
+    look(&backend).await;
+    let asked = rig.fake.calls().iter().filter(|call| call.action == "GetChangeOrderInfo").count();
+    assert_eq!(asked, 2);
+}

@@ -150,7 +150,9 @@ async fn told(
         let Ok(name) = FleetId::new(group.group_name.clone()) else { continue };
         let place = Place { application: application.clone(), group: Some(group.group_id.clone()) };
         if let Some(order) = place.running(recent) {
-            settings.tell(client, &group.group_name, order).await;
+            if !leeway.urgent {
+                settings.tell(client, &group.group_name, order).await;
+            }
             fleets.busy.insert(name.clone());
         }
         fleets.places.insert(name, place);
@@ -164,7 +166,9 @@ async fn told(
         };
         let newest = orders::newest(recent, &group.group_id).map(|order| (Progress::of(order), order));
         let failed = match newest {
-            Some((Progress::Failed | Progress::Waiting, order)) => Some(settings.why(client, order).await),
+            Some((Progress::Failed | Progress::Waiting, order)) => {
+                Some(settings.why(client, order, leeway).await)
+            }
             Some((Progress::Running | Progress::Done, _)) | None => None,
         };
         let seen = fleet(status, group, failed).map(|mut now| {

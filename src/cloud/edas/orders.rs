@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use super::api::edas::{self, ChangeOrder};
+use super::api::edas::{self, ChangeOrder, Number};
 use super::client::Client;
 use super::home::Home;
 use super::patience::shown;
@@ -168,31 +168,35 @@ pub(super) async fn begun(
     }
 }
 
-/// How far a change order is, as people read it: `Deploy, stage 2/4`. Empty where EDAS does not say.
+/// How far a change order is, as people read it, and what has gone wrong in it so far: `Deploy, stage 2/4: EDAS-10015 package
+/// URL 404 (Download)`. Empty where EDAS does not say.
 pub(super) async fn far(client: &Client, order: &ChangeOrder) -> String {
-    let Ok(info) = edas::get_change_order_info(client, &order.change_order_id).await else {
-        return String::new();
-    };
-    stage(&info)
+    edas::get_change_order_info(client, &order.change_order_id)
+        .await
+        .map_or_else(|_| String::new(), |info| so_far(&info))
 }
 
-fn stage(info: &edas::OrderInfo) -> String {
-    let stages: Vec<_> = stages(info).collect();
-    let begun = |stage: &&edas::Stage| stage.stage_status.as_ref().and_then(edas::Number::value) > Some(0);
-    let Some(at) = stages.iter().rposition(begun) else { return String::new() };
-    let name = stages.get(at).and_then(|stage| stage.stage_name.as_deref()).unwrap_or("unnamed");
-    format!("{name}, stage {}/{}", at + 1, stages.len())
+fn so_far(info: &edas::OrderInfo) -> String {
+    let told = [stage(info), error(info)];
+    told.into_iter().flatten().collect::<Vec<_>>().join(": ")
 }
 
-fn stages(info: &edas::OrderInfo) -> impl Iterator<Item = &edas::Stage> {
-    let pipelines = info.pipeline_info_list.iter().flat_map(|list| &list.all);
-    pipelines.flat_map(|pipeline| &pipeline.stage_detail_list).flat_map(|list| &list.all)
+/// Why a change order went wrong, in EDAS's words, or how it ended where it cannot be asked.
+pub(super) async fn why(client: &Client, order: &ChangeOrder) -> String {
+    reason(client, order).await.unwrap_or_else(|_| end(order))
 }
 
 /// Why a change order went wrong, in EDAS's words.
-pub(super) async fn why(client: &Client, order: &ChangeOrder) -> String {
-    let kind = order.co_type.as_deref().unwrap_or("a change");
-    let id = &order.change_order_id;
+///
+/// # Errors
+/// The call's fault: then all that is known is its [`end`].
+pub(super) async fn reason(client: &Client, order: &ChangeOrder) -> Result<String, Fault> {
+    let info = edas::get_change_order_info(client, &order.change_order_id).await?;
+    Ok(error(&info).map_or_else(|| end(order), |error| format!("{}: {error}", end(order))))
+}
+
+/// How a change order ended that did not do what it should.
+pub(super) fn end(order: &ChangeOrder) -> String {
     let end = match (Progress::of(order), order.status) {
         (Progress::Waiting, _) => "waits for a confirmation by hand",
         (_, 6) => "was aborted",
@@ -200,8 +204,40 @@ pub(super) async fn why(client: &Client, order: &ChangeOrder) -> String {
         (_, 10) => "failed in EDAS itself",
         _ => "failed",
     };
-    let told = edas::get_change_order_info(client, id).await.ok().and_then(|info| task(&info));
-    told.map_or_else(|| format!("{kind} {id} {end}"), |task| format!("{kind} {id} {end}: {task}"))
+    format!("{} {} {end}", order.co_type.as_deref().unwrap_or("a change"), order.change_order_id)
+}
+
+/// The last stage that has begun, by either list.
+fn stage(info: &edas::OrderInfo) -> Option<String> {
+    let details = stages(info).map(|own| (own.stage_name.as_deref(), own.stage_status.as_ref()));
+    let reports = reports(info).map(|own| (own.stage_name.as_deref(), own.status.as_ref()));
+    [details.collect(), reports.collect()].iter().find_map(|all: &Vec<_>| {
+        let begun = |(_, code): &(Option<&str>, Option<&Number>)| code.and_then(Number::value) > Some(0);
+        let at = all.iter().rposition(begun)?;
+        let name = all.get(at).and_then(|(name, _)| *name).unwrap_or("unnamed");
+        Some(format!("{name}, stage {}/{}", at + 1, all.len()))
+    })
+}
+
+fn pipelines(info: &edas::OrderInfo) -> impl Iterator<Item = &edas::Pipeline> {
+    info.pipeline_info_list.iter().flat_map(|list| &list.all)
+}
+
+fn stages(info: &edas::OrderInfo) -> impl Iterator<Item = &edas::Stage> {
+    pipelines(info).flat_map(|pipeline| &pipeline.stage_detail_list).flat_map(|list| &list.all)
+}
+
+fn reports(info: &edas::OrderInfo) -> impl Iterator<Item = &edas::Report> {
+    pipelines(info).flat_map(|pipeline| &pipeline.stage_list).flat_map(|list| &list.all)
+}
+
+/// What went wrong first.
+fn error(info: &edas::OrderInfo) -> Option<String> {
+    task(info).or_else(|| reports(info).find_map(reported))
+}
+
+fn said(text: Option<&String>) -> Option<&String> {
+    text.filter(|text| !text.is_empty())
 }
 
 /// The first task that tells an error.
@@ -211,16 +247,39 @@ fn task(info: &edas::OrderInfo) -> Option<String> {
         stage.task_list.iter().flat_map(|list| &list.all).map(move |task| (name, task))
     });
     tasks.find_map(|(stage, task)| {
-        let said = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-        let (code, message) = (said(&task.task_error_code), said(&task.task_error_message));
+        let (code, message) = (said(task.task_error_code.as_ref()), said(task.task_error_message.as_ref()));
         let told = match (code, message) {
             (Some(code), Some(message)) => format!("{code} {message}"),
-            (Some(one), None) | (None, Some(one)) => one,
+            (Some(one), None) | (None, Some(one)) => one.clone(),
             (None, None) => return None,
         };
         let place = task.task_name.as_deref().or(stage).unwrap_or("a task");
         Some(format!("{told} ({place})"))
     })
+}
+
+/// What a stage that went wrong says, of the batch or of the first instance in which it did. What goes well has messages too.
+fn reported(report: &edas::Report) -> Option<String> {
+    let result = report.result.as_ref()?;
+    let stage = report.stage_name.as_deref().unwrap_or("a stage");
+    let whole = result.service_stage.as_ref().filter(|own| is_wrong(own.status.as_ref()));
+    if let Some(message) = whole.and_then(|own| said(own.message.as_ref())) {
+        return Some(format!("{message} ({stage})"));
+    }
+    result.instances.iter().flat_map(|list| &list.all).find_map(|instance| {
+        let name = said(instance.pod_name.as_ref()).or_else(|| said(instance.instance_name.as_ref()));
+        let mut wrong =
+            instance.stages.iter().flat_map(|list| &list.all).filter(|own| is_wrong(own.status.as_ref()));
+        let (own, message) = wrong.find_map(|own| Some((own, said(own.stage_message.as_ref())?)))?;
+        let place = own.stage_name.as_deref().unwrap_or(stage);
+        let name = name.map_or("an instance", String::as_str);
+        Some(format!("{message} ({place} on {name})"))
+    })
+}
+
+/// Whether a stage ended and did not do what it should. Its codes are taken to be those of a change order, as in SAE.
+fn is_wrong(code: Option<&Number>) -> bool {
+    matches!(code.and_then(Number::value), Some(3 | 6 | 10))
 }
 
 #[cfg(test)]
@@ -313,7 +372,7 @@ mod tests {
             { "StageName": "Prepare", "StageStatus": 2 }, { "StageName": "Deploy", "StageStatus": "1" },
             { "StageName": "Check", "StageStatus": 0 },
         ] } }] } });
-        assert_eq!(stage(&serde_json::from_value(text).unwrap()), "Deploy, stage 2/3");
+        assert_eq!(so_far(&serde_json::from_value(text).unwrap()), "Deploy, stage 2/3");
     }
 
     #[test]
@@ -325,7 +384,40 @@ mod tests {
             ] } },
         ] } }] } });
         let info: edas::OrderInfo = serde_json::from_value(text).unwrap();
-        assert_eq!(stage(&info), "");
-        assert_eq!(task(&info).as_deref(), Some("EDAS-10015 package URL 404 (Download)"));
+        assert_eq!(stage(&info), None);
+        assert_eq!(error(&info).as_deref(), Some("EDAS-10015 package URL 404 (Download)"));
+    }
+
+    #[test]
+    fn a_stage_and_an_error_are_read_from_what_came_of_the_instances_where_no_task_tells_them() {
+        let text = serde_json::json!({ "PipelineInfoList": { "PipelineInfo": [{ "StageList": { "StageInfoDTO": [
+            { "StageName": "Prepare", "Status": 2, "StageResultDTO": { "ServiceStage": { "Status": 2, "Message": "fine" } } },
+            { "StageName": "Deploy", "Status": 1, "StageResultDTO": { "InstanceDTOList": { "InstanceDTO": [
+                { "PodName": "api-1", "InstanceStageDTOList": { "InstanceStageDTO": [
+                    { "StageName": "Pull", "StageMessage": "pulled", "Status": 2 },
+                ] } },
+                { "PodName": "api-2", "InstanceStageDTOList": { "InstanceStageDTO": [
+                    { "StageName": "Pull", "StageMessage": "", "Status": 3 },
+                    { "StageName": "Start", "StageMessage": "image not found", "Status": "3" },
+                ] } },
+            ] } } },
+            { "StageName": "Check", "Status": 0 },
+        ] } }] } });
+        let info: edas::OrderInfo = serde_json::from_value(text).unwrap();
+        assert_eq!(so_far(&info), "Deploy, stage 2/3: image not found (Start on api-2)");
+        let whole = serde_json::json!({ "PipelineInfoList": { "PipelineInfo": [{ "StageList": { "StageInfoDTO": [
+            { "StageName": "Deploy", "Status": 3, "StageResultDTO": { "ServiceStage": { "Status": 3, "Message": "no quota" } } },
+        ] } }] } });
+        let info: edas::OrderInfo = serde_json::from_value(whole).unwrap();
+        assert_eq!(error(&info).as_deref(), Some("no quota (Deploy)"));
+    }
+
+    #[test]
+    fn a_list_of_another_form_keeps_nothing_from_being_read_that_is_known() {
+        let text = serde_json::json!({ "PipelineInfoList": { "PipelineInfo": [{
+            "StageList": { "StageInfoDTO": "none" },
+            "StageDetailList": { "StageDetailDTO": [{ "StageName": "Deploy", "StageStatus": 1 }] },
+        }, { "StageList": null }] } });
+        assert_eq!(so_far(&serde_json::from_value(text).unwrap()), "Deploy, stage 1/1");
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::api::edas::{self, Application, ChangeOrder, DeployGroup, ScalingRule, Tag};
 use super::client::Client;
@@ -16,6 +16,9 @@ use crate::model::{Scaling, Span, Time};
 /// How long settings are remembered that only somebody else's hand changes, and where nothing is decided by them.
 const SETTINGS_FOR: Span = Span::secs(60);
 const SETTINGS_FOR_LONG: Span = Span::mins(5);
+/// After how long EDAS is asked once more why a change order went wrong, where it did not answer: as often as its clients look
+/// how far one is.
+const ASKED_AGAIN: Span = Span::secs(5);
 
 /// What is not read with every look.
 #[derive(Debug, Default)]
@@ -23,10 +26,19 @@ pub(super) struct Settings {
     kept: Mutex<Option<(Time, Kept)>>,
     /// Whether a look in a hurry went without them.
     spared: AtomicBool,
-    /// What was last told of a change order that runs.
-    told: Mutex<String>,
-    /// Why change orders that are over went wrong, by their ids.
-    reasons: Mutex<BTreeMap<String, String>>,
+    /// What was last told of the change orders that run, by their fleets.
+    told: Mutex<BTreeMap<String, String>>,
+    /// Why change orders do not do what they should, by their ids and statuses.
+    reasons: Mutex<BTreeMap<(String, i64), Reason>>,
+}
+
+/// Why a change order went wrong.
+#[derive(Debug)]
+enum Reason {
+    /// In EDAS's words: they change no more.
+    Heard(String),
+    /// EDAS, asked at this time, did not answer.
+    Unheard(Time),
 }
 
 #[derive(Debug, Clone)]
@@ -51,16 +63,28 @@ impl Settings {
         *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// Why a change order went wrong: asked for once.
-    pub async fn why(&self, client: &Client, order: &ChangeOrder) -> String {
-        let known = |id| self.reasons.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
-        if let Some(reason) = known(&order.change_order_id) {
-            return reason;
+    /// Why a change order went wrong: asked for until EDAS has said so, and not while traffic waits.
+    pub async fn why(&self, client: &Client, order: &ChangeOrder, leeway: &Leeway) -> String {
+        // One that waits for somebody ends some day as well.
+        let (state, now) = ((order.change_order_id.clone(), order.status), clock::now());
+        match self.reasons().get(&state) {
+            Some(Reason::Heard(reason)) => return reason.clone(),
+            Some(Reason::Unheard(asked_at)) if now.since(*asked_at) < ASKED_AGAIN => {
+                return orders::end(order);
+            }
+            Some(Reason::Unheard(_)) | None => {}
         }
-        let reason = orders::why(client, order).await;
-        let mut reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
-        reasons.insert(order.change_order_id.clone(), reason.clone());
-        reason
+        if leeway.urgent {
+            return orders::end(order);
+        }
+        let reason = orders::reason(client, order).await;
+        let kept = reason.as_ref().map_or(Reason::Unheard(now), |reason| Reason::Heard(reason.clone()));
+        self.reasons().insert(state, kept);
+        reason.unwrap_or_else(|_| orders::end(order))
+    }
+
+    fn reasons(&self) -> MutexGuard<'_, BTreeMap<(String, i64), Reason>> {
+        self.reasons.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells people how far a change order is, whenever that has changed.
@@ -70,16 +94,17 @@ impl Settings {
             return;
         }
         let kind = order.co_type.as_deref().unwrap_or("change order");
-        let told = format!(
-            "EDAS {kind} {} of `{fleet}`: {}",
-            order.change_order_id,
-            orders::far(client, order).await
-        );
-        let mut last = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if *last != told {
-            tracing::info!("{told}");
-            *last = told;
+        let begun = format!("EDAS {kind} {} of `{fleet}`", order.change_order_id);
+        let far = orders::far(client, order).await;
+        let news = if far.is_empty() { begun.clone() } else { format!("{begun}: {far}") };
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = told.entry(fleet.to_owned()).or_default();
+        // What cannot be read just now is no news of what was told already.
+        if *last == news || far.is_empty() && last.starts_with(&begun) {
+            return;
         }
+        *last = news;
+        tracing::info!("{last}");
     }
 
     /// Those that a look needs; none, and why, where it has none.

@@ -44,7 +44,7 @@ impl Kind {
 /// What becomes of an order that does not succeed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// 3 failed, 6 stopped, 7 partly succeeded, 10 failed on a system exception; 1 hangs for ever.
+    /// 3 failed, 6 stopped, 7 partly succeeded, 10 failed on a system exception; 1 hangs for ever, and tells at what.
     pub status: u8,
     /// The batch that fails, counted from 0.
     pub batch: usize,
@@ -264,7 +264,12 @@ impl World {
 
     fn end(&mut self, order: &mut Order, batch: &mut Batch, at: usize) {
         let failure = order.failure.clone().filter(|failure| failure.batch == at);
-        if failure.as_ref().is_some_and(|failure| failure.status == 1) {
+        if let Some(failure) = failure.as_ref().filter(|failure| failure.status == 1) {
+            // It tells what it hangs at.
+            for ecc in self.eccs.iter_mut().filter(|ecc| batch.eccs.contains(&ecc.id)) {
+                ecc.task = 3;
+            }
+            order.error = Some((failure.code.to_owned(), failure.message.to_owned()));
             return;
         }
         let reached: Vec<String> = batch.eccs.iter().filter(|id| self.reachable(id)).cloned().collect();

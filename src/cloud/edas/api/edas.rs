@@ -2,7 +2,8 @@
 //!
 //! Every parameter travels in the query, in a POST too. A list that an answer lacks is a fault, never an empty list.
 
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::cloud::Fault;
@@ -196,7 +197,7 @@ pub async fn list_recent_change_order(client: &Client, application: &str) -> Res
     client.send(call.read()).await.map(|reply: Reply| reply.change_order_list.change_order)
 }
 
-/// What a change order does, as far as it says why it failed.
+/// What a change order does, as far as it says how far it is and what went wrong.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct OrderInfo {
@@ -214,6 +215,8 @@ pub struct Pipelines {
 #[serde(rename_all = "PascalCase")]
 pub struct Pipeline {
     pub stage_detail_list: Option<Stages>,
+    #[serde(default, deserialize_with = "perhaps")]
+    pub stage_list: Option<Reports>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -261,6 +264,79 @@ pub struct Task {
     pub task_name: Option<String>,
     pub task_error_code: Option<String>,
     pub task_error_message: Option<String>,
+}
+
+/// The stages of a batch once more, with what came of each instance. No source says which of the two lists is filled when.
+#[derive(Debug, Deserialize)]
+pub struct Reports {
+    #[serde(rename = "StageInfoDTO", default)]
+    pub all: Vec<Report>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Report {
+    pub stage_name: Option<String>,
+    /// As [`Stage::stage_status`], and so are the others below.
+    pub status: Option<Number>,
+    #[serde(rename = "StageResultDTO")]
+    pub result: Option<StageResult>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct StageResult {
+    /// What was done for the whole batch.
+    pub service_stage: Option<ServiceStage>,
+    #[serde(rename = "InstanceDTOList")]
+    pub instances: Option<InstanceReports>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ServiceStage {
+    pub status: Option<Number>,
+    pub message: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct InstanceReports {
+    #[serde(rename = "InstanceDTO", default)]
+    pub all: Vec<InstanceReport>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct InstanceReport {
+    pub instance_name: Option<String>,
+    /// On Kubernetes.
+    pub pod_name: Option<String>,
+    #[serde(rename = "InstanceStageDTOList")]
+    pub stages: Option<InstanceStages>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct InstanceStages {
+    #[serde(rename = "InstanceStageDTO", default)]
+    pub all: Vec<InstanceStage>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct InstanceStage {
+    pub stage_name: Option<String>,
+    pub stage_message: Option<String>,
+    pub status: Option<Number>,
+}
+
+/// What has another form than is known is left out: nobody decides anything by it, and the rest is worth reading.
+fn perhaps<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned,
+{
+    let said = Option::<serde_json::Value>::deserialize(deserializer)?;
+    Ok(said.and_then(|said| serde_json::from_value(said).ok()))
 }
 
 /// One change order.

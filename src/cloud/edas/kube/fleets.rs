@@ -49,7 +49,9 @@ pub(in super::super) async fn read(
         let place = Place { application: now.id.clone(), group: None };
         if let Ok(name) = FleetId::new(label.clone()) {
             if let Some(order) = place.running(&now.orders) {
-                memory.settings.tell(client, label, order).await;
+                if !of.0.urgent {
+                    memory.settings.tell(client, label, order).await;
+                }
                 fleets.busy.insert(name.clone());
             }
             fleets.places.insert(name, place);
@@ -62,7 +64,7 @@ pub(in super::super) async fn read(
             fleets.unread.insert(format!("the application {label:?}, whose name cannot be shown"));
             continue;
         };
-        let failed = failure(client, memory, &now.orders).await;
+        let failed = failure(client, memory, &now.orders, of.0).await;
         let seen = fleet(kube, now, failed, &mut fleets.nodes).map(|mut fleet| {
             // What is not known may be on.
             fleet.seen.scaling =
@@ -84,10 +86,15 @@ async fn now(client: &Client, id: String) -> Result<Now, Fault> {
 }
 
 /// Why the last change order did not do all that it should.
-async fn failure(client: &Client, memory: &Memory, orders: &[ChangeOrder]) -> Option<String> {
+async fn failure(
+    client: &Client,
+    memory: &Memory,
+    orders: &[ChangeOrder],
+    leeway: &Leeway,
+) -> Option<String> {
     let newest = orders::newest_of(orders)?;
     match Progress::of(newest) {
-        Progress::Failed | Progress::Waiting => Some(memory.settings.why(client, newest).await),
+        Progress::Failed | Progress::Waiting => Some(memory.settings.why(client, newest, leeway).await),
         Progress::Running | Progress::Done => None,
     }
 }
