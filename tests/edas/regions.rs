@@ -38,7 +38,9 @@ impl Place {
             let partner = world.vserver_group(&clb, "partner");
             world.clb_listener(&clb, "tcp", 9100, Some(&partner));
             for group in [&one, &partner] {
-                blue.iter().for_each(|host| world.stand(group, host, 8080, 100));
+                for host in &blue {
+                    world.stand(group, host, 8080, 100);
+                }
             }
             let groups = format!(
                 "          public: {{ alb_twins: [{one}, {other}] }}\n          partner: {{ clb: {partner}, whole: accept }}\n"

@@ -235,7 +235,7 @@ async fn ask(
                 return Ok((n, found));
             }
             Ok(_) if before.is_some() => {
-                said.push(format!("{name} gave them before, and gives none any more"))
+                said.push(format!("{name} gave them before, and gives none any more"));
             }
             Ok(_) => {}
             Err(error) => {
