@@ -151,7 +151,7 @@ fn a_vserver_group_that_edas_binds_to_the_deploy_group_is_seen_though_nobody_sta
         let blue = app.groups.iter_mut().find(|own| own.name == "blue").unwrap();
         blue.bound[0] = Some((desk.id("partner").to_owned(), 8080));
     });
-    assert_eq!(failures(&desk), [bound(desk.id("partner"))]);
+    assert_eq!(failures(&desk), [bound("ID-OF-partner")]);
     assert_eq!(desk.run(&["plan", "api"]).code, 10);
 }
 
