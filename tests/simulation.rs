@@ -39,7 +39,7 @@ fn no_seed_makes_a_group_go_dark() {
 
 #[test]
 fn no_seed_makes_a_group_go_dark_that_is_shared_by_weight_or_switched_unproved() {
-    none_goes_dark(&[("weighed", weighed()), ("unproved", unproved())], seeds() / 4);
+    none_goes_dark(&[("weighed", weighed()), ("unproved", unproved())], seeds() / 8);
 }
 
 fn none_goes_dark(scenes: &[(&'static str, Scene)], seeds: u64) {

@@ -359,7 +359,8 @@ fn ecs(world: &mut World, ids: &mut BTreeMap<String, String>, setup: &Setup) -> 
     let flow = world.listener(&nlb, 9000, &ids["internal"]);
     ids.insert("flow".to_owned(), flow);
     if setup.by != PROVED {
-        world.clb_listener(&clb, "tcp", 9100, Some(&ids["partner"]));
+        let front = world.clb_listener(&clb, "tcp", 9100, Some(&ids["partner"]));
+        world.clb_drains(&front);
     }
     if setup.by.starts_with(TWINS) {
         ids.insert("internal-b".to_owned(), world.nlb_group("internal-b", &tcp));

@@ -36,7 +36,8 @@ impl Place {
             let listener = world.listener(&alb, 443, &spare);
             world.rule(&listener, 10, &[(&one, 100), (&other, 0)]);
             let partner = world.vserver_group(&clb, "partner");
-            world.clb_listener(&clb, "tcp", 9100, Some(&partner));
+            let front = world.clb_listener(&clb, "tcp", 9100, Some(&partner));
+            world.clb_drains(&front);
             for group in [&one, &partner] {
                 for host in &blue {
                     world.stand(group, host, 8080, 100);

@@ -186,11 +186,13 @@ impl Scale {
                     let balancer = world.clb("scales");
                     let group = world.vserver_group(&balancer, "scales");
                     let route = world.clb_listener(&balancer, "tcp", 80, Some(&group));
+                    world.clb_drains(&route);
                     (group, route)
                 }
                 Front::ClbDefault => {
                     let balancer = world.clb("scales");
                     let route = world.clb_listener(&balancer, "tcp", 80, None);
+                    world.clb_drains(&route);
                     (format!("{balancer}/default"), route)
                 }
             };

@@ -308,6 +308,14 @@ impl World {
         id
     }
 
+    /// A listener of a CLB keeps connections to a server that goes; it takes no time here.
+    pub fn clb_drains(&mut self, listener: &str) {
+        for own in self.listeners.iter_mut().filter(|own| own.id == listener) {
+            own.settings.insert("ConnectionDrain".to_owned(), json!("on"));
+            own.settings.insert("ConnectionDrainTimeout".to_owned(), json!(0));
+        }
+    }
+
     /// A rule of an ALB's listener, for a path: groups with their weights.
     pub fn rule(&mut self, listener: &str, priority: u64, shares: &[(&str, u64)]) -> String {
         let id = format!("rule-fa4e{:012x}", self.fresh());
