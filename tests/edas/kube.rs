@@ -430,6 +430,11 @@ fn pods_that_kubernetes_replaces_meanwhile_are_looked_at_as_they_are() {
             pods(&job, fleet).len() == SIZE && !pods(&job, fleet).contains(&victim)
         });
     }
+    // Whoever goes on while a new one is not judged yet finds green ill, and goes back.
+    until("the next pods to be well", || {
+        let well = |twin: &str| job.servers(twin).values().filter(|state| *state == "healthy").count();
+        ["public-a", "public-b", "whole-a", "whole-b"].iter().all(|twin| well(twin) == SIZE)
+    });
     let promote = job.start(&["promote", "api", "--full"]);
     rollout.wait().ended_with(0);
     promote.wait().ended_with(0);
