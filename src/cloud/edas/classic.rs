@@ -8,7 +8,7 @@ use super::api::clb::{self, Listener, Settings};
 use super::api::pool::Server;
 use super::client::{Client, Product};
 use super::health::Checks;
-use super::pools::{Reader, each, is_gone};
+use super::pools::{Reader, each};
 use super::route::{Frontend, Place, Route, preview_port, title};
 use super::servers::{Family, ServerGroup, Shelf, heeds_weights};
 use super::spared::{Behind, Hits, Standing};
@@ -161,7 +161,6 @@ impl Reader<'_> {
                 rules,
             });
         }
-        self.drop_gone(&mut all, fresh);
         let balancer = Arc::new(Balancer { groups: all });
         if balancer.groups.iter().any(|group| self.is_ours(group)) {
             self.memory.forget_balancer(id);
@@ -169,15 +168,6 @@ impl Reader<'_> {
             self.memory.keep_balancer(id, self.now, &balancer);
         }
         Ok(balancer)
-    }
-
-    /// A group that was deleted since it was listed holds nobody, and the others are no less there. Only where CLB says that
-    /// one of ours stands behind the balancer, and no other group shows it, it may be in that very group.
-    fn drop_gone(&self, all: &mut Vec<Group>, hit: bool) {
-        let seen = all.iter().any(|group| group.servers.as_ref().is_ok_and(|servers| self.holds(servers)));
-        if seen || !hit {
-            all.retain(|group| self.ours.contains(&group.id) || !is_gone(&group.servers));
-        }
     }
 
     /// Who stands in the default group of a balancer.

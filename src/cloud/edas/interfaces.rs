@@ -40,7 +40,9 @@ pub(super) async fn fleets(
             );
             return Ok(fleets);
         }
-        (leeway, missed) = (&again, absent);
+        // Each of them once at most, so it comes to an end.
+        leeway = &again;
+        missed.extend(absent);
     }
 }
 

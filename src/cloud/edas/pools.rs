@@ -103,7 +103,7 @@ pub(super) async fn read(reader: Reader<'_>, product: Product) -> Result<Shelf, 
 }
 
 /// Deleted since it was listed.
-pub(super) fn is_gone(answer: &Result<Vec<Server>, Fault>) -> bool {
+fn is_gone(answer: &Result<Vec<Server>, Fault>) -> bool {
     answer.as_ref().is_err_and(|fault| fault.kind == FaultKind::Missing)
 }
 
